@@ -1,0 +1,1 @@
+"""The `toros` command: one file per subcommand group."""

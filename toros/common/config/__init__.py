@@ -1,0 +1,1 @@
+"""The configuration: one YAML file for every module of a node."""

@@ -1,0 +1,1 @@
+"""The dome daemon: dome, weather, safety."""

@@ -1,0 +1,1 @@
+"""Pure pixels: headers, frames, masters, calibrated images. No database, no daemon."""

@@ -1,0 +1,1 @@
+"""The alert daemon: notices, sky maps, galaxy catalogue, targets."""

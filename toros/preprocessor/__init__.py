@@ -1,0 +1,1 @@
+"""The preprocessor daemon: file batches and their steps."""

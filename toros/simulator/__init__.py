@@ -1,0 +1,1 @@
+"""An observatory in software: an ASCOM Alpaca device server with a sky and weather."""

@@ -1,0 +1,1 @@
+"""Pure astronomy on arrays: site, night, visibility, Sun and Moon, dome geometry. No I/O."""

@@ -1,0 +1,1 @@
+"""The telescope daemon: scheduler, night, observation, calibration frames."""
