@@ -2,8 +2,162 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
 from toros.common.config.section import Section
+
+Degrees = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Limits(Section):
+    """Where and when a target may be observed. Each holds through the whole of a block."""
+
+    min_altitude_deg: Degrees = Field(30.0, ge=0, lt=90, description="Lowest altitude.")
+    max_altitude_deg: Degrees = Field(
+        88.0,
+        gt=0,
+        le=90,
+        description="Highest altitude: an altazimuth mount or a dome slit is lost at the zenith.",
+    )
+    max_airmass: float = Field(2.0, ge=1, description="Greatest airmass.")
+    min_moon_separation_deg: Degrees = Field(
+        30.0, ge=0, le=180, description="Least angle between target and Moon."
+    )
+    max_sun_altitude_deg: Degrees = Field(
+        -15.0, ge=-90, le=0, description="The Sun is lower than this during every exposure."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_altitude_deg >= self.max_altitude_deg:
+            raise ValueError(
+                f"min_altitude_deg ({self.min_altitude_deg:g}) must be below max_altitude_deg "
+                f"({self.max_altitude_deg:g})"
+            )
+        return self
+
+
+class FlatSettings(Section):
+    """Twilight flats."""
+
+    filters: tuple[str, ...] = Field(
+        (), description="Filters to take flats in; none: those that tonight's queue uses."
+    )
+    count: int = Field(5, ge=0, le=1000, description="Flats per filter; 0: none.")
+    level_fraction: float = Field(
+        0.4, gt=0, lt=1, description="Level aimed at, as a fraction of the greatest count."
+    )
+    accepted_fraction: tuple[float, float] = Field(
+        (0.15, 0.7), description="Range of levels in which a flat is kept."
+    )
+    min_exptime_s: Seconds = Field(
+        0.5, description="Shortest exposure: below it the shutter's travel shows."
+    )
+    max_exptime_s: Seconds = Field(30.0, description="Longest exposure: beyond it stars show.")
+    sun_altitude_deg: tuple[float, float] = Field(
+        (-1.0, -12.0), description="Sun's altitudes between which flats are taken, higher first."
+    )
+    altitude_deg: Degrees = Field(
+        75.0,
+        gt=0,
+        lt=88,
+        description="Altitude of the field, opposite the Sun (Chromey & "
+        "Hasselbacher 1996: the sky is flattest there).",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = self.accepted_fraction
+        if not 0 < low < self.level_fraction < high <= 1:
+            raise ValueError("accepted_fraction must be (low, high) with level_fraction between")
+        if self.min_exptime_s > self.max_exptime_s:
+            raise ValueError("min_exptime_s must not exceed max_exptime_s")
+        if self.sun_altitude_deg[0] <= self.sun_altitude_deg[1]:
+            raise ValueError("sun_altitude_deg must be (higher, lower)")
+        return self
 
 
 class TelescopeSettings(Section):
     """Settings of the telescope module."""
+
+    name: str = Field("TOROS", description="Name of the telescope in FITS headers (TELESCOP).")
+    focal_length_mm: float | None = Field(
+        None, gt=0, description="Focal length; gives FOCALLEN and PIXSCALE in FITS headers."
+    )
+    aperture_mm: float | None = Field(None, gt=0, description="Aperture; APTDIA in FITS headers.")
+    read_noise_e: float | None = Field(
+        None, ge=0, description="Read noise in electrons where it is known (RDNOISE)."
+    )
+    limits: Limits = Field(Limits(), description="Where and when a target may be observed.")
+
+    exptime_s: float = Field(60.0, gt=0, le=3600, description="Exposure time when none is asked.")
+    count: int = Field(3, ge=1, le=1000, description="Frames of a target when none is asked.")
+    filter: str | None = Field(
+        None, description="Filter when none is asked; none: the wheel's first."
+    )
+    priority: float = Field(5.0, ge=0, le=10, description="Priority when none is asked.")
+    alert_priority: float = Field(8.0, ge=0, le=10, description="Priority of an alert's targets.")
+    overhead_s: Seconds = Field(
+        60.0,
+        description="Slew, dome, filter and settling before a block: an allowance of the plan.",
+    )
+    frame_overhead_s: Seconds = Field(
+        5.0, description="Read-out and writing after each frame: an allowance of the plan."
+    )
+
+    bias_count: int = Field(5, ge=0, le=1000, description="Biases a night.")
+    dark_count: int = Field(5, ge=0, le=1000, description="Darks a night at each exposure time.")
+    dark_exptimes_s: tuple[float, ...] = Field(
+        (), description="Exposure times of the darks; none: those of the queue's lights."
+    )
+    flats: FlatSettings = Field(FlatSettings(), description="Twilight flats.")
+
+    cooling_set_point_c: float | None = Field(
+        -20.0, ge=-120, le=40, description="Set point of the camera's cooler; none: left alone."
+    )
+    cooling_tolerance_c: float = Field(
+        1.0, gt=0, description="The camera is cold when it is this close to the set point."
+    )
+    cooling_timeout_s: Seconds = Field(
+        900.0, description="Frames are taken after this time though the set point is not reached."
+    )
+
+    slew_timeout_s: Seconds = Field(300.0, description="A slew that lasts longer has failed.")
+    park_timeout_s: Seconds = Field(300.0, description="A parking that lasts longer has failed.")
+    filter_timeout_s: Seconds = Field(60.0, description="A filter change that lasts longer failed.")
+    settle_s: Seconds = Field(3.0, description="Wait between arrival and exposure.")
+    pointing_tolerance_deg: float = Field(
+        0.02, gt=0, description="Largest distance between the ordered and the read position."
+    )
+    dome_tolerance_deg: float = Field(
+        15.0,
+        gt=0,
+        description="Largest angle between the slit and the telescope's azimuth; a "
+        "German mount looks through the slit from beside the dome's centre.",
+    )
+    dome_order_wait_s: float = Field(
+        180.0, gt=0, le=300, description="How long the dome may take for one work order."
+    )
+    dome_poll_s: float = Field(
+        10.0, gt=0, description="How often the dome is asked whether it is open and safe."
+    )
+
+    attempts: int = Field(2, ge=1, le=10, description="Attempts at an observation that fails.")
+    resume_after_safe_s: Seconds = Field(
+        300.0, description="The night resumes when it has been safe for so long."
+    )
+    idle_before_close_s: Seconds = Field(
+        600.0, description="The night is closed when for so long nothing was left to observe."
+    )
+    close_when_done: bool = Field(
+        True, description="Close when nothing is left; false: stay open until dawn for alerts."
+    )
+    batch_retry_s: float = Field(
+        30.0, gt=0, description="Pause before the preprocessor is told of the night's files again."
+    )
+    batch_attempts: int = Field(
+        120, ge=1, description="How often the preprocessor is told before that is given up."
+    )
