@@ -38,7 +38,8 @@
     │   │   └── ReadBackMismatch      214
     │   ├── NotObservable             220
     │   ├── NotSafe                   221
-    │   └── DomeNotReady              222
+    │   ├── DomeNotReady              222
+    │   └── UnusableTargetTable       223
     ├── DomeError                     300
     │   ├── DomeUnsafe                301
     │   ├── ShutterStuck              302
@@ -284,6 +285,12 @@ class DomeNotReady(TelescopeError):
     """The dome is not open and in place."""
 
     code = 222
+
+
+class UnusableTargetTable(TelescopeError):
+    """The table of targets cannot be read."""
+
+    code = 223
 
 
 class DomeError(TorosError):
