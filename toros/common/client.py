@@ -1,0 +1,109 @@
+"""The client's side of a front desk, with time-outs."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import xmlrpc.client
+from typing import Any
+
+from pydantic import ValidationError
+
+from toros.common.errors import PeerRefused, PeerTimeout, PeerUnreachable
+from toros.common.work_order import Json, OrderStatus, Reply
+
+TIMEOUT_S = 10.0
+
+
+class _Transport(xmlrpc.client.Transport):
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(use_builtin_types=True)
+        self._timeout_s = timeout_s
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        connection = super().make_connection(host)
+        connection.timeout = self._timeout_s
+        return connection
+
+
+class FrontDeskClient:
+    """Sends work orders to one module. Each call opens a connection: threads may share a client.
+
+    Parameters
+    ----------
+    url : str
+        The front desk, for instance ``http://127.0.0.1:8080``.
+    timeout_s : float
+        How long to wait for an answer, beyond the order's own `wait`.
+    """
+
+    def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
+        self.url = url
+        self._timeout_s = timeout_s
+
+    def send(
+        self,
+        request: str,
+        *,
+        id: str | int | None = None,
+        wait: float | None = None,
+        priority: float | None = None,
+        **fields: Any,
+    ) -> Reply:
+        """Send one work order and return the reply, whatever it says.
+
+        Raises
+        ------
+        PeerUnreachable
+            When nobody answers there, or what answers is no front desk.
+        PeerTimeout
+            When the answer does not come in time. The order may have been taken: send it again
+            with the same id to learn its fate.
+        PeerRefused
+            When the answer is a Fault: no order was read.
+        """
+        envelope = {"id": id, "request": request, "wait": wait, "priority": priority}
+        order = {key: value for key, value in envelope.items() if value is not None} | fields
+        transport = _Transport(self._timeout_s + (300.0 if wait is None else wait))
+        try:
+            with xmlrpc.client.ServerProxy(
+                self.url, transport=transport, allow_none=True, use_builtin_types=True
+            ) as proxy:
+                return Reply.model_validate(proxy.front_desk(order))
+        except TimeoutError as error:
+            raise PeerTimeout(f"{self.url} did not answer '{request}' in time.") from error
+        except xmlrpc.client.Fault as fault:
+            raise PeerRefused(
+                f"{self.url} refused '{request}': {fault.faultString} ({fault.faultCode})"
+            ) from fault
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            raise PeerUnreachable(f"{self.url} cannot be reached ({_cause(error)}).") from error
+        except ValidationError as error:
+            raise PeerUnreachable(f"{self.url} did not answer as a front desk does.") from error
+
+    def ask(self, request: str, **fields: Any) -> Json:
+        """Send one work order and return its result.
+
+        Raises
+        ------
+        PeerRefused
+            When the order did not complete; with the reply's code and message.
+        PeerUnreachable, PeerTimeout
+            As `send`.
+        """
+        reply = self.send(request, **fields)
+        if reply.status is not OrderStatus.COMPLETED:
+            raise PeerRefused(
+                f"{reply.module} says '{reply.status}' to '{request}': "
+                f"{reply.message} (code {reply.code})"
+            )
+        result: Json = reply.result
+        return result
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, socket.gaierror):
+        return "no such host"
+    return str(error) or type(error).__name__

@@ -1,0 +1,246 @@
+"""What the configuration can say, with its defaults: the node, its services, its devices."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from toros.common.clock import Clock
+from toros.common.config.dome import DomeSettings
+from toros.common.config.lvcgcn import LvcgcnSettings
+from toros.common.config.preprocessor import PreprocessorSettings
+from toros.common.config.section import Section
+from toros.common.config.simulator import SimulatorSettings
+from toros.common.config.telescope import TelescopeSettings
+from toros.common.nearest import nearest
+from toros.common.work_order import UtcTime
+
+DEFAULT_PORTS = {
+    "preprocessor": 8080,
+    "dome": 8081,
+    "telescope": 8082,
+    "lvcgcn": 8083,
+    "file_ingestor": 8084,
+    "calib_service": 8085,
+    "quality_monitor": 8086,
+    "web": 8090,
+    "simulator": 11111,
+}
+
+
+def _is_http(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not an address like http://127.0.0.1:8080")
+    return url.rstrip("/")
+
+
+def _is_module(name: str) -> str:
+    if name not in DEFAULT_PORTS:
+        raise ValueError(f"unknown module{nearest(name, DEFAULT_PORTS)}")
+    return name
+
+
+HttpUrl = Annotated[str, AfterValidator(_is_http)]
+ModuleName = Annotated[str, AfterValidator(_is_module)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Site(Section):
+    """Where the observatory stands."""
+
+    name: str = Field("Cordon Macon", description="Name of the site.")
+    latitude: float = Field(-24.6226, ge=-90, le=90, description="Degrees, north positive.")
+    longitude: float = Field(-67.3218, ge=-180, le=360, description="Degrees, east positive.")
+    elevation: float = Field(4650.0, ge=-500, le=9000, description="Metres above the sea.")
+
+
+class Service(Section):
+    """Where a module listens: `http`, or `ip` and `port`."""
+
+    http: HttpUrl | None = Field(None, description="Address as a URL.")
+    ip: str | None = Field(None, description="Address as an IP; with `port`.")
+    port: Port | None = Field(None, description="TCP port; with `ip`.")
+    threads: int = Field(2, ge=1, le=64, description="Threads for the module's own work.")
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Service:
+        if self.http is None and self.port is None:
+            raise ValueError("an address is needed: http, or ip and port")
+        if self.http and self.port is not None and self.port != self.port_of_url:
+            raise ValueError(f"http says port {self.port_of_url}, port says {self.port}")
+        return self
+
+    @property
+    def port_of_url(self) -> int | None:
+        """The port that `http` names or implies."""
+        if self.http is None:
+            return None
+        parts = urlsplit(self.http)
+        return parts.port or (443 if parts.scheme == "https" else 80)
+
+    @property
+    def host(self) -> str:
+        """The host to listen at or to call."""
+        return self.ip or (urlsplit(self.http).hostname if self.http else None) or "127.0.0.1"
+
+    @property
+    def listening_port(self) -> int:
+        """The port to listen at or to call."""
+        found = self.port if self.port is not None else self.port_of_url
+        return 0 if found is None else found
+
+    @property
+    def url(self) -> str:
+        """The address as clients call it."""
+        return self.http or f"http://{self.host}:{self.listening_port}"
+
+
+class Logging(Section):
+    """Where the log goes."""
+
+    file: Path | None = Field(
+        Path("/etc/toros/logs/toros.log"), description="Rotated daily; null: standard error only."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The least level that is written."
+    )
+    keep_days: int = Field(30, ge=1, description="How many rotated files are kept.")
+
+
+class Database(Section):
+    """The database of the journal and the archive."""
+
+    url: str = Field(
+        "sqlite:////var/lib/toros/toros.db", description="An SQLAlchemy address; SQLite by default."
+    )
+
+
+class Grant(Section):
+    """Who may send which work orders."""
+
+    user: str
+    token: SecretStr
+    may: list[str] = Field(["status"], description="Names of requests, or '*'.")
+
+
+class Tls(Section):
+    """Certificates of the front desks."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
+
+
+class Email(Section):
+    """How mail is sent. Without `smtp_host` none is."""
+
+    smtp_host: str | None = Field(None, description="The mail server; null: no mail.")
+    smtp_port: Port = Field(587, description="Its port.")
+    starttls: bool = Field(True, description="Whether the connection turns to TLS.")
+    username: str | None = Field(None, description="Login; null: none.")
+    password: SecretStr | None = Field(None, description="Its password; or password_file.")
+    sender: str = Field("toros@localhost", description="From whom mail comes.")
+    admins: list[str] = Field([], description="Who gets the errors.")
+    recipients: list[str] = Field([], description="Who gets news of alerts and nights.")
+
+
+class Device(Section):
+    """One device on an ASCOM Alpaca server."""
+
+    alpaca: HttpUrl = Field(description="Address of the Alpaca server.")
+    number: int = Field(0, ge=0, description="Device number.")
+
+
+class Devices(Section):
+    """The devices of the observatory; what is left out is found by discovery."""
+
+    mount: Device | None = None
+    dome: Device | None = None
+    camera: Device | None = None
+    filter_wheel: Device | None = None
+    focuser: Device | None = None
+    safety_monitor: list[Device] = Field([], description="All must say safe.")
+    weather: list[Device] = Field([], description="Observing conditions.")
+
+
+class Data(Section):
+    """Where the files are."""
+
+    raw: Path = Field(Path("/data/raw"), description="Raw frames, one folder a night.")
+    products: Path = Field(Path("/data/products"), description="Masters and calibrated images.")
+    allowed_sources: list[str] = Field(
+        [], description="Folders and sites that file batches may come from, beside `raw`."
+    )
+
+
+class Location(Section):
+    """Where another observatory stands."""
+
+    lon: float = Field(ge=-180, le=360, description="Degrees, east positive.")
+    lat: float = Field(ge=-90, le=90, description="Degrees, north positive.")
+    height: float = Field(0.0, description="Metres above the sea.")
+
+
+class Observatory(Section):
+    """An observatory that alerts are relayed to."""
+
+    name: str
+    telescope: HttpUrl = Field(description="Front desk of its telescope module.")
+    location: Location
+
+
+class ClockSettings(Section):
+    """A simulated clock; without `start` the time is the machine's."""
+
+    start: UtcTime | None = Field(None, description="Observatory time at the moment `anchor`.")
+    anchor: float | None = Field(None, description="Machine time in unix seconds.")
+    rate: float = Field(1.0, gt=0, le=1000, description="Observatory seconds per machine second.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> ClockSettings:
+        if (self.start is None) != (self.anchor is None):
+            raise ValueError("start and anchor go together")
+        return self
+
+
+def _normal(name: str) -> str:
+    return name.replace("-", "_")
+
+
+class Config(Section):
+    """The configuration of a node."""
+
+    node: str = Field("macon", description="Name of this machine in logs and mails.")
+    site: Site = Site()
+    services: dict[ModuleName, Service] = Field({}, description="The modules of this node.")
+    logging: Logging = Logging()
+    database: Database = Database()
+    access: list[Grant] = Field([], description="Who may send orders; empty: loopback only.")
+    tls: Tls = Tls()
+    email: Email = Email()
+    devices: Devices = Devices()
+    data: Data = Data()
+    observatories: list[Observatory] = Field([], description="Where alerts are relayed to.")
+    clock: ClockSettings = ClockSettings()
+    telescope: TelescopeSettings = TelescopeSettings()
+    dome: DomeSettings = DomeSettings()
+    preprocessor: PreprocessorSettings = PreprocessorSettings()
+    lvcgcn: LvcgcnSettings = LvcgcnSettings()
+    simulator: SimulatorSettings = SimulatorSettings()
+
+    def service(self, module: str) -> Service:
+        """Return where `module` listens: as configured, else its default port on loopback."""
+        name = _normal(module)
+        return self.services.get(name) or Service(ip="127.0.0.1", port=DEFAULT_PORTS[name])
+
+    def make_clock(self) -> Clock:
+        """Return the clock that every process of this configuration shares."""
+        if self.clock.start is None or self.clock.anchor is None:
+            return Clock()
+        start: datetime = self.clock.start
+        return Clock(start.timestamp(), self.clock.anchor, self.clock.rate)

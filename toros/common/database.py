@@ -1,0 +1,105 @@
+"""The engine and the metadata that the journal and the archive share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, TypeDecorator, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+from toros.common.errors import ConfigurationError
+
+# Alembic needs names to alter constraints later.
+NAMING = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+SQLITE_BUSY_SECONDS = 30.0
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime, also on databases that forget time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times and store the others in UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone: the archive takes aware times only.")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the time as aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Base of all tables, those of the journal and those of the archive."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy's own idiom
+
+
+def make_engine(url: str) -> Engine:
+    """Return an engine for `url`.
+
+    SQLite gets write-ahead logging, full durability and foreign keys, and its transactions begin
+    with ``BEGIN IMMEDIATE``: a transaction that reads first and writes later would otherwise fail
+    with "database is locked" as soon as two modules do so at once.
+
+    Raises
+    ------
+    ConfigurationError
+        When the address cannot be understood or its driver is not installed.
+    """
+    try:
+        address = make_url(url)
+        engine = create_engine(address, **_options(address))
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise ConfigurationError(
+            f"database.url: {url!r} is not a database address that can be used here ({error})."
+        ) from error
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine, address)
+    return engine
+
+
+def _options(address: URL) -> dict[str, Any]:
+    if address.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}}
+    return {"pool_pre_ping": True}
+
+
+def _prepare_sqlite(engine: Engine, address: URL) -> None:
+    if address.database and address.database != ":memory:":
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy says BEGIN, not the driver
+        cursor = connection.cursor()
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def make_sessions(engine: Engine) -> sessionmaker[Session]:
+    """Return the factory of sessions; objects stay readable after a commit."""
+    return sessionmaker(engine, expire_on_commit=False)

@@ -1,0 +1,79 @@
+"""What a room hands to the daemon that runs it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from toros.common.clock import Clock
+from toros.common.config.models import Config
+from toros.common.requests import RequestTable
+from toros.common.work_order import Json
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every module is built from."""
+
+    config: Config
+    clock: Clock
+    sessions: sessionmaker[Session]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A background thread of a module.
+
+    Parameters
+    ----------
+    name : str
+        For the log and the thread.
+    run : callable
+        Called once with an event; returns soon after the event is set. If it raises, the daemon
+        logs the error and calls it again.
+    """
+
+    name: str
+    run: Callable[[threading.Event], None]
+
+
+def _nothing() -> None:
+    return None
+
+
+def _no_keys() -> dict[str, Json]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Module(Generic[S]):
+    """A module, ready to be served.
+
+    Parameters
+    ----------
+    name : str
+        As in the configuration's `services`.
+    state : object
+        Passed to every handler.
+    table : RequestTable
+        Its requests.
+    loops : sequence of Loop
+        Its background threads.
+    close : callable
+        Called when the daemon has stopped all threads.
+    describe : callable
+        Returns the module's own keys of the answer to `status`.
+    """
+
+    name: str
+    state: S
+    table: RequestTable[S]
+    loops: Sequence[Loop] = ()
+    close: Callable[[], None] = field(default=_nothing)
+    describe: Callable[[], dict[str, Json]] = field(default=_no_keys)
