@@ -62,7 +62,7 @@ def test_agrees_with_a_mount_turned_about_its_axes(
         radius_m=2.5, pier_east_m=east, pier_north_m=north, pier_up_m=up, german_axis_m=axis
     )
     tube, pointing = _by_turning_the_mount(geometry, latitude, hour_angle, dec, side)
-    alt = np.degrees(np.arcsin(np.clip(pointing[2], -1, 1)))
+    alt = np.degrees(np.arctan2(pointing[2], np.hypot(pointing[0], pointing[1])))
     azim = np.degrees(np.arctan2(pointing[0], pointing[1]))
     found_alt, found_azim = aperture(geometry, latitude, alt, azim, side)
     # March along the beam until it meets the sphere.
