@@ -1,0 +1,89 @@
+"""The schema of the database: bringing it up to date, and refusing to work on an old one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, delete
+from sqlalchemy.exc import SQLAlchemyError
+
+from toros.archive.models import StatusCode
+from toros.common.database import make_sessions
+from toros.common.errors import DatabaseNotReady, status_codes
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the schema to the current revision, and the table of status codes up to date.
+
+    Raises
+    ------
+    DatabaseNotReady
+        When the database cannot be reached or written.
+    """
+    config = _alembic()
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        _write_status_codes(engine)
+    except SQLAlchemyError as error:
+        raise _unreachable(engine, error) from error
+
+
+def current(engine: Engine) -> str | None:
+    """Return the revision of the schema in the database, None where there is none."""
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except SQLAlchemyError as error:
+        raise _unreachable(engine, error) from error
+
+
+def newest() -> str | None:
+    """Return the revision that this version of TOROS works with."""
+    return ScriptDirectory.from_config(_alembic()).get_current_head()
+
+
+def check_current(engine: Engine) -> None:
+    """Refuse a database whose schema is not the current one.
+
+    Raises
+    ------
+    DatabaseNotReady
+        Saying what to do.
+    """
+    found, wanted = current(engine), newest()
+    if found != wanted:
+        raise DatabaseNotReady(
+            f"The database {_name(engine)} is at revision {found or 'none'}, this version of TOROS "
+            f"works with {wanted}: run 'toros db upgrade'."
+        )
+
+
+def _alembic() -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def _write_status_codes(engine: Engine) -> None:
+    with make_sessions(engine).begin() as session:
+        session.execute(delete(StatusCode))
+        session.add_all(
+            StatusCode(code=code, description=text) for code, text in status_codes().items()
+        )
+
+
+def _name(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)
+
+
+def _unreachable(engine: Engine, error: SQLAlchemyError) -> DatabaseNotReady:
+    cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+    return DatabaseNotReady(f"The database {_name(engine)} cannot be used: {cause}.")
