@@ -1,0 +1,110 @@
+"""Opening FITS files that come from outside, and writing our own whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
+
+from toros.common.atomic import atomic_path
+from toros.common.errors import UnreadableFile
+
+logger = logging.getLogger(__name__)
+
+# What astropy and the decompressors raise on files that are broken in one way or another.
+BROKEN = (OSError, EOFError, ValueError, TypeError, IndexError, KeyError, VerifyError)
+
+# warnings.catch_warnings changes the state of the whole process.
+_WARNINGS = threading.RLock()
+
+
+@contextmanager
+def quiet() -> Iterator[list[warnings.WarningMessage]]:
+    """Collect warnings instead of showing them; one thread at a time."""
+    with _WARNINGS, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield caught
+
+
+@contextmanager
+def open_fits(path: Path) -> Iterator[fits.HDUList]:
+    """Open `path` for reading.
+
+    Raises
+    ------
+    UnreadableFile
+        If there is no such file, if it is no FITS file, or if its data are cut off.
+    """
+    try:
+        with quiet() as caught:
+            # No memory map: a file that is cut off while it is mapped kills the process (SIGBUS).
+            hdus = fits.open(path, memmap=False, lazy_load_hdus=False, uint=True, ignore_blank=True)
+    except FileNotFoundError as error:
+        raise UnreadableFile(f"{path}: there is no such file.") from error
+    except PermissionError as error:
+        raise UnreadableFile(f"{path}: may not be read.") from error
+    except IsADirectoryError as error:
+        raise UnreadableFile(f"{path}: is a folder, not a file.") from error
+    except BROKEN as error:
+        raise UnreadableFile(f"{path}: is no FITS file: {_sentence(error)}") from error
+    try:
+        for warning in caught:
+            text = str(warning.message)
+            if "truncated" in text:
+                raise UnreadableFile(f"{path}: is truncated: {text.partition(': ')[2] or text}.")
+            logger.debug("%s: %s", path, text)
+        yield hdus
+    finally:
+        hdus.close()
+
+
+def _sentence(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if text.endswith(".") else f"{text}."
+
+
+def image_hdu(hdus: fits.HDUList, path: Path) -> Any:
+    """Return the first HDU that holds an image.
+
+    Raises
+    ------
+    UnreadableFile
+        If there is none.
+    """
+    for hdu in hdus:
+        if getattr(hdu, "is_image", False) and len(hdu.shape) >= 2:
+            return hdu
+    raise UnreadableFile(f"{path}: holds no image.")
+
+
+def read_pixels(hdu: Any, path: Path, rows: slice | None = None) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return the pixels of `hdu` (or of some `rows`), scaled, in native byte order.
+
+    Raises
+    ------
+    UnreadableFile
+        If the data are cut off or cannot be decompressed.
+    """
+    try:
+        with quiet():
+            data = hdu.data if rows is None else hdu.section[rows, :]
+    except BROKEN as error:
+        raise UnreadableFile(f"{path}: its pixels cannot be read: {_sentence(error)}") from error
+    array = np.asarray(data)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def write_fits(target: Path, hdus: fits.HDUList) -> None:
+    """Write `hdus` to `target`, whole or not at all, with CHECKSUM and DATASUM."""
+    with atomic_path(target) as temporary, quiet() as caught:
+        hdus.writeto(temporary, overwrite=True, checksum=True, output_verify="silentfix")
+    for warning in caught:
+        logger.debug("%s: %s", target, warning.message)

@@ -1,0 +1,16 @@
+"""FITS headers as an observatory meets them: every capture program has its own dialect."""
+
+from toros.imaging.headers.exposure import ExposureInfo, inspect_json
+from toros.imaging.headers.find import find_fits, sha256_of
+from toros.imaging.headers.processed import mark_already_calibrated
+from toros.imaging.headers.read import describe_header, read_exposure
+
+__all__ = [
+    "ExposureInfo",
+    "describe_header",
+    "find_fits",
+    "inspect_json",
+    "mark_already_calibrated",
+    "read_exposure",
+    "sha256_of",
+]

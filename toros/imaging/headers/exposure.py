@@ -1,0 +1,112 @@
+"""What a FITS header says of an exposure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from toros.common.clock import iso
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExposureInfo:
+    """One exposure as its header describes it. ``None`` means unknown, never a guess.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    image_type : str, optional
+        ``"bias"``, ``"dark"``, ``"flat"``, ``"light"``; also ``"arc"``, ``"focus"``, ``"test"``.
+    exptime_s : float, optional
+        Exposure time [s].
+    filter, instrument, object, read_out_mode : str, optional
+        As the capture program spelt them.
+    ccd_temp_c, set_temp_c : float, optional
+        Measured temperature of the detector, and the set point [°C].
+    binning : tuple of int, optional
+        (x, y).
+    gain_e_adu : float, optional
+        Electrons per ADU. A dimensionless gain setting is never put here.
+    gain_setting : float, optional
+        The camera's gain setting (or ISO), in its own units.
+    read_noise_e : float, optional
+        Read noise [e-].
+    saturation_adu : float, optional
+        Raw level [ADU] from which a pixel is saturated.
+    naxis1, naxis2 : int, optional
+        Width and height [pixel].
+    date_obs : datetime.datetime, optional
+        Start of the exposure, aware, UTC.
+    ra_deg, dec_deg : float, optional
+        Where the telescope pointed, ICRS [degree].
+    processed : str, optional
+        Why this is no raw frame any more: a master, or calibrated by the program that took it.
+    decided_by : dict
+        For each value that is known, the card (or other evidence) that decided it.
+    notes : tuple of str
+        What was odd.
+    header : dict
+        Every card, as JSON-able values.
+    """
+
+    path: Path
+    image_type: str | None = None
+    exptime_s: float | None = None
+    filter: str | None = None
+    ccd_temp_c: float | None = None
+    set_temp_c: float | None = None
+    binning: tuple[int, int] | None = None
+    gain_e_adu: float | None = None
+    gain_setting: float | None = None
+    read_noise_e: float | None = None
+    read_out_mode: str | None = None
+    saturation_adu: float | None = None
+    naxis1: int | None = None
+    naxis2: int | None = None
+    date_obs: datetime | None = None
+    ra_deg: float | None = None
+    dec_deg: float | None = None
+    instrument: str | None = None
+    object: str | None = None
+    processed: str | None = None
+    decided_by: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    header: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """(height, width) in pixels, as numpy counts."""
+        if self.naxis1 is None or self.naxis2 is None:
+            return None
+        return (self.naxis2, self.naxis1)
+
+
+def inspect_json(info: ExposureInfo) -> dict[str, Any]:
+    """Return `info` as the ``toros inspect`` document of CONTRACT §1, with a few more keys."""
+    return {
+        "path": str(info.path),
+        "image_type": info.image_type,
+        "exptime": info.exptime_s,
+        "filter": info.filter,
+        "ccd_temp": info.ccd_temp_c,
+        "binning": list(info.binning) if info.binning else None,
+        "gain": info.gain_e_adu,
+        "date_obs": iso(info.date_obs) if info.date_obs else None,
+        "ra": info.ra_deg,
+        "dec": info.dec_deg,
+        "instrument": info.instrument,
+        "object": info.object,
+        "decided_by": dict(info.decided_by),
+        "notes": list(info.notes),
+        "naxis1": info.naxis1,
+        "naxis2": info.naxis2,
+        "set_temp": info.set_temp_c,
+        "gain_setting": info.gain_setting,
+        "read_noise": info.read_noise_e,
+        "read_out_mode": info.read_out_mode,
+        "saturation": info.saturation_adu,
+        "processed": info.processed,
+    }

@@ -1,0 +1,140 @@
+"""From a header to an `ExposureInfo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from astropy.io import fits
+
+from toros.common.errors import UnreadableFile
+from toros.imaging.fits_io import BROKEN, image_hdu, open_fits
+from toros.imaging.headers.angles import decide_pointing, note_bogus_wcs
+from toros.imaging.headers.cards import Cards, Findings
+from toros.imaging.headers.detector import (
+    decide_binning,
+    decide_gain,
+    decide_read_noise,
+    decide_read_out_mode,
+    decide_saturation,
+    decide_temperatures,
+)
+from toros.imaging.headers.exposure import ExposureInfo
+from toros.imaging.headers.image_type import decide_image_type
+from toros.imaging.headers.names import decide_filter, decide_instrument, decide_object
+from toros.imaging.headers.processed import why_processed
+from toros.imaging.headers.times import decide_date_obs
+
+_EXPTIME = ("EXPTIME", "EXPOSURE", "EXP-TIME", "EXP_TIME", "ITIME", "CAHA DET REQTIM")
+_LONGEST_S = 7 * 86400.0
+
+
+def read_exposure(path: Path) -> ExposureInfo:
+    """Read the header of the first image in the FITS file `path`.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file is missing, truncated, no FITS file, or holds no image.
+    """
+    with open_fits(path) as hdus:
+        try:
+            hdu = image_hdu(hdus, path)
+            shape = hdu.shape
+            headers = [hdu.header] if hdu is hdus[0] else [hdu.header, hdus[0].header]
+            return describe_header(
+                path, *headers, naxis=(shape[-1], shape[-2]), bits=_unsigned_bits(hdu.header)
+            )
+        except BROKEN as error:
+            raise UnreadableFile(f"{path}: its header cannot be read: {error}") from error
+
+
+def _unsigned_bits(header: fits.Header) -> int | None:
+    """Return the width of unsigned integer pixels as FITS encodes them, else None."""
+    bitpix, zero, scale = (
+        header.get(key, d) for key, d in (("BITPIX", 0), ("BZERO", 0), ("BSCALE", 1))
+    )
+    if scale != 1:
+        return None
+    if bitpix == 16 and zero == 32768:
+        return 16
+    return 8 if bitpix == 8 and zero == 0 else None
+
+
+def describe_header(
+    path: Path,
+    *headers: fits.Header,
+    naxis: tuple[int, int] | None = None,
+    bits: int | None = None,
+) -> ExposureInfo:
+    """Return what `headers` (the image's first, then what it inherits) say of the exposure.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where they come from; its name is looked at when nothing else tells the image type.
+    naxis : tuple of int, optional
+        (NAXIS1, NAXIS2) of the image; otherwise taken from the header.
+    bits : int, optional
+        Width of the pixels if they are unsigned integers.
+    """
+    cards, findings = Cards(*headers), Findings()
+    for keyword in cards.unreadable:
+        findings.note(f"The card {keyword} cannot be read.")
+    exptime_s = _exptime(cards, findings)
+    ccd_temp_c, set_temp_c = decide_temperatures(cards, findings)
+    gain_e_adu, gain_setting = decide_gain(cards, findings)
+    ra_deg, dec_deg = decide_pointing(cards, findings)
+    note_bogus_wcs(cards, findings)
+    processed = why_processed(cards)
+    if processed is not None:
+        findings.note(processed)
+    width, height = naxis or _naxis(cards)
+    values: dict[str, Any] = {
+        "image_type": decide_image_type(cards, path, exptime_s, findings),
+        "filter": decide_filter(cards, findings),
+        "binning": decide_binning(cards, findings),
+        "read_noise_e": decide_read_noise(cards, gain_e_adu, findings),
+        "read_out_mode": decide_read_out_mode(cards, findings),
+        "saturation_adu": decide_saturation(cards, gain_e_adu, bits, findings),
+        "date_obs": decide_date_obs(cards, findings),
+        "instrument": decide_instrument(cards, findings),
+        "object": decide_object(cards, findings),
+    }
+    return ExposureInfo(
+        path=path,
+        exptime_s=exptime_s,
+        ccd_temp_c=ccd_temp_c,
+        set_temp_c=set_temp_c,
+        gain_e_adu=gain_e_adu,
+        gain_setting=gain_setting,
+        naxis1=width,
+        naxis2=height,
+        ra_deg=ra_deg,
+        dec_deg=dec_deg,
+        processed=processed,
+        decided_by=findings.decided_by,
+        notes=tuple(findings.notes),
+        header=cards.as_json(),
+        **values,
+    )
+
+
+def _exptime(cards: Cards, findings: Findings) -> float | None:
+    for card in cards.every(_EXPTIME):
+        value = card.number()
+        if value is None:
+            continue
+        if not 0 <= value <= _LONGEST_S:
+            findings.note(f"{card.keyword} = {card.text()} is no exposure time in seconds.")
+            continue
+        findings.decide("exptime", card.keyword)
+        return value
+    return None
+
+
+def _naxis(cards: Cards) -> tuple[int | None, int | None]:
+    # A compressed image keeps its size in ZNAXIS.
+    width = cards.first_number(("ZNAXIS1", "NAXIS1"))
+    height = cards.first_number(("ZNAXIS2", "NAXIS2"))
+    return (int(width[1]) if width else None, int(height[1]) if height else None)

@@ -1,0 +1,50 @@
+"""What the user of this room may choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReductionOptions:
+    """Choices of a reduction. The defaults suit a cooled CCD and a night of ordinary length.
+
+    Parameters
+    ----------
+    combine : str
+        How the frames of a master are combined: ``"sigma_clip"`` (mean of what one clip about the
+        median leaves, deviation from the MAD), ``"median"`` or ``"mean"``.
+    sigma_low, sigma_high : float
+        Clip so many deviations below and above the median.
+    min_frames_to_clip : int
+        With fewer frames the MAD of a pixel means little: three or four are combined by their
+        median, one or two by their mean.
+    exptime_tolerance_s : float
+        Exposure times [s] that differ by no more than this are the same.
+    dark_temperature_tolerance_c : float
+        CCD temperatures [°C] that differ by no more than this are the same.
+    scale_darks : bool
+        Scale a bias-subtracted master dark where none has the light's exposure time.
+    max_dark_scale : float
+        Never scale a dark up by more than this: its noise and its hot pixels are scaled with it.
+    flat_floor : float
+        Pixels where a master flat (normalised to 1) is below this are masked and not divided.
+    memory_limit_bytes : int
+        Bound on the memory for the stack of one master.
+    gain_e_adu, read_noise_e : float, optional
+        Used where the header does not say.
+    """
+
+    combine: Literal["sigma_clip", "median", "mean"] = "sigma_clip"
+    sigma_low: float = 3.0
+    sigma_high: float = 3.0
+    min_frames_to_clip: int = 5
+    exptime_tolerance_s: float = 0.01
+    dark_temperature_tolerance_c: float = 1.0
+    scale_darks: bool = True
+    max_dark_scale: float = 2.0
+    flat_floor: float = 0.05
+    memory_limit_bytes: int = 512 * 1024**2
+    gain_e_adu: float | None = None
+    read_noise_e: float | None = None
