@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
 
 from toros.common.clock import Clock
 from toros.common.config import Config
+from toros.common.daily_file import DailyFileHandler
 from toros.common.errors import ConfigurationError
 from toros.common.mail import AdminMailHandler, Mailer
 
@@ -67,7 +67,7 @@ class _Formatter(logging.Formatter):
         record.module_name = self._module
         return super().format(record)
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
         moment = self._clock.start + (record.created - self._clock.anchor) * self._clock.rate
         whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
         return f"{whole}.{int(moment % 1 * 1000):03d}Z"
@@ -76,11 +76,7 @@ class _Formatter(logging.Formatter):
 def _file_handler(path: Path, keep_days: int) -> logging.Handler:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Every module of the node writes to the same file: each line is one write of less than
-        # the pipe buffer in append mode, so lines do not mix.
-        return TimedRotatingFileHandler(
-            path, when="midnight", backupCount=keep_days, utc=True, encoding="utf-8", delay=False
-        )
+        return DailyFileHandler(path, keep_days)
     except OSError as error:
         raise ConfigurationError(
             f"logging.file: {path} cannot be written ({error.strerror}); name another file."

@@ -2,8 +2,75 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pydantic import Field
+
 from toros.common.config.section import Section
+
+
+class TriggerSettings(Section):
+    """Which events are followed. What does not pass is recorded, with the reason."""
+
+    significant_only: bool = Field(
+        True, description="Follow only what the LVK call significant (or what does not say)."
+    )
+    max_far_hz: float | None = Field(
+        None, gt=0, description="Greatest false-alarm rate; null: whatever it is."
+    )
+    max_area_90_deg2: float | None = Field(
+        None, gt=0, description="Largest 90 % credible area; null: whatever it is."
+    )
+    max_distance_mpc: float | None = Field(
+        None, gt=0, description="Greatest mean distance; null: whatever it is."
+    )
+    max_terrestrial: float = Field(
+        1.0, ge=0, le=1, description="Greatest probability that it is only noise."
+    )
 
 
 class LvcgcnSettings(Section):
     """Settings of the lvcgcn module."""
+
+    folder: Path = Field(
+        Path("/var/lib/toros/alerts"),
+        description="Where every notice and sky map is kept, as it was received.",
+    )
+    catalog: str = Field("openngc", description="The catalogue of galaxies: see toros catalog.")
+    catalog_folder: Path | None = Field(
+        None, description="Where built catalogues are kept; null: the user's cache folder."
+    )
+    hosts: int = Field(
+        30, ge=1, le=10_000, description="Most host galaxies that one observatory is given."
+    )
+    min_altitude_deg: float = Field(
+        30.0,
+        ge=0,
+        lt=90,
+        description="Hosts that stay below this altitude all night are not sent to a telescope.",
+    )
+    max_sun_altitude_deg: float = Field(
+        -12.0, ge=-90, le=0, description="It is night for a host while the Sun is below this."
+    )
+    drill_mode: bool = Field(
+        False, description="Whether mock (M…) and test (T…) events may move a telescope."
+    )
+    combined_maps: bool = Field(
+        True, description="Use the sky map combined with a coincident burst, where there is one."
+    )
+    trigger: TriggerSettings = Field(TriggerSettings(), description="Which events are followed.")
+    allowed_hosts: list[str] = Field(
+        ["gracedb.ligo.org"], description="Hosts from which sky maps may be downloaded."
+    )
+    download_timeout_s: float = Field(
+        20.0, gt=0, le=300, description="How long a silent download of a sky map is waited for."
+    )
+    max_map_bytes: int = Field(
+        512 * 2**20, ge=2**20, description="Largest sky map, downloaded or unpacked."
+    )
+    relay_timeout_s: float = Field(
+        10.0, gt=0, le=300, description="How long a telescope may take to answer an order."
+    )
+    relay_retry_s: float = Field(
+        15.0, gt=0, description="Pause before a telescope that did not answer is tried again."
+    )

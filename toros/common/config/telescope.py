@@ -93,6 +93,13 @@ class TelescopeSettings(Section):
     )
     limits: Limits = Field(Limits(), description="Where and when a target may be observed.")
 
+    horizon_deg: Degrees = Field(
+        10.0, ge=-2, lt=90, description="No slew below this altitude, whoever asks for it."
+    )
+    sun_cone_deg: Degrees = Field(
+        30.0, ge=0, le=180, description="No slew nearer to the Sun than this while it is up."
+    )
+
     exptime_s: float = Field(60.0, gt=0, le=3600, description="Exposure time when none is asked.")
     count: int = Field(3, ge=1, le=1000, description="Frames of a target when none is asked.")
     filter: str | None = Field(

@@ -1,0 +1,5 @@
+"""Run as ``python -m toros``."""
+
+from toros.cli.main import main
+
+main()

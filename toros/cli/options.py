@@ -1,0 +1,32 @@
+"""Options that every command takes alike."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toros.common.config import Config, load_config
+from toros.common.config.loader import DEFAULT_PATH, VARIABLE
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="Configuration file; else $TOROS_CONFIG, else /etc/toros/toros.conf.yaml.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def config_or_defaults(given: Path | None) -> Config:
+    """Return the configuration, or the shipped defaults where none is named and none is there.
+
+    For the commands that need no observatory: an astronomer's laptop has no ``/etc/toros``.
+    """
+    if given is None and VARIABLE not in os.environ and not DEFAULT_PATH.exists():
+        return Config()
+    return load_config(given)

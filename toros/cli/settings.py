@@ -1,0 +1,60 @@
+"""`toros config` and `toros db`: what an admin does before the modules start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from toros.archive import schema
+from toros.cli.options import ConfigOption
+from toros.cli.output import out
+from toros.common.config import Config, config_path, load_config
+from toros.common.database import make_engine
+
+config_app = typer.Typer(no_args_is_help=True, help="Check or show the configuration.")
+db_app = typer.Typer(no_args_is_help=True, help="Bring the database up to date.")
+
+FileArgument = Annotated[Path | None, typer.Argument(help="The file.", show_default=False)]
+
+
+@config_app.command()
+def check(file: FileArgument = None, config: ConfigOption = None) -> None:
+    """Read the configuration and say whether it can be used."""
+    path = config_path(file or config)
+    settings = load_config(path)
+    modules = ", ".join(settings.services) or "no modules"
+    out.print(f"{path}: good. Node {settings.node}, site {settings.site.name}: {modules}.")
+
+
+@config_app.command()
+def show(file: FileArgument = None, config: ConfigOption = None) -> None:
+    """Print the configuration as it is understood, defaults included and secrets hidden."""
+    out.print(as_yaml(load_config(config_path(file or config))), markup=False, end="")
+
+
+def as_yaml(settings: Config) -> str:
+    """Return `settings` as YAML, without its secrets."""
+    data: dict[str, Any] = settings.model_dump(mode="json")
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+@db_app.command()
+def upgrade(config: ConfigOption = None) -> None:
+    """Bring the schema of the database to the current revision."""
+    engine = make_engine(load_config(config).database.url)
+    schema.upgrade(engine)
+    out.print(f"The database is at revision {schema.current(engine)}.")
+    engine.dispose()
+
+
+@db_app.command()
+def current(config: ConfigOption = None) -> None:
+    """Say which revision the database is at."""
+    engine = make_engine(load_config(config).database.url)
+    found, wanted = schema.current(engine), schema.newest()
+    verdict = "current" if found == wanted else f"this version of TOROS works with {wanted}"
+    out.print(f"Revision {found or 'none'}: {verdict}.")
+    engine.dispose()
