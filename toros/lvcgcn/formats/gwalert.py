@@ -1,0 +1,190 @@
+"""`igwn.gwalert`: the JSON that the LVK publish on Kafka (LVK Public Alerts User Guide)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from toros.common.errors import UnreadableNotice
+from toros.lvcgcn.notice import (
+    AlertType,
+    ExternalCoincidence,
+    Notice,
+    NoticeFormat,
+    is_significant,
+)
+
+
+def _decode_map(value: object) -> object:
+    """Decode a sky map: base64 in JSON, bytes in Avro."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"the embedded sky map is no whole base64 ({error})") from error
+
+
+def _utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _iso_time(value: object) -> object:
+    """Take times as ISO 8601 text only: pydantic would read a bare number as unix seconds."""
+    if isinstance(value, str):
+        return _utc(datetime.fromisoformat(value))
+    if isinstance(value, datetime):
+        return _utc(value)
+    raise ValueError("a time is ISO 8601 text")
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int) else value
+
+
+_SkyMap = Annotated[bytes | None, BeforeValidator(_decode_map)]
+_Time = Annotated[datetime, BeforeValidator(_iso_time)]
+_Probabilities = dict[str, Annotated[float, Field(ge=0, le=1)] | None] | None
+
+
+class _Model(BaseModel):
+    # Keys that a later version of the schema adds are no reason to lose an alert.
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class _Coincidence(_Model):
+    gcn_notice_id: Annotated[str | None, BeforeValidator(_text)] = None
+    ivorn: str | None = None
+    observatory: str | None = None
+    search: str | None = None
+    time_difference: float | None = None
+    time_coincidence_far: float | None = None
+    time_sky_position_coincidence_far: float | None = None
+    combined_skymap: _SkyMap = None
+
+
+class _Event(_Model):
+    time: _Time | None = None
+    far: Annotated[float, Field(ge=0)] | None = None
+    significant: bool | None = None
+    instruments: list[str] = []
+    group: str | None = None
+    pipeline: str | None = None
+    search: str | None = None
+    classification: _Probabilities = None
+    properties: _Probabilities = None
+    duration: float | None = None
+    central_frequency: float | None = None
+    skymap: _SkyMap = None
+
+
+class _Alert(_Model):
+    alert_type: AlertType
+    time_created: _Time
+    superevent_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]{2,64}$")]
+    urls: dict[str, str | None] | None = None
+    event: _Event | None = None
+    external_coinc: _Coincidence | None = None
+
+
+def read_gwalert(content: bytes) -> Notice:
+    """Read a notice in JSON.
+
+    Raises
+    ------
+    UnreadableNotice
+        If it is no JSON, or a field that must be there is missing or of the wrong kind.
+    """
+    try:
+        record = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableNotice(f"The notice is no valid JSON: {error}.") from error
+    return from_record(record, content, NoticeFormat.JSON)
+
+
+def from_record(record: Any, content: bytes, how: NoticeFormat) -> Notice:
+    """Return the notice of a decoded `igwn.gwalert` record.
+
+    Parameters
+    ----------
+    record : dict
+        The decoded JSON or Avro.
+    content : bytes
+        The bytes it was decoded from, for their digest.
+    how : NoticeFormat
+        The format of `content`.
+    """
+    if not isinstance(record, dict) or "superevent_id" not in record:
+        raise UnreadableNotice("The notice is no igwn.gwalert: it has no superevent_id.")
+    try:
+        alert = _Alert.model_validate(record)
+    except ValidationError as error:
+        raise UnreadableNotice(_first_fault(error)) from error
+    if alert.alert_type is AlertType.OTHER:
+        raise UnreadableNotice("The notice's alert_type is none of igwn.gwalert's.")
+    return _notice(alert, content, how)
+
+
+def _notice(alert: _Alert, content: bytes, how: NoticeFormat) -> Notice:
+    event = alert.event or _Event()
+    warnings = []
+    if alert.event is None and alert.alert_type is not AlertType.RETRACTION:
+        warnings.append("The notice has no event in it, and is no retraction.")
+    significant = event.significant
+    if significant is None:
+        significant = is_significant(event.group, event.far)
+    return Notice(
+        format=how,
+        event=alert.superevent_id,
+        alert_type=alert.alert_type,
+        time_created=alert.time_created,
+        role="test" if alert.superevent_id[0] in "MT" else "observation",
+        sha256=hashlib.sha256(content).hexdigest(),
+        event_time=event.time,
+        far_hz=event.far,
+        significant=significant,
+        instruments=tuple(event.instruments),
+        group=event.group,
+        pipeline=event.pipeline,
+        search=event.search,
+        classification=_known(event.classification),
+        properties=_known(event.properties),
+        duration_s=event.duration,
+        central_frequency_hz=event.central_frequency,
+        sky_map=event.skymap,
+        external=_coincidence(alert.external_coinc),
+        urls={name: url for name, url in (alert.urls or {}).items() if url},
+        warnings=tuple(warnings),
+    )
+
+
+def _coincidence(found: _Coincidence | None) -> ExternalCoincidence | None:
+    if found is None:
+        return None
+    return ExternalCoincidence(
+        notice_id=found.gcn_notice_id,
+        ivorn=found.ivorn,
+        observatory=found.observatory,
+        search=found.search,
+        time_difference_s=found.time_difference,
+        time_coincidence_far_hz=found.time_coincidence_far,
+        time_sky_position_coincidence_far_hz=found.time_sky_position_coincidence_far,
+        sky_map=found.combined_skymap,
+    )
+
+
+def _known(probabilities: dict[str, float | None] | None) -> dict[str, float]:
+    return {name: value for name, value in (probabilities or {}).items() if value is not None}
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    what = fault["msg"].removeprefix("Value error, ")
+    return f"The notice's {where} cannot be read: {what}."

@@ -1,0 +1,167 @@
+"""What a notice says, whatever format it came in.
+
+One frozen `Notice` for VOEvent, `igwn.gwalert` JSON and Avro. There is no serial number in the
+JSON, so a revision of an event is known by its content: superevent, alert type, time of creation
+and a digest of what it says. Two spellings of the same content are the same revision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+#: False-alarm rates (Hz) below which the LVK call an event significant: one per month for compact
+#: binaries and one per year for bursts, each divided by the trials of the searches (LVK Public
+#: Alerts User Guide, O4). Used only where the notice does not say so itself (O3).
+SIGNIFICANT_FAR_HZ = {"CBC": 7.7e-8, "Burst": 7.9e-9}
+
+
+class AlertType(StrEnum):
+    """The stage of an alert."""
+
+    EARLYWARNING = "EARLYWARNING"
+    PRELIMINARY = "PRELIMINARY"
+    INITIAL = "INITIAL"
+    UPDATE = "UPDATE"
+    RETRACTION = "RETRACTION"
+    OTHER = "OTHER"  # not a gravitational-wave notice
+
+
+class NoticeFormat(StrEnum):
+    """How a notice was written."""
+
+    VOEVENT = "voevent"
+    JSON = "gwalert-json"
+    AVRO = "gwalert-avro"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """Where on the sky, in degrees (ICRS), with the radius of its error circle."""
+
+    ra_deg: float
+    dec_deg: float
+    radius_deg: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalCoincidence:
+    """A gamma-ray burst or the like that RAVEN found beside a gravitational-wave event."""
+
+    notice_id: str | None = None
+    ivorn: str | None = None
+    observatory: str | None = None
+    search: str | None = None
+    time_difference_s: float | None = None
+    time_coincidence_far_hz: float | None = None
+    time_sky_position_coincidence_far_hz: float | None = None
+    sky_map: bytes | None = None
+    sky_map_url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """One notice. ``None`` means that it does not say.
+
+    `role` is VOEvent's: ``observation``, ``test``, ``prediction`` or ``utility``; the JSON has no
+    role, so mock and test superevents are ``test`` and all others ``observation``.
+    """
+
+    format: NoticeFormat
+    event: str
+    alert_type: AlertType
+    time_created: datetime
+    role: str
+    sha256: str
+    observatory: str = "LVK"
+    event_time: datetime | None = None
+    far_hz: float | None = None
+    significant: bool | None = None
+    instruments: tuple[str, ...] = ()
+    group: str | None = None
+    pipeline: str | None = None
+    search: str | None = None
+    classification: Mapping[str, float] = field(default_factory=dict)
+    properties: Mapping[str, float] = field(default_factory=dict)
+    duration_s: float | None = None
+    central_frequency_hz: float | None = None
+    sky_map: bytes | None = field(default=None, repr=False)
+    sky_map_url: str | None = None
+    external: ExternalCoincidence | None = None
+    position: Position | None = None
+    hardware_injection: bool = False
+    ivorn: str | None = None
+    serial: int | None = None
+    urls: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_gravitational(self) -> bool:
+        """Whether this is a gravitational-wave notice."""
+        return self.alert_type is not AlertType.OTHER
+
+    @property
+    def is_retraction(self) -> bool:
+        """Whether it takes the event back."""
+        return self.alert_type is AlertType.RETRACTION
+
+    @property
+    def label(self) -> str | None:
+        """``MOCK``, ``TEST`` or ``INJECTION`` for what is no observation, else ``None``."""
+        if self.is_gravitational and self.event.startswith("M"):
+            return "MOCK"
+        if self.is_gravitational and self.event.startswith("T"):
+            return "TEST"
+        if self.hardware_injection:
+            return "INJECTION"
+        return None if self.role == "observation" else "TEST"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the notice says (not of its bytes), in hexadecimal."""
+        return content_digest(self)
+
+    @property
+    def revision(self) -> str:
+        """Name of this revision of the event; a later one sorts after an earlier one."""
+        created = self.time_created.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+        return f"{created}-{self.alert_type}-{self.digest[:10]}"
+
+
+def content_digest(notice: Notice) -> str:
+    """Return the SHA-256 of a notice's content, the same for JSON and Avro of one alert."""
+    external = notice.external
+    said = {
+        "event": notice.event,
+        "alert_type": notice.alert_type,
+        "time_created": notice.time_created.astimezone(UTC).isoformat(),
+        "role": notice.role,
+        "far": notice.far_hz,
+        "significant": notice.significant,
+        "instruments": sorted(notice.instruments),
+        "search": notice.search,
+        "pipeline": notice.pipeline,
+        "classification": dict(notice.classification),
+        "properties": dict(notice.properties),
+        "sky_map": _sha256(notice.sky_map) or notice.sky_map_url,
+        "external": external
+        and [external.notice_id, _sha256(external.sky_map) or external.sky_map_url],
+        "position": notice.position and [notice.position.ra_deg, notice.position.dec_deg],
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def is_significant(group: str | None, far_hz: float | None) -> bool | None:
+    """Return whether a false-alarm rate is a significant one, ``None`` where nobody can say."""
+    limit = SIGNIFICANT_FAR_HZ.get(group or "")
+    if limit is None or far_hz is None:
+        return None
+    return far_hz < limit
+
+
+def _sha256(content: bytes | None) -> str | None:
+    return None if content is None else hashlib.sha256(content).hexdigest()
