@@ -1,0 +1,104 @@
+"""Frames: pixels as float32 with what is known to be wrong with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntFlag
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.nddata import CCDData, StdDevUncertainty
+from numpy.typing import NDArray
+
+from toros.common.errors import UnusableFrame
+from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
+from toros.imaging.headers import ExposureInfo
+
+Pixels = NDArray[np.float32]
+
+
+class MaskBit(IntFlag):
+    """Bits of the MASK extension. Any bit set means: do not use this pixel."""
+
+    NO_DATA = 1  # not finite in the raw frame
+    SATURATED = 2
+    BAD_MASTER = 4  # bad in the master bias or dark
+    BAD_FLAT = 8  # no response in the master flat
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Pixels [y, x] as float32, the mask (`MaskBit`), and the image's own header."""
+
+    pixels: Pixels
+    mask: NDArray[np.uint8]
+    header: fits.Header
+
+
+def read_frame(path: Path, info: ExposureInfo, rows: slice | None = None) -> Frame:
+    """Read a raw frame, or some rows of it.
+
+    Values that are not finite and pixels at or over ``info.saturation_adu`` are masked. Integers
+    of up to 16 bits are exact in float32.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file cannot be read.
+    UnusableFrame
+        If the image is no plain two-dimensional one.
+    """
+    with open_fits(path) as hdus:
+        hdu = image_hdu(hdus, path)
+        if len(hdu.shape) != 2:
+            size = "×".join(str(axis) for axis in reversed(hdu.shape))
+            raise UnusableFrame(f"{path}: an image of {size} is not one plane of pixels.")
+        raw = read_pixels(hdu, path, rows)
+        header = hdu.header.copy()
+    pixels = raw.astype(np.float32)
+    mask = np.zeros(pixels.shape, dtype=np.uint8)
+    finite = np.isfinite(pixels)
+    if not finite.all():
+        mask[~finite] |= MaskBit.NO_DATA
+        pixels[~finite] = 0
+    if info.saturation_adu is not None:
+        mask[raw >= info.saturation_adu] |= MaskBit.SATURATED
+    return Frame(pixels, mask, header)
+
+
+@dataclass(frozen=True)
+class Master:
+    """A master as it was written: value, uncertainty (one sigma) and mask, each [y, x]."""
+
+    pixels: Pixels
+    uncertainty: Pixels | None
+    mask: NDArray[np.bool_]
+
+    def as_ccddata(self, unit: Any = u.adu) -> CCDData:
+        """Return the master as ccdproc takes it."""
+        uncertainty = None if self.uncertainty is None else StdDevUncertainty(self.uncertainty)
+        return CCDData(self.pixels, unit=unit, uncertainty=uncertainty, mask=self.mask)
+
+
+def read_master(path: Path) -> Master:
+    """Read a master of ours, or any image with optional UNCERT and MASK extensions.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file cannot be read.
+    """
+    with open_fits(path) as hdus:
+        pixels = read_pixels(image_hdu(hdus, path), path).astype(np.float32)
+        uncertainty = mask = None
+        if "UNCERT" in hdus and hdus["UNCERT"].shape == pixels.shape:
+            uncertainty = read_pixels(hdus["UNCERT"], path).astype(np.float32)
+        if "MASK" in hdus and hdus["MASK"].shape == pixels.shape:
+            mask = read_pixels(hdus["MASK"], path) != 0
+    bad = ~np.isfinite(pixels)
+    mask = bad if mask is None else mask | bad
+    pixels[bad] = 0
+    return Master(pixels, uncertainty, mask)

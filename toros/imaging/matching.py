@@ -1,0 +1,244 @@
+"""The choice of masters for a frame: explicit criteria, and a reason for every refusal.
+
+CONTRACT §6: masters are matched by instrument, shape, binning, gain and read-out mode; darks also
+by exposure time and temperature within a tolerance, flats by filter. A bias does not depend on
+temperature enough to be refused for it, but one of the same temperature is preferred.
+
+A property that one side does not tell is not known to differ: the master is taken with a note,
+after those that tell it. The instrument and the shape must be the same, known or not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from toros.imaging.headers import ExposureInfo
+from toros.imaging.options import ReductionOptions
+
+_DEFAULTS = ReductionOptions()
+_GAIN_RELATIVE = 1e-3
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which master a frame gets, and why.
+
+    Parameters
+    ----------
+    chosen : ExposureInfo, optional
+        The master; None where none matches.
+    why : str
+        One sentence: why this one, or why none.
+    notes : tuple of str
+        What is not as it should be although the master is taken.
+    dark_scale : float
+        By how much a master dark is scaled: the frame's exposure time over the master's.
+    refused : tuple
+        Each other candidate, with the reason.
+    """
+
+    chosen: ExposureInfo | None
+    why: str
+    notes: tuple[str, ...] = ()
+    dark_scale: float = 1.0
+    refused: tuple[tuple[ExposureInfo, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Fit:
+    candidate: ExposureInfo
+    notes: tuple[str, ...] = ()
+    dark_scale: float = 1.0
+    # Smaller is better; the time between frame and master decides last.
+    rank: tuple[float, ...] = field(default=())
+
+
+_Judge = Callable[[ExposureInfo, ExposureInfo], "_Fit | str"]
+
+
+def match_bias(
+    frame: ExposureInfo,
+    candidates: Iterable[ExposureInfo],
+    options: ReductionOptions = _DEFAULTS,
+) -> Choice:
+    """Choose a master bias for `frame`."""
+
+    def judge(frame: ExposureInfo, candidate: ExposureInfo) -> _Fit | str:
+        apart = _temperature_difference(frame, candidate)
+        if apart is None or apart <= options.dark_temperature_tolerance_c:
+            return _Fit(candidate, rank=(0.0, 0.0))
+        note = f"The master bias was taken at a temperature {apart:.1f} °C away."
+        return _Fit(candidate, (note,), rank=(1.0, apart))
+
+    return _choose("bias", frame, candidates, judge)
+
+
+def match_dark(
+    frame: ExposureInfo,
+    candidates: Iterable[ExposureInfo],
+    options: ReductionOptions = _DEFAULTS,
+) -> Choice:
+    """Choose a master dark for `frame`; `Choice.dark_scale` is not 1 where it must be scaled."""
+    return _choose("dark", frame, candidates, lambda f, c: _judge_dark(f, c, options))
+
+
+def match_flat(
+    frame: ExposureInfo,
+    candidates: Iterable[ExposureInfo],
+    options: ReductionOptions = _DEFAULTS,
+) -> Choice:
+    """Choose a master flat for `frame`."""
+
+    def judge(frame: ExposureInfo, candidate: ExposureInfo) -> _Fit | str:
+        if frame.filter == candidate.filter:
+            notes = () if frame.filter else ("The filter of frame and master flat is unknown.",)
+            return _Fit(candidate, notes, rank=(0.0,))
+        return f"its filter is {candidate.filter or 'unknown'}, not {frame.filter or 'unknown'}"
+
+    return _choose("flat", frame, candidates, judge)
+
+
+def is_bias_subtracted(master_dark: ExposureInfo) -> bool:
+    """Return whether a master dark says that its bias is subtracted."""
+    name = master_dark.header.get("BIASCOR")
+    return isinstance(name, str) and name.strip().upper() not in ("", "NONE")
+
+
+def dark_scale(
+    exptime_s: float | None, master: ExposureInfo, options: ReductionOptions
+) -> float | str:
+    """Return by how much `master` must be scaled for an exposure of `exptime_s`, or why it cannot.
+
+    A dark scales with its exposure time only once its bias is subtracted.
+    """
+    if exptime_s is None or master.exptime_s is None:
+        return "the exposure time is unknown"
+    if abs(exptime_s - master.exptime_s) <= options.exptime_tolerance_s:
+        return 1.0
+    times = f"its exposure time is {master.exptime_s:g} s, not {exptime_s:g} s"
+    if not options.scale_darks:
+        return f"{times}, and darks are not scaled"
+    if not is_bias_subtracted(master):
+        return f"{times}, and it cannot be scaled: its bias is not subtracted"
+    if master.exptime_s <= 0:
+        return times
+    scale = exptime_s / master.exptime_s
+    if scale > options.max_dark_scale:
+        return f"{times}: it would be scaled up by {scale:.3g}, more than is allowed"
+    return scale
+
+
+def _judge_dark(
+    frame: ExposureInfo, candidate: ExposureInfo, options: ReductionOptions
+) -> _Fit | str:
+    notes: list[str] = []
+    apart = _temperature_difference(frame, candidate)
+    if apart is None:
+        notes.append("The temperature of the frame or of the master dark is unknown.")
+    elif apart > options.dark_temperature_tolerance_c:
+        return (
+            f"its temperature is {candidate.ccd_temp_c:.1f} °C, not {frame.ccd_temp_c:.1f} °C "
+            f"(tolerance {options.dark_temperature_tolerance_c:g} °C)"
+        )
+    scale = dark_scale(frame.exptime_s, candidate, options)
+    if isinstance(scale, str):
+        return scale
+    if scale != 1.0:
+        notes.append(f"The master dark of {candidate.exptime_s:g} s is scaled by {scale:.4g}.")
+    # Scaling down makes a dark better, scaling up worse.
+    distance = abs(math.log(scale)) * (3.0 if scale > 1 else 1.0) if scale > 0 else math.inf
+    return _Fit(candidate, tuple(notes), scale, rank=(distance, float(apart is None)))
+
+
+def _choose(
+    kind: str, frame: ExposureInfo, candidates: Iterable[ExposureInfo], judge: _Judge
+) -> Choice:
+    fits: list[_Fit] = []
+    refused: list[tuple[ExposureInfo, str]] = []
+    for candidate in candidates:
+        common = _common(kind, frame, candidate)
+        verdict = common if isinstance(common, str) else judge(frame, candidate)
+        if isinstance(verdict, str):
+            refused.append((candidate, f"{candidate.path.name}: {verdict}."))
+        elif not isinstance(common, str):
+            rank = (*verdict.rank, float(len(common)), _days_apart(frame, candidate))
+            notes = (*common, *verdict.notes)
+            fits.append(_Fit(candidate, notes, verdict.dark_scale, rank))
+    # The path breaks ties, so that the same candidates always give the same choice.
+    fits.sort(key=lambda fit: (fit.rank, str(fit.candidate.path)))
+    if not fits:
+        why = "; ".join(reason.rstrip(".") for _, reason in refused)
+        return Choice(
+            None,
+            f"No master {kind} matches ({why})." if why else f"There is no master {kind}.",
+            refused=tuple(refused),
+        )
+    best, *others = fits
+    name = best.candidate.path.name
+    refused += [(fit.candidate, _second(fit, name)) for fit in others]
+    why = f"{name} matches"
+    why += f" best of {len(fits)}." if others else "."
+    return Choice(best.candidate, why, best.notes, best.dark_scale, tuple(refused))
+
+
+def _second(fit: _Fit, best: str) -> str:
+    return f"{fit.candidate.path.name}: matches, but {best} is nearer."
+
+
+def _common(kind: str, frame: ExposureInfo, candidate: ExposureInfo) -> tuple[str, ...] | str:
+    """Return notes on what both must share, or why the candidate is refused."""
+    if candidate.image_type is not None and candidate.image_type != kind:
+        return f"it is a {candidate.image_type}, not a {kind}"
+    if frame.instrument != candidate.instrument:
+        return f"its instrument is {candidate.instrument or 'unknown'}, not {frame.instrument}"
+    if frame.shape != candidate.shape:
+        return f"its size is {_size(candidate)}, not {_size(frame)}"
+    notes = []
+    for what, ours, theirs, same in (
+        ("binning", frame.binning, candidate.binning, frame.binning == candidate.binning),
+        ("gain", frame.gain_e_adu, candidate.gain_e_adu, _close(frame, candidate)),
+        (
+            "gain setting",
+            frame.gain_setting,
+            candidate.gain_setting,
+            frame.gain_setting == candidate.gain_setting,
+        ),
+        (
+            "read-out mode",
+            frame.read_out_mode,
+            candidate.read_out_mode,
+            frame.read_out_mode == candidate.read_out_mode,
+        ),
+    ):
+        if ours is None and theirs is None:
+            continue
+        if ours is None or theirs is None:
+            notes.append(f"The {what} of the {'frame' if ours is None else 'master'} is unknown.")
+        elif not same:
+            return f"its {what} is {theirs}, not {ours}"
+    return tuple(notes)
+
+
+def _close(frame: ExposureInfo, candidate: ExposureInfo) -> bool:
+    ours, theirs = frame.gain_e_adu, candidate.gain_e_adu
+    if ours is None or theirs is None:
+        return False
+    return math.isclose(ours, theirs, rel_tol=_GAIN_RELATIVE)
+
+
+def _size(info: ExposureInfo) -> str:
+    return f"{info.naxis1}×{info.naxis2}"
+
+
+def _temperature_difference(frame: ExposureInfo, candidate: ExposureInfo) -> float | None:
+    if frame.ccd_temp_c is None or candidate.ccd_temp_c is None:
+        return None
+    return abs(frame.ccd_temp_c - candidate.ccd_temp_c)
+
+
+def _days_apart(frame: ExposureInfo, candidate: ExposureInfo) -> float:
+    if frame.date_obs is None or candidate.date_obs is None:
+        return math.inf
+    return abs((frame.date_obs - candidate.date_obs).total_seconds()) / 86400
