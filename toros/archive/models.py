@@ -50,6 +50,7 @@ class FileBatch(Base):
     code: Mapped[int] = mapped_column(default=0)
     message: Mapped[str] = mapped_column(Text, default="")
     generation: Mapped[int] = mapped_column(default=1)  # one more at each restart_file_batch
+    work_order: Mapped[str | None] = mapped_column(Text)  # that began this generation
     created: Mapped[datetime]
     finished: Mapped[datetime | None]
 

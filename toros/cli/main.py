@@ -13,6 +13,7 @@ from toros.cli.orders import send, status
 from toros.cli.output import err
 from toros.cli.serve import serve
 from toros.cli.settings import config_app, db_app
+from toros.cli.up import up
 from toros.common.errors import ConfigurationError, InvalidField, TorosError
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(send)
 app.command()(status)
+app.command()(up)
 app.add_typer(config_app, name="config")
 app.add_typer(db_app, name="db")
 

@@ -12,6 +12,7 @@ from toros.archive import schema
 from toros.cli.options import ConfigOption
 from toros.cli.output import out
 from toros.common.config import Config, config_path, load_config
+from toros.common.config.template import render
 from toros.common.database import make_engine
 
 config_app = typer.Typer(no_args_is_help=True, help="Check or show the configuration.")
@@ -33,6 +34,12 @@ def check(file: FileArgument = None, config: ConfigOption = None) -> None:
 def show(file: FileArgument = None, config: ConfigOption = None) -> None:
     """Print the configuration as it is understood, defaults included and secrets hidden."""
     out.print(as_yaml(load_config(config_path(file or config))), markup=False, end="")
+
+
+@config_app.command()
+def template() -> None:
+    """Print the shipped configuration: every key with its default and what it means."""
+    typer.echo(render(), nl=False)
 
 
 def as_yaml(settings: Config) -> str:

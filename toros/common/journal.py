@@ -45,7 +45,7 @@ class WorkOrderRow(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     code: Mapped[int] = mapped_column(default=0)
     message: Mapped[str] = mapped_column(Text, default="")
-    result: Mapped[Any] = mapped_column(JSON, default=None)
+    result: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
     received: Mapped[datetime]
     started: Mapped[datetime | None]
     finished: Mapped[datetime | None]

@@ -33,15 +33,16 @@ class Source:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self.lines: dict[KeyPath, int] = {}
-        loader = yaml.SafeLoader(text)
         try:
-            node = loader.get_single_node()
-            self._loader = loader
-            self.data: dict[str, Any] = self._root(node)
+            self._loader = yaml.SafeLoader(text)
+            try:
+                self.data: dict[str, Any] = self._root(self._loader.get_single_node())
+            finally:
+                self._loader.dispose()
         except yaml.YAMLError as error:
             raise ConfigurationError(self._yaml_problem(error)) from error
-        finally:
-            loader.dispose()
+        except RecursionError as error:
+            raise ConfigurationError(f"{name}:1: an alias contains itself.") from error
 
     def where(self, path: KeyPath) -> str:
         """Return ``file:line`` of the nearest key at or above `path`."""
@@ -88,7 +89,11 @@ class Source:
             return values
         if node.tag == "tag:yaml.org,2002:str" or VARIABLE.search(node.value):
             return self._expanded(node, path)
-        return self._loader.construct_object(node)
+        try:
+            return self._loader.construct_object(node)
+        except ValueError as error:  # a date like 2017-13-45
+            line = node.start_mark.line + 1
+            raise ConfigurationError(f"{self.name}:{line}: {node.value}: {error}.") from error
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         self._loader.flatten_mapping(node)

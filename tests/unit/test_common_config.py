@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toros.common.config import Config, load_config, parse_config
+from toros.common.config.source import normal_key
+from toros.common.config.template import render
+from toros.common.errors import ConfigurationError
+
+SHIPPED = Path(__file__).parents[2] / "etc" / "toros.conf.yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sight: {}", "c:1: sight: unknown key; did you mean 'site'."),
+        ("node: a\nsite: {latitude: 100}", "c:2: site.latitude: input should be less than"),
+        ("services:\n  dome: {port: 1, thread: 3}", "c:2: services.dome.thread: unknown key; did"),
+        ("services: {dmoe: {port: 3}}", "c:1: services.dmoe: unknown module; did you mean 'dome'"),
+        ("services: {dome: {}}", "c:1: services.dome: an address is needed"),
+        ("a: [", "c:1: this is not YAML: "),
+        ("- 1", "c:1: the configuration is a mapping of keys."),
+        ("node: a\n\nnode: b", "c:3: node is given twice."),
+        ("node: ${TOROS_NO_SUCH}", "c:1: node: the environment has no variable TOROS_NO_SUCH"),
+        ("email: {password_file: /no/such}", "c:1: email.password_file: /no/such cannot be read"),
+        ("devices: {mount: {alpaca: foo}}", "c:1: devices.mount.alpaca: 'foo' is not an address"),
+        ("devices: {mount: {number: 1}}", "c:1: devices.mount.alpaca: this key is needed."),
+        ("access: [{user: a, may: ['*']}]", "c:1: access.0.token: this key is needed."),
+        ("node: 5", "c:1: node: input should be a valid string (given: 5)."),
+        ("clock: {start: 2017-08-17}", "c:1: clock: start and anchor go together."),
+    ],
+)
+def test_an_error_names_the_line_the_key_and_the_mend(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_config(text, "c")
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is no such configuration"):
+        load_config(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("key", ["Log Level", "log-level", "LOG_LEVEL", "log level"])
+def test_keys_match_whatever_their_case_and_separators(key: str) -> None:
+    assert parse_config(f"Logging: {{{key}: DEBUG}}").logging.log_level == "DEBUG"
+
+
+def test_a_service_address_of_the_predecessor_is_a_service() -> None:
+    text = "Preprocessor Service Address: {HTTP: 'http://127.0.0.1:9', IP: 127.0.0.1, Port: 9}"
+    service = parse_config(text).service("preprocessor")
+    assert (service.host, service.listening_port, service.url) == (
+        "127.0.0.1",
+        9,
+        "http://127.0.0.1:9",
+    )
+
+
+def test_a_service_address_may_not_say_two_ports() -> None:
+    with pytest.raises(ConfigurationError, match="http says port 9, port says 8"):
+        parse_config("services: {dome: {http: 'http://127.0.0.1:9', port: 8}}")
+
+
+def test_secrets_come_from_files_and_are_not_shown(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("swordfish\n")
+    config = parse_config(f"email: {{password_file: {secret}}}")
+    assert config.email.password is not None
+    assert config.email.password.get_secret_value() == "swordfish"
+    assert "swordfish" not in repr(config)
+
+
+def test_variables_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "x:y")
+    url = "postgresql+psycopg://u:${DB_PASSWORD}@h/toros"
+    assert parse_config(f'database: {{url: "{url}"}}').database.url.endswith("u:x:y@h/toros")
+
+
+def test_the_shipped_file_says_the_defaults() -> None:
+    config = load_config(SHIPPED)
+    assert config.model_copy(update={"services": {}}) == Config()
+
+
+def test_the_shipped_file_is_what_the_command_prints() -> None:
+    assert SHIPPED.read_text() == render(), "toros config template > etc/toros.conf.yaml"
+
+
+@given(st.text(alphabet="abz _-", min_size=1))
+def test_a_normal_key_is_stable(key: str) -> None:
+    assert normal_key(normal_key(key)) == normal_key(key)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_configuration_or_one_clear_error(text: str) -> None:
+    with suppress(ConfigurationError):
+        parse_config(text, "c")

@@ -1,0 +1,126 @@
+"""Modules as child processes: started, watched, and ended without leaving one behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import requests
+
+from toros.cli.modules import SIMULATOR
+from toros.common.client import FrontDeskClient
+from toros.common.config import Config
+from toros.common.errors import PeerError, PeerUnreachable
+
+POLL_S = 0.1
+READY_S = 60.0
+STOP_S = 25.0
+
+
+class ModuleProcess:
+    """One ``toros serve MODULE`` in a session of its own, so that Ctrl-C reaches only us.
+
+    Parameters
+    ----------
+    name : str
+        The module.
+    config : pathlib.Path
+        The configuration it is started with.
+    output : pathlib.Path
+        Where its standard output and error go.
+    """
+
+    def __init__(self, name: str, config: Path, output: Path) -> None:
+        self.name = name
+        self.config = config
+        self.output = output
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("ab") as sink:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-m", "toros", "serve", name, "--config", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        """The exit status, None while it runs."""
+        return self._process.poll()
+
+    def last_words(self) -> str:
+        """Return the last line that it wrote."""
+        lines = self.output.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        if self.exit_status is None:
+            self._process.terminate()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end; kill it after `seconds`."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def is_ready(settings: Config, name: str) -> bool:
+    """Return whether a module answers."""
+    url = settings.service(name).url
+    if name == SIMULATOR:
+        try:
+            return requests.get(f"{url}/management/apiversions", timeout=2).ok
+        except requests.RequestException:
+            return False
+    try:
+        FrontDeskClient(url, timeout_s=2).ask("status")
+    except PeerError:
+        return False
+    return True
+
+
+def wait_until_ready(settings: Config, processes: Iterable[ModuleProcess]) -> None:
+    """Return once every module answers.
+
+    Raises
+    ------
+    PeerUnreachable
+        When one ended, or does not answer in time; with its last words.
+    """
+    deadline = time.monotonic() + READY_S
+    for process in processes:
+        while not is_ready(settings, process.name):
+            if process.exit_status is not None:
+                raise PeerUnreachable(
+                    f"The module {process.name} ended at its start "
+                    f"(exit status {process.exit_status}): {process.last_words()}"
+                )
+            if time.monotonic() > deadline:
+                raise PeerUnreachable(
+                    f"The module {process.name} did not answer within {READY_S:g} s: "
+                    f"{process.last_words()}"
+                )
+            threading.Event().wait(POLL_S)
+
+
+def stop_all(processes: Iterable[ModuleProcess]) -> None:
+    """End every process: first politely, then surely."""
+    running = list(processes)
+    for process in running:
+        process.terminate()
+    deadline = time.monotonic() + STOP_S
+    for process in running:
+        process.wait(max(deadline - time.monotonic(), 0.1))
