@@ -70,8 +70,7 @@ def combine_cube(
         # Combiner.sigma_clipping looks at the values under its mask; it leaves NaN out.
         cube = np.where(masked, np.float32(np.nan), cube)
     frames = [
-        CCDData(plane, unit=u.adu, mask=hole)
-        for plane, hole in zip(cube, masked, strict=True)
+        CCDData(plane, unit=u.adu, mask=hole) for plane, hole in zip(cube, masked, strict=True)
     ]
     # astropy warns of NaN in the input and of pixels with no value: both are meant here.
     with quiet():
@@ -85,10 +84,8 @@ def combine_cube(
                 dev_func="mad_std",
             )
         count = (~combiner.data_arr.mask).sum(axis=0).astype(np.int32)
-        if method == "median":
-            combined = combiner.median_combine()
-        else:
-            combined = combiner.average_combine()
+        average = combiner.median_combine if method == "median" else combiner.average_combine
+        combined = average()
     pixels = np.array(combined.data, dtype=np.float32)
     uncertainty = _standard_error(combiner, count, method)
     pixels[count == 0] = np.nan

@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty
 from numpy.typing import NDArray
 
-from toros.common.errors import UnusableFrame
+from toros.common.errors import MixedShapes, UnusableFrame
 from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
 from toros.imaging.headers import ExposureInfo
 
@@ -62,10 +62,10 @@ def read_frame(path: Path, info: ExposureInfo, rows: slice | None = None) -> Fra
     mask = np.zeros(pixels.shape, dtype=np.uint8)
     finite = np.isfinite(pixels)
     if not finite.all():
-        mask[~finite] |= MaskBit.NO_DATA
+        mask[~finite] |= MaskBit.NO_DATA.value
         pixels[~finite] = 0
     if info.saturation_adu is not None:
-        mask[raw >= info.saturation_adu] |= MaskBit.SATURATED
+        mask[raw >= info.saturation_adu] |= MaskBit.SATURATED.value
     return Frame(pixels, mask, header)
 
 
@@ -102,3 +102,20 @@ def read_master(path: Path) -> Master:
     mask = bad if mask is None else mask | bad
     pixels[bad] = 0
     return Master(pixels, uncertainty, mask)
+
+
+def read_master_for(info: ExposureInfo, path: Path) -> Master:
+    """Read a master for the frame `info`.
+
+    Raises
+    ------
+    MixedShapes
+        If the master has another size.
+    """
+    master = read_master(path)
+    if master.pixels.shape != info.shape:
+        height, width = master.pixels.shape
+        raise MixedShapes(
+            f"{path.name} is {width}×{height}, but {info.path.name} is {info.naxis1}×{info.naxis2}."
+        )
+    return master

@@ -118,16 +118,15 @@ def dark_scale(
     if abs(exptime_s - master.exptime_s) <= options.exptime_tolerance_s:
         return 1.0
     times = f"its exposure time is {master.exptime_s:g} s, not {exptime_s:g} s"
+    scale = exptime_s / master.exptime_s if master.exptime_s > 0 else math.inf
+    obstacle = ""
     if not options.scale_darks:
-        return f"{times}, and darks are not scaled"
-    if not is_bias_subtracted(master):
-        return f"{times}, and it cannot be scaled: its bias is not subtracted"
-    if master.exptime_s <= 0:
-        return times
-    scale = exptime_s / master.exptime_s
-    if scale > options.max_dark_scale:
-        return f"{times}: it would be scaled up by {scale:.3g}, more than is allowed"
-    return scale
+        obstacle = "and darks are not scaled"
+    elif not is_bias_subtracted(master):
+        obstacle = "and it cannot be scaled: its bias is not subtracted"
+    elif scale > options.max_dark_scale:
+        obstacle = f"and it would be scaled up by {scale:.3g}, more than is allowed"
+    return f"{times}, {obstacle}" if obstacle else scale
 
 
 def _judge_dark(

@@ -74,7 +74,7 @@ class ExposureInfo:
     processed: str | None = None
     decided_by: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    header: dict[str, Any] = field(default_factory=dict)
+    header: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def shape(self) -> tuple[int, int] | None:

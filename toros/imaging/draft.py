@@ -1,0 +1,134 @@
+"""What all masters share: the draft, its checks, its file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from toros.imaging.frames import MaskBit, Master, Pixels
+from toros.imaging.headers import ExposureInfo
+from toros.imaging.noise import scatter
+from toros.imaging.products import add_history, set_card, write_image
+from toros.imaging.stack import Stack
+
+# Below so many frames a pixel's own scatter says little of its error: the frame's is taken.
+_FRAMES_FOR_OWN_SCATTER = 5
+
+
+@dataclass(frozen=True)
+class MasterResult:
+    """What came of a master.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The master's file.
+    kind : str
+        ``"master_bias"``, ``"master_dark"`` or ``"master_flat"``.
+    inputs : tuple of pathlib.Path
+        The frames that are in it.
+    left_out : tuple
+        Frames that were given but are not in it, each with the reason.
+    exptime_s, filter : float and str, optional
+        What it is for.
+    median : float
+        Median of the good pixels [ADU; a flat: dimensionless].
+    noise : float
+        Scatter of the good pixels of the master, outliers left out, same unit.
+    read_noise_adu : float, optional
+        Read noise of one frame, measured [ADU]; of a master bias.
+    masked : int
+        Number of pixels with no usable value.
+    method : str
+        ``"sigma_clip"``, ``"median"`` or ``"mean"``.
+    notes : tuple of str
+        What a person should know.
+    """
+
+    path: Path
+    kind: str
+    inputs: tuple[Path, ...]
+    median: float
+    noise: float
+    masked: int
+    method: str
+    left_out: tuple[tuple[Path, str], ...] = ()
+    exptime_s: float | None = None
+    filter: str | None = None
+    read_noise_adu: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A master before it is written."""
+
+    kind: str
+    infos: Sequence[ExposureInfo]
+    stack: Stack
+    pixels: Pixels
+    uncertainty: Pixels
+    mask: NDArray[np.uint8]
+    header: fits.Header
+    notes: tuple[str, ...] = ()
+
+
+def error_of(master: Master) -> Pixels | np.float32:
+    """Return the uncertainty of a master, 0 where it has none."""
+    return np.float32(0) if master.uncertainty is None else master.uncertainty
+
+
+def filled(made: Stack, value: float) -> tuple[Pixels, NDArray[np.uint8]]:
+    """Return the stack with `value` where there is none, and the mask."""
+    empty = made.combined.count == 0
+    mask = np.where(empty, np.uint8(MaskBit.NO_DATA.value), np.uint8(0))
+    return np.where(empty, np.float32(value), made.combined.pixels), mask
+
+
+def standard_error(made: Stack, frame_count: int, modelled: Pixels) -> Pixels:
+    """Return the standard error: each pixel's own where there are frames enough, else the model."""
+    if frame_count < _FRAMES_FOR_OWN_SCATTER:
+        return modelled
+    own = made.combined.uncertainty
+    return np.where(np.isfinite(own), own, modelled)
+
+
+def finish(
+    draft: Draft,
+    target: Path,
+    *,
+    exptime_s: float | None = None,
+    filter_name: str | None = None,
+    read_noise_adu: float | None = None,
+    left_out: tuple[tuple[Path, str], ...] = (),
+) -> MasterResult:
+    """Write the master and say what came of it."""
+    usable = draft.pixels[draft.mask == 0]
+    median, noise = (float(np.median(usable)), scatter(usable)) if usable.size else (0.0, 0.0)
+    header = draft.header
+    set_card(header, "COMBMETH", draft.stack.method, "how the frames were combined")
+    set_card(header, "MEDIAN", median, "median of the good pixels")
+    set_card(header, "NMASKED", int((draft.mask != 0).sum()), "pixels without a usable value")
+    add_history(header, [f"Combined: {info.path.name}" for info in draft.infos])
+    add_history(header, [f"Left out: {path.name}: {reason}" for path, reason in left_out])
+    add_history(header, draft.notes)
+    write_image(target, header, draft.pixels, draft.uncertainty, draft.mask)
+    return MasterResult(
+        path=target,
+        kind=f"master_{draft.kind}",
+        inputs=tuple(info.path for info in draft.infos),
+        median=median,
+        noise=noise,
+        masked=int((draft.mask != 0).sum()),
+        method=draft.stack.method,
+        left_out=left_out,
+        exptime_s=exptime_s,
+        filter=filter_name,
+        read_noise_adu=read_noise_adu,
+        notes=draft.notes,
+    )

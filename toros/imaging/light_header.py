@@ -1,0 +1,126 @@
+"""The header of a calibrated light."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from astropy.io import fits
+
+from toros.imaging.headers import ExposureInfo
+from toros.imaging.headers.angles import has_celestial_wcs
+from toros.imaging.headers.cards import Cards
+from toros.imaging.products import (
+    NONE,
+    add_history,
+    ascii_text,
+    fits_time,
+    pipeline_version,
+    set_card,
+)
+
+if TYPE_CHECKING:
+    from toros.imaging.calibrate import CalibratedResult
+
+# Cards that describe the raw file's pixels, not these.
+_OF_THE_RAW_FILE = (
+    "BZERO", "BSCALE", "BLANK", "BLOCKED", "CHECKSUM", "DATASUM", "DATAMIN", "DATAMAX", "DATAMEAN",
+    "CBLACK", "CWHITE", "CSTRETCH", "PEDESTAL", "XTENSION", "EXTNAME", "INHERIT", "PCOUNT",
+    "GCOUNT",
+)  # fmt: skip
+# Measured by some other program on other pixels: ours are there only where they are measured.
+_MEASURED_ELSEWHERE = ("FWHM", "MAGZPT", "MAGLIM", "SKYLEVEL", "STATUS", "ZMAG")
+_WCS_CARDS = (
+    "WCSAXES", "CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CDELT1", "CDELT2",
+    "CROTA1", "CROTA2", "CUNIT1", "CUNIT2", "CD1_1", "CD1_2", "CD2_1", "CD2_2", "PC1_1", "PC1_2",
+    "PC2_1", "PC2_2", "PC001001", "PC001002", "PC002001", "PC002002",
+)  # fmt: skip
+
+
+def light_header(
+    raw: fits.Header,
+    info: ExposureInfo,
+    result: CalibratedResult,
+    read_noise_adu: float | None,
+    missing: Mapping[str, str],
+) -> fits.Header:
+    """Return the raw frame's header with what the calibration did to it (CONTRACT §6)."""
+    header = _inherited(raw, result)
+    set_card(header, "IMAGETYP", (info.image_type or "light").upper(), "type of frame")
+    set_card(header, "BUNIT", result.unit, "unit of the pixels")
+    _noise_cards(header, info, result, read_noise_adu)
+    if info.date_obs is not None:
+        set_card(header, "DATE-OBS", fits_time(info.date_obs), "UTC, start of the exposure")
+    set_card(header, "EXPTIME", info.exptime_s, "[s] exposure time")
+    set_card(header, "FILTER", info.filter, "filter")
+    if info.ccd_temp_c is not None:
+        set_card(header, "CCD-TEMP", info.ccd_temp_c, "[degC] temperature of the CCD")
+    set_card(header, "NCOMBINE", 1, "number of frames combined")
+    _master_cards(header, result)
+    set_card(header, "SKYLEVEL", result.sky_level, f"[{result.unit}] median of the sky")
+    set_card(header, "SKYNOISE", result.sky_noise, f"[{result.unit}] scatter of the sky per pixel")
+    set_card(header, "NSATUR", result.saturated, "saturated pixels")
+    set_card(header, "NMASKED", result.masked, "masked pixels")
+    status = "OK" if result.complete else "PARTIAL"
+    set_card(header, "STATUS", status, "PARTIAL: a master is missing, see HISTORY")
+    set_card(header, "RAWNAME", result.source.name, "the raw frame")
+    set_card(header, "PIPEVER", pipeline_version(), "software that made this")
+    _say_what_is_missing(header, result, missing)
+    add_history(header, result.notes)
+    return header
+
+
+def _inherited(raw: fits.Header, result: CalibratedResult) -> fits.Header:
+    header = raw.copy(strip=True)
+    for keyword in _OF_THE_RAW_FILE:
+        header.remove(keyword, ignore_missing=True, remove_all=True)
+    for keyword in _MEASURED_ELSEWHERE:
+        if keyword in header:
+            add_history(header, [f"{keyword} of the raw header was {header[keyword]}"])
+            header.remove(keyword, remove_all=True)
+    if ("CTYPE1" in header or "CRVAL1" in header) and not has_celestial_wcs(Cards(header)):
+        # The pixel coordinates of a capture program; readers stumble over them.
+        for keyword in _WCS_CARDS:
+            header.remove(keyword, ignore_missing=True, remove_all=True)
+        add_history(header, ["The WCS of the raw header is no WCS of the sky: taken out."])
+    return header
+
+
+def _noise_cards(
+    header: fits.Header,
+    info: ExposureInfo,
+    result: CalibratedResult,
+    read_noise_adu: float | None,
+) -> None:
+    set_card(header, "GAINSET", info.gain_setting, "gain setting of the camera")
+    set_card(header, "GAIN", result.gain_e_adu, "[e-/ADU] gain (electrons/ADU) that was applied")
+    if result.read_noise_e is not None:
+        set_card(header, "RDNOISE", result.read_noise_e, "[electron] read noise")
+    else:
+        set_card(header, "RDNOISE", read_noise_adu, "[adu] read noise")
+
+
+def _master_cards(header: fits.Header, result: CalibratedResult) -> None:
+    for keyword, kind, master in (
+        ("BIASCOR", "bias", result.bias),
+        ("DARKCOR", "dark", result.dark),
+        ("FLATCOR", "flat", result.flat),
+    ):
+        set_card(header, keyword, _name(master), f"master {kind}")
+    scale = result.dark_scale if result.dark is not None else None
+    set_card(header, "DARKSCAL", scale, "factor on the master dark")
+
+
+def _name(master: Path | None) -> str:
+    return master.name if master is not None else NONE
+
+
+def _say_what_is_missing(
+    header: fits.Header, result: CalibratedResult, missing: Mapping[str, str]
+) -> None:
+    for kind in ("bias", "dark", "flat"):
+        if getattr(result, kind) is None:
+            why = missing.get(kind, "none was given")
+            sentence = ascii_text(f"No master {kind}: {why}")
+            add_history(header, [sentence if sentence.endswith(".") else f"{sentence}."])

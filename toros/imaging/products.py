@@ -1,0 +1,117 @@
+"""Headers and files of what this room makes (CONTRACT §6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+import toros
+from toros.imaging.fits_io import write_fits
+from toros.imaging.frames import MaskBit, Pixels
+from toros.imaging.headers import ExposureInfo
+
+NONE = "NONE"
+_KEPT_IN_MASTERS = ("TELESCOP", "OBSERVAT", "SITELAT", "SITELONG", "SITEELEV")
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+
+
+def ascii_text(text: str) -> str:
+    """Return `text` in the characters that a FITS card may hold."""
+    for fancy, plain in (("°", "deg"), ("×", "x"), ("σ", "sigma"), ("–", "-"), ("…", "...")):
+        text = text.replace(fancy, plain)
+    return _UNPRINTABLE.sub("?", text)
+
+
+def fits_time(moment: datetime) -> str:
+    """Return `moment` as DATE-OBS wants it: UTC, no zone, milliseconds."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def pipeline_version() -> str:
+    """Return the value of PIPEVER."""
+    return f"toros {toros.__version__}"
+
+
+def set_card(header: fits.Header, keyword: str, value: Any, comment: str) -> None:
+    """Set a card; one whose value is None is taken out: unknown is not written as a number."""
+    if value is None:
+        header.remove(keyword, ignore_missing=True, remove_all=True)
+        return
+    header[keyword] = (ascii_text(value) if isinstance(value, str) else value, comment)
+
+
+def master_header(kind: str, infos: Sequence[ExposureInfo], unit: str) -> fits.Header:
+    """Return the header of a master of `infos`.
+
+    It is built anew, never copied from the first frame: a master has no WCS, no object, no
+    pointing. Temperatures are averaged; the date is the first frame's.
+    """
+    first, header = infos[0], fits.Header()
+    set_card(header, "IMAGETYP", kind.upper(), "type of the frames combined here")
+    set_card(header, "COMBINED", True, "a master, not a raw frame")
+    set_card(header, "NCOMBINE", len(infos), "number of frames combined")
+    set_card(header, "BUNIT", unit, "unit of the pixels")
+    dates = [info.date_obs for info in infos if info.date_obs is not None]
+    date = fits_time(min(dates)) if dates else None
+    set_card(header, "DATE-OBS", date, "UTC, start of the first frame")
+    set_card(header, "INSTRUME", first.instrument, "instrument or camera")
+    for keyword in _KEPT_IN_MASTERS:
+        value = first.header.get(keyword)
+        if isinstance(value, str | int | float) and value != "":
+            set_card(header, keyword, value, "")
+    if first.binning is not None:
+        set_card(header, "XBINNING", first.binning[0], "binning in x")
+        set_card(header, "YBINNING", first.binning[1], "binning in y")
+    set_card(header, "READOUTM", first.read_out_mode, "read-out mode")
+    set_card(header, "GAIN", first.gain_e_adu, "[e-/ADU] gain (electrons/ADU)")
+    set_card(header, "GAINSET", first.gain_setting, "gain setting of the camera")
+    temperatures = [info.ccd_temp_c for info in infos if info.ccd_temp_c is not None]
+    mean = float(np.mean(temperatures)) if temperatures else None
+    set_card(header, "CCD-TEMP", mean, "[degC] mean temperature of the CCD")
+    set_card(header, "SET-TEMP", first.set_temp_c, "[degC] set point of the cooler")
+    set_card(header, "STATUS", "OK", "state of this product")
+    set_card(header, "PIPEVER", pipeline_version(), "software that made this")
+    return header
+
+
+def add_history(header: fits.Header, lines: Sequence[str]) -> None:
+    """Add HISTORY cards, one or more per line."""
+    for line in lines:
+        header.add_history(ascii_text(line))
+
+
+def write_image(
+    target: Path,
+    header: fits.Header,
+    pixels: Pixels,
+    uncertainty: Pixels,
+    mask: NDArray[np.uint8],
+) -> None:
+    """Write pixels with UNCERT and MASK extensions, atomically, with CHECKSUM and DATASUM."""
+    uncert_header = fits.Header()
+    # CCDData.read knows a standard deviation by this card.
+    uncert_header["UTYPE"] = ("StdDevUncertainty", "one sigma")
+    uncert_header["BUNIT"] = (header["BUNIT"], "unit of the pixels")
+    mask_header = fits.Header()
+    for bit in MaskBit:
+        mask_header[f"BIT{bit.value.bit_length() - 1}"] = (
+            (bit.name or "").lower(),
+            f"meaning of bit value {bit.value}",
+        )
+    write_fits(
+        target,
+        fits.HDUList(
+            [
+                fits.PrimaryHDU(pixels.astype(np.float32, copy=False), header=header),
+                fits.ImageHDU(uncertainty, header=uncert_header, name="UNCERT"),
+                fits.ImageHDU(mask, header=mask_header, name="MASK"),
+            ]
+        ),
+    )
