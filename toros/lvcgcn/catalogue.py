@@ -119,6 +119,11 @@ def names() -> list[str]:
     return list(_sources())
 
 
+def title(name: str) -> str:
+    """Return a catalogue's title for people."""
+    return _find(name, None)[0].title
+
+
 def load(name: str, folder: Path | None = None) -> Catalogue:
     """Return a catalogue, from its cache if there is a current one, else built and cached.
 

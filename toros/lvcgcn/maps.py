@@ -1,0 +1,166 @@
+"""Getting hold of a notice's sky map: embedded, from a file, or from an allowed host."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from toros.common.config.lvcgcn import LvcgcnSettings
+from toros.common.errors import UnusableSkyMap
+from toros.lvcgcn.notice import Notice
+from toros.lvcgcn.skymap import SkyMap
+from toros.lvcgcn.skymap_fits import read_sky_map
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 2**18
+
+
+@dataclass(frozen=True)
+class ObtainedMap:
+    """A sky map that can be used, with the bytes it was read from."""
+
+    content: bytes
+    sky_map: SkyMap
+    origin: str
+    problems: tuple[str, ...] = ()
+
+
+def obtain_map(
+    notice: Notice, settings: LvcgcnSettings, given: Path | None = None
+) -> ObtainedMap | None:
+    """Return the best usable sky map of a notice, ``None`` if it names no map at all.
+
+    Parameters
+    ----------
+    notice : Notice
+        Its map combined with a coincident burst comes first if the settings say so, and an
+        embedded map before one to download.
+    settings : LvcgcnSettings
+        What may be downloaded, and how large a map may be.
+    given : pathlib.Path, optional
+        A file to use instead of the notice's own map.
+
+    Raises
+    ------
+    UnusableSkyMap
+        If none of its maps can be used: the reason for the first.
+    """
+    problems: list[UnusableSkyMap] = []
+    for origin, fetch in _candidates(notice, settings, given):
+        try:
+            content = fetch()
+            found = read_sky_map(content, max_bytes=settings.max_map_bytes)
+        except UnusableSkyMap as error:
+            log.warning("%s, %s: %s", notice.event, origin, error)
+            problems.append(error)
+        else:
+            return ObtainedMap(content, found, origin, tuple(str(error) for error in problems))
+    if problems:
+        raise problems[0]
+    return None
+
+
+def _candidates(
+    notice: Notice, settings: LvcgcnSettings, given: Path | None
+) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    if given is not None:
+        yield f"the file {given}", partial(read_file, given, settings.max_map_bytes)
+        return
+    external = notice.external if settings.combined_maps else None
+    embedded = {
+        "the embedded combined map": external and external.sky_map,
+        "the embedded map": notice.sky_map,
+    }
+    for origin, content in embedded.items():
+        if content is not None:
+            yield origin, partial(bytes, content)
+    for url in (external and external.sky_map_url, notice.sky_map_url):
+        if url:
+            yield url, partial(download, url, settings)
+
+
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """Return the bytes of a sky map's file.
+
+    Raises
+    ------
+    UnusableSkyMap
+        If it cannot be read or is too large.
+    """
+    try:
+        if path.stat().st_size > max_bytes:
+            raise UnusableSkyMap(f"The sky map {path} has over {max_bytes} bytes.")
+        return path.read_bytes()
+    except OSError as error:
+        raise UnusableSkyMap(f"The sky map {path} cannot be read: {error.strerror}.") from error
+
+
+def download(url: str, settings: LvcgcnSettings) -> bytes:
+    """Return what is at `url`.
+
+    Raises
+    ------
+    UnusableSkyMap
+        If its host is not allowed, it is too large, or it does not come in time.
+    """
+    _require_allowed(url, settings.allowed_hosts)
+    opener = urllib.request.build_opener(_SameRules(settings.allowed_hosts))
+    deadline = time.monotonic() + settings.download_timeout_s
+    try:
+        with opener.open(url, timeout=settings.download_timeout_s) as answer:
+            return _read_all(answer, url, settings.max_map_bytes, deadline)
+    except TimeoutError as error:
+        raise UnusableSkyMap(f"The sky map at {url} did not come in time.") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise UnusableSkyMap(f"The sky map at {url} cannot be had: {reason}.") from error
+
+
+def _read_all(answer: Any, url: str, max_bytes: int, deadline: float) -> bytes:
+    content = bytearray()
+    while chunk := answer.read1(_CHUNK):
+        content += chunk
+        if len(content) > max_bytes:
+            raise UnusableSkyMap(f"The sky map at {url} has over {max_bytes} bytes.")
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    length = answer.headers.get("Content-Length")
+    if length is not None and int(length) != len(content):
+        raise UnusableSkyMap(f"The download of {url} broke off after {len(content)} bytes.")
+    return bytes(content)
+
+
+def _require_allowed(url: str, allowed_hosts: list[str]) -> None:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError as error:
+        raise UnusableSkyMap(f"The sky map's address {url!r} is none: {error}.") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise UnusableSkyMap(f"The sky map's address {url!r} is not http(s).")
+    if host not in allowed_hosts:
+        raise UnusableSkyMap(f"The sky map is on {host}, which lvcgcn.allowed_hosts does not name.")
+
+
+class _SameRules(urllib.request.HTTPRedirectHandler):
+    """Follows redirections to allowed hosts only."""
+
+    def __init__(self, allowed_hosts: list[str]) -> None:
+        self._allowed_hosts = allowed_hosts
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """Refuse a redirection to where a first request could not go either."""
+        _require_allowed(newurl, self._allowed_hosts)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
