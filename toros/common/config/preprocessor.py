@@ -35,6 +35,11 @@ class PreprocessorSettings(Section):
             "exposure time matches."
         ),
     )
+    max_dark_scale: float = Field(
+        default=2.0,
+        gt=0,
+        description="Never scale a dark up by more than this: its noise is scaled with it.",
+    )
     exptime_tolerance_s: float = Field(
         default=0.01,
         ge=0,
@@ -53,6 +58,21 @@ class PreprocessorSettings(Section):
     )
     sigma_clip_high: float = Field(
         default=3.0, gt=0, description="Clip above so many deviations from the median."
+    )
+    min_frames_to_clip: int = Field(
+        default=5,
+        ge=3,
+        description="With fewer frames, three or four give their median, one or two their mean.",
+    )
+    gain: float | None = Field(
+        default=None,
+        gt=0,
+        description="Electrons per ADU where the header does not say; null: measured where it can.",
+    )
+    read_noise: float | None = Field(
+        default=None,
+        ge=0,
+        description="Electrons, where the header does not say; null: measured where it can.",
     )
     memory_limit_mb: int = Field(
         default=512, ge=64, description="Memory for the stack of one master, in MB."

@@ -1,0 +1,203 @@
+"""The questions that modules ask of the archive, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from toros.archive.models import (
+    Combination,
+    CombinationInput,
+    Exposure,
+    FileBatch,
+    FileBatchExposure,
+    StepRun,
+)
+
+_INTEGER_DIGITS = 18  # what a database takes as an integer
+
+
+def file_batch(session: Session, key: int | str) -> FileBatch | None:
+    """Return the file batch of this id or name."""
+    text = str(key)
+    if text.isdecimal() and len(text) <= _INTEGER_DIGITS:
+        found = session.get(FileBatch, int(text))
+        if found is not None:
+            return found
+    return file_batch_named(session, text)
+
+
+def file_batch_named(session: Session, name: str) -> FileBatch | None:
+    """Return the file batch of this name."""
+    query = select(FileBatch).where(FileBatch.name == name).order_by(FileBatch.id.desc())
+    return session.scalars(query.limit(1)).one_or_none()
+
+
+def file_batches(session: Session, limit: int) -> Sequence[FileBatch]:
+    """Return the newest file batches, at most `limit`."""
+    return session.scalars(select(FileBatch).order_by(FileBatch.id.desc()).limit(limit)).all()
+
+
+def file_batches_of(session: Session, url: str) -> Sequence[FileBatch]:
+    """Return the file batches of one source, the newest first."""
+    query = select(FileBatch).where(FileBatch.url == url).order_by(FileBatch.id.desc())
+    return session.scalars(query).all()
+
+
+def exposures(
+    session: Session, file_batch_id: int, *, image_type: str | None = None, usable: bool = False
+) -> Sequence[Exposure]:
+    """Return the exposures of a file batch by path.
+
+    `usable` leaves out those that cannot be read and those that were left out.
+    """
+    query = (
+        select(Exposure)
+        .join(FileBatchExposure, FileBatchExposure.exposure_id == Exposure.id)
+        .where(FileBatchExposure.file_batch_id == file_batch_id)
+        .order_by(Exposure.path)
+    )
+    if image_type is not None:
+        query = query.where(Exposure.image_type == image_type)
+    if usable:
+        query = query.where(Exposure.state != "left_out", Exposure.sha256.is_not(None))
+    return session.scalars(query).all()
+
+
+def exposure_at(session: Session, path: Path) -> Exposure | None:
+    """Return the exposure whose raw file is `path`."""
+    return session.scalars(select(Exposure).where(Exposure.path == str(path))).one_or_none()
+
+
+def step_runs(session: Session, batch: FileBatch) -> Sequence[StepRun]:
+    """Return the units of the current generation of a file batch, in the order they began."""
+    query = select(StepRun).where(
+        StepRun.file_batch_id == batch.id, StepRun.generation == batch.generation
+    )
+    return session.scalars(query.order_by(StepRun.id)).all()
+
+
+def step_run(
+    session: Session, file_batch_id: int, generation: int, step: str, key: str
+) -> StepRun | None:
+    """Return one unit of a step."""
+    query = select(StepRun).where(
+        StepRun.file_batch_id == file_batch_id,
+        StepRun.generation == generation,
+        StepRun.step == step,
+        StepRun.key == key,
+    )
+    return session.scalars(query).one_or_none()
+
+
+def has_same_problem(session: Session, row: StepRun) -> bool:
+    """Return whether another unit of the same step of the batch had the same problem."""
+    query = select(StepRun.id).where(
+        StepRun.file_batch_id == row.file_batch_id,
+        StepRun.generation == row.generation,
+        StepRun.step == row.step,
+        StepRun.id != row.id,
+        StepRun.code == row.code,
+        StepRun.message == row.message,
+    )
+    return session.scalars(query.limit(1)).first() is not None
+
+
+def step_counts(session: Session, batch: FileBatch) -> dict[str, dict[str, int]]:
+    """Return, for each step of a file batch, how many units are in each state."""
+    query = (
+        select(StepRun.step, StepRun.state, func.count(), func.min(StepRun.id).label("first"))
+        .where(StepRun.file_batch_id == batch.id, StepRun.generation == batch.generation)
+        .group_by(StepRun.step, StepRun.state)
+        .order_by("first")
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for step, state, number, _first in session.execute(query):
+        counts.setdefault(step, {})[state] = number
+    return counts
+
+
+def product_at(session: Session, path: Path) -> Combination | None:
+    """Return the product whose file is `path`."""
+    return session.scalars(select(Combination).where(Combination.path == str(path))).one_or_none()
+
+
+def products(
+    session: Session, batch: FileBatch, kinds: Iterable[str] = ()
+) -> Sequence[Combination]:
+    """Return what the current generation of a file batch made, of some kinds or of all.
+
+    Masters come before what was made with them.
+    """
+    query = _made_by(batch.id, batch.generation)
+    wanted = tuple(kinds)
+    if wanted:
+        query = query.where(Combination.kind.in_(wanted))
+    return session.scalars(query.order_by(StepRun.id)).all()
+
+
+def masters_of_run(
+    session: Session, kind: str, file_batch_id: int, generation: int
+) -> Sequence[Combination]:
+    """Return the masters of one kind that one generation of a file batch made."""
+    query = _made_by(file_batch_id, generation).where(Combination.kind == kind)
+    return session.scalars(query.order_by(Combination.id)).all()
+
+
+def _made_by(file_batch_id: int, generation: int) -> Select[Any]:
+    return (
+        select(Combination)
+        .join(StepRun, StepRun.combination_id == Combination.id)
+        .where(
+            StepRun.file_batch_id == file_batch_id,
+            StepRun.generation == generation,
+            StepRun.state == "done",
+        )
+    )
+
+
+def masters_of_others(
+    session: Session, kind: str, like: Exposure, file_batch_id: int, max_age: timedelta
+) -> Sequence[Combination]:
+    """Return the masters of one kind that other file batches made with the camera of `like`.
+
+    Only those taken within `max_age` of it; none where its date is unknown.
+    """
+    if like.date_obs is None:
+        return []
+    query = select(Combination).where(
+        Combination.kind == kind,
+        Combination.file_batch_id != file_batch_id,
+        Combination.instrument == like.instrument,
+        Combination.naxis1 == like.naxis1,
+        Combination.naxis2 == like.naxis2,
+        Combination.date_obs.between(like.date_obs - max_age, like.date_obs + max_age),
+    )
+    return session.scalars(query.order_by(Combination.id)).all()
+
+
+def input_exposures(session: Session, combination_id: int) -> Sequence[tuple[str, Exposure]]:
+    """Return the exposures that went into a product, each with its role."""
+    query = (
+        select(CombinationInput.role, Exposure)
+        .join(Exposure, Exposure.id == CombinationInput.exposure_id)
+        .where(CombinationInput.combination_id == combination_id)
+        .order_by(CombinationInput.id)
+    )
+    return [(role, exposure) for role, exposure in session.execute(query)]
+
+
+def input_products(session: Session, combination_id: int) -> Sequence[tuple[str, Combination]]:
+    """Return the products that went into a product, each with its role."""
+    query = (
+        select(CombinationInput.role, Combination)
+        .join(Combination, Combination.id == CombinationInput.input_combination_id)
+        .where(CombinationInput.combination_id == combination_id)
+        .order_by(CombinationInput.id)
+    )
+    return [(role, product) for role, product in session.execute(query)]

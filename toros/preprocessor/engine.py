@@ -1,0 +1,156 @@
+"""Runs a step: each unit once, its results and the word "done" in one transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from toros.archive import queries
+from toros.archive.models import Event, StepRun
+from toros.common.errors import CalibrationError, TorosError
+from toros.preprocessor.run import Outcome, Problem, Run, Step, Unit
+
+log = logging.getLogger(__name__)
+
+
+def run_step(step: Step[Any, Any], run: Run) -> None:
+    """Do every unit of `step` that is not done yet.
+
+    A unit that fails is recorded with its status code and logged at ERROR, and the others go on.
+    Database work stays in the calling thread; `run.threads` units are worked on at a time.
+
+    Raises
+    ------
+    Cancelled
+        When the run was cancelled; units that had begun are finished first.
+    """
+    with run.sessions.begin() as session:
+        units = step.units(session, run)
+        pending = [unit for unit in units if not _finished(session, step, run, unit)]
+    total = len(units)
+    done = total - len(pending)
+    run.progress(step.name, done, total)
+    with ThreadPoolExecutor(run.threads, thread_name_prefix=step.name) as pool:
+        for unit, future in _in_turn(pool, step, run, iter(pending)):
+            _finish(step, run, unit, future)
+            done += 1
+            run.progress(step.name, done, total)
+
+
+def _finished(session: Session, step: Step[Any, Any], run: Run, unit: Unit[Any]) -> bool:
+    found = queries.step_run(session, run.file_batch_id, run.generation, step.name, unit.key)
+    if found is None or found.state == "running":
+        return False
+    return found.code == 0 or not run.retry
+
+
+def _in_turn(
+    pool: ThreadPoolExecutor, step: Step[Any, Any], run: Run, pending: Iterator[Unit[Any]]
+) -> Iterator[tuple[Unit[Any], Future[Any]]]:
+    """Yield units as their work ends, never with more begun than there are threads."""
+    begun: dict[Future[Any], Unit[Any]] = {}
+    while True:
+        while len(begun) < run.threads and not run.cancelled.is_set():
+            unit = next(pending, None)
+            if unit is None:
+                break
+            _begin(step, run, unit)
+            begun[pool.submit(step.work, run, unit)] = unit
+        if not begun:
+            run.raise_if_cancelled()
+            return
+        ended, _ = wait(begun, return_when=FIRST_COMPLETED)
+        for future in ended:
+            yield begun.pop(future), future
+
+
+def _begin(step: Step[Any, Any], run: Run, unit: Unit[Any]) -> None:
+    with run.sessions.begin() as session:
+        found = queries.step_run(session, run.file_batch_id, run.generation, step.name, unit.key)
+        if found is None:
+            session.add(
+                StepRun(
+                    file_batch_id=run.file_batch_id,
+                    generation=run.generation,
+                    step=step.name,
+                    key=unit.key,
+                    state="running",
+                    started=run.clock.now(),
+                )
+            )
+        else:
+            found.state, found.code, found.message = "running", 0, ""
+            found.attempts += 1
+            found.started, found.finished = run.clock.now(), None
+
+
+def _finish(step: Step[Any, Any], run: Run, unit: Unit[Any], future: Future[Any]) -> None:
+    # Only the work is guarded: when the archive itself fails, the whole run must stop.
+    try:
+        product = future.result()
+    except TorosError as error:
+        _record_failure(step, run, unit, error)
+    except OSError as error:
+        _record_failure(step, run, unit, CalibrationError(f"{unit.key}: {error}."))
+    except Exception as error:
+        # One odd frame must not end the batch; what we did not foresee is logged in full.
+        log.exception("%s of %s failed in a way that was not foreseen.", step.name, unit.key)
+        text = f"{unit.key}: {type(error).__name__}: {error}"
+        _record_failure(step, run, unit, TorosError(text), level=logging.WARNING)
+    else:
+        with run.sessions.begin() as session:
+            outcome = step.record(session, run, unit, product)
+            news = _mark(session, step, run, unit, "done", outcome)
+        _tell(step, news)
+
+
+def _record_failure(
+    step: Step[Any, Any], run: Run, unit: Unit[Any], error: TorosError, level: int = logging.ERROR
+) -> None:
+    with run.sessions.begin() as session:
+        step.fail(session, run, unit, error)
+        outcome = Outcome(problem=Problem(error.code, error.message, level))
+        news = _mark(session, step, run, unit, "failed", outcome)
+    _tell(step, news)
+
+
+def _mark(
+    session: Session, step: Step[Any, Any], run: Run, unit: Unit[Any], state: str, outcome: Outcome
+) -> Problem | None:
+    """Mark the unit and return its problem if no other unit of the step had the same before.
+
+    One missing master is one event and one mail, however many frames wanted it.
+    """
+    row = queries.step_run(session, run.file_batch_id, run.generation, step.name, unit.key)
+    if row is None:
+        raise CalibrationError(f"The archive lost the record of {step.name} of {unit.key}.")
+    problem = outcome.problem
+    row.state = state
+    row.combination_id = outcome.combination_id
+    row.code = problem.code if problem else 0
+    row.message = problem.message if problem else ""
+    row.finished = run.clock.now()
+    if problem is None or queries.has_same_problem(session, row):
+        return None
+    session.add(
+        Event(
+            time=run.clock.now(),
+            module="preprocessor",
+            kind="problem",
+            level="error" if problem.level >= logging.ERROR else "warning",
+            message=problem.message,
+            code=problem.code,
+            data={"file_batch": run.file_batch_id, "step": step.name, "key": unit.key},
+        )
+    )
+    return problem
+
+
+def _tell(step: Step[Any, Any], problem: Problem | None) -> None:
+    # After the commit: a log handler that sends mail must not hold the database.
+    if problem is not None:
+        log.log(problem.level, "Code %d in %s: %s", problem.code, step.name, problem.message)

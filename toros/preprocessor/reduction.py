@@ -1,0 +1,81 @@
+"""The reduction of a file batch: its steps, one after the other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from toros.archive.models import FileBatch
+from toros.common.errors import Cancelled, LostOwnership, TorosError
+from toros.preprocessor import batches
+from toros.preprocessor.engine import run_step
+from toros.preprocessor.run import Run, Step
+from toros.preprocessor.steps.calibrate import Calibrate
+from toros.preprocessor.steps.copy import Copy
+from toros.preprocessor.steps.ingest import Ingest
+from toros.preprocessor.steps.master_bias import MasterBias
+from toros.preprocessor.steps.master_dark import MasterDark
+from toros.preprocessor.steps.master_flat import MasterFlat
+from toros.preprocessor.steps.vet import Vet
+
+log = logging.getLogger(__name__)
+
+MASTERS: tuple[Step[Any, Any], ...] = (
+    Copy(),
+    Ingest(),
+    Vet(),
+    MasterBias(),
+    MasterDark(),
+    MasterFlat(),
+)
+ALL: tuple[Step[Any, Any], ...] = (*MASTERS, Calibrate())
+
+
+def reduce_batch(
+    run: Run,
+    batch: FileBatch,
+    finish: Callable[[Session], None],
+    steps: tuple[Step[Any, Any], ...] = ALL,
+) -> None:
+    """Do every step that is not done yet, and record the end of the batch.
+
+    Parameters
+    ----------
+    run : Run
+        What to do and where.
+    batch : FileBatch
+        Its record, marked as running.
+    finish : callable
+        Called in the transaction that records the end: there a work order is completed.
+
+    Raises
+    ------
+    TorosError
+        When the batch as a whole cannot be reduced; what single frames suffer is recorded only.
+    """
+    try:
+        for step in steps:
+            run.raise_if_cancelled()
+            run_step(step, run)
+        with run.sessions.begin() as session:
+            batches.end(session, batch, run.clock, None)
+            finish(session)
+    except LostOwnership:
+        # Another worker has it: the record is theirs.
+        raise
+    except Cancelled as error:
+        batches.stop(run.sessions, batch, error)
+        raise
+    except TorosError as error:
+        with run.sessions.begin() as session:
+            batches.end(session, batch, run.clock, error)
+        raise
+    except Exception as error:
+        failure = TorosError(f"{type(error).__name__}: {error}")
+        with run.sessions.begin() as session:
+            batches.end(session, batch, run.clock, failure)
+        raise
+    log.info("File batch %s is done.", batch.name)

@@ -1,0 +1,152 @@
+"""Calibrates the lights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from toros.archive import queries
+from toros.archive.models import Exposure
+from toros.common.errors import TorosError
+from toros.imaging.calibrate import CalibratedResult, calibrate_light
+from toros.imaging.headers import read_exposure, sha256_of
+from toros.imaging.preview import write_preview
+from toros.preprocessor.grouping import slug
+from toros.preprocessor.run import Outcome, Run, Unit
+from toros.preprocessor.sources import stem
+from toros.preprocessor.steps.choosing import (
+    ROLES,
+    Chosen,
+    Offers,
+    Role,
+    choose_all,
+    explained,
+    missing,
+    offers_for,
+    options_from,
+    used,
+)
+from toros.preprocessor.steps.master import quality
+from toros.preprocessor.steps.products import Product, record_product
+
+
+@dataclass(frozen=True)
+class Calibrating:
+    """The inputs of one calibrated image."""
+
+    id: int
+    path: Path
+    target: Path
+    offers: dict[Role, Offers]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A light that was calibrated."""
+
+    result: CalibratedResult
+    sha256: str
+    chosen: tuple[Chosen, ...]
+
+
+class Calibrate:
+    """One unit a light: bias, dark and flat applied, as far as there are masters."""
+
+    name = "calibrate"
+
+    def units(self, session: Session, run: Run) -> Sequence[Unit[Calibrating]]:
+        """Return one unit for each light."""
+        lights = queries.exposures(session, run.file_batch_id, image_type="light", usable=True)
+        names = product_names([Path(light.path).relative_to(run.folder) for light in lights])
+        return [
+            Unit(
+                Path(light.path).relative_to(run.folder).as_posix(),
+                Calibrating(
+                    id=light.id,
+                    path=Path(light.path),
+                    target=run.products / name,
+                    offers={role: offers_for(session, run, role, light) for role in ROLES},
+                ),
+            )
+            for light, name in zip(lights, names, strict=True)
+        ]
+
+    def work(self, run: Run, unit: Unit[Calibrating]) -> Calibrated:
+        """Choose the masters and calibrate the light with those that there are."""
+        inputs, options = unit.inputs, options_from(run.settings)
+        chosen = choose_all(read_exposure(inputs.path), inputs.offers, options)
+        errors = [found.error for found in chosen if found.error is not None]
+        if errors and run.settings.missing_masters == "fail":
+            raise errors[0]
+        masters = {found.role: found.path for found in chosen}
+        result = calibrate_light(
+            inputs.path,
+            inputs.target,
+            bias=masters["bias"],
+            dark=masters["dark"],
+            flat=masters["flat"],
+            options=options,
+            missing={found.role: found.choice.why for found in chosen if found.offer is None},
+        )
+        if run.settings.previews:
+            write_preview(inputs.target, inputs.target.with_suffix(".png"))
+        return Calibrated(result, sha256_of(inputs.target), chosen)
+
+    def record(
+        self, session: Session, run: Run, unit: Unit[Calibrating], product: Calibrated
+    ) -> Outcome:
+        """Record the calibrated image; what it lacks is a problem, though it is done."""
+        inputs = unit.inputs
+        row = record_product(
+            session,
+            run,
+            Product(
+                path=inputs.target,
+                kind="calibrated",
+                sha256=product.sha256,
+                like=inputs.id,
+                exposures=(("light", inputs.id),),
+                masters=used(product.chosen),
+                parameters={
+                    "settings": run.settings.model_dump(),
+                    "masters": explained(product.chosen),
+                },
+                quality=quality(product.result),
+            ),
+        )
+        problem = missing(product.chosen)
+        exposure = session.get_one(Exposure, inputs.id)
+        exposure.state = "calibrated"
+        exposure.code, exposure.error = (problem.code, problem.message) if problem else (0, None)
+        return Outcome(row.id, problem)
+
+    def fail(self, session: Session, run: Run, unit: Unit[Calibrating], error: TorosError) -> None:
+        """Record why the light is not calibrated."""
+        exposure = session.get_one(Exposure, unit.inputs.id)
+        exposure.state, exposure.code, exposure.error = "failed", error.code, error.message
+
+
+def product_names(lights: Sequence[Path]) -> list[str]:
+    """Return the file name of each light's product: by its own name, unless two share it.
+
+    Parameters
+    ----------
+    lights : sequence of pathlib.Path
+        Relative to the folder of the batch.
+    """
+    plain = [stem(path) for path in lights]
+    shared = {name for name, count in Counter(plain).items() if count > 1}
+    names = []
+    for path, name in zip(lights, plain, strict=True):
+        folders = [slug(part) for part in path.parent.parts] if name in shared else []
+        names.append("_".join(["calib", *folders, slug(name)]) + ".fits")
+    repeated = {name for name, count in Counter(names).items() if count > 1}
+    # The same name with two FITS suffixes in one folder.
+    return [
+        f"{name.removesuffix('.fits')}_{slug(path.suffix)}.fits" if name in repeated else name
+        for path, name in zip(lights, names, strict=True)
+    ]

@@ -1,0 +1,195 @@
+"""Offers the archive's masters to the choice that `toros.imaging.matching` makes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy.orm import Session
+
+from toros.archive import queries
+from toros.archive.models import Exposure
+from toros.common.config.preprocessor import PreprocessorSettings
+from toros.common.errors import (
+    CalibrationError,
+    NoMasterBias,
+    NoMasterDark,
+    NoMasterFlat,
+    UnreadableFile,
+)
+from toros.imaging.headers import ExposureInfo, read_exposure
+from toros.imaging.matching import Choice, is_bias_subtracted, match_bias, match_dark, match_flat
+from toros.imaging.options import ReductionOptions
+from toros.preprocessor.run import Problem, Run
+
+log = logging.getLogger(__name__)
+
+Role = Literal["bias", "dark", "flat"]
+ROLES: tuple[Role, ...] = ("bias", "dark", "flat")
+
+_MATCH: dict[Role, Callable[[ExposureInfo, Iterable[ExposureInfo], ReductionOptions], Choice]] = {
+    "bias": match_bias,
+    "dark": match_dark,
+    "flat": match_flat,
+}
+_MISSING: dict[Role, type[CalibrationError]] = {
+    "bias": NoMasterBias,
+    "dark": NoMasterDark,
+    "flat": NoMasterFlat,
+}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A master in the archive."""
+
+    id: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Offers:
+    """The masters of one role: those of the run, and those of other batches."""
+
+    own: tuple[Offer, ...] = ()
+    others: tuple[Offer, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The master that a frame gets in one role, or None and why."""
+
+    role: Role
+    choice: Choice
+    offer: Offer | None
+
+    @property
+    def path(self) -> Path | None:
+        """The master's file."""
+        return self.offer.path if self.offer else None
+
+    @property
+    def error(self) -> CalibrationError | None:
+        """What is to be reported when there is none."""
+        return None if self.offer else _MISSING[self.role](self.choice.why)
+
+
+def offers_for(session: Session, run: Run, role: Role, like: Exposure) -> Offers:
+    """Return the masters that a frame may choose from."""
+    kind = f"master_{role}"
+    own = queries.masters_of_run(session, kind, run.file_batch_id, run.generation)
+    others = (
+        queries.masters_of_others(
+            session,
+            kind,
+            like,
+            run.file_batch_id,
+            timedelta(days=run.settings.masters_max_age_days),
+        )
+        if run.settings.masters_from_other_batches
+        else []
+    )
+    return Offers(
+        tuple(Offer(row.id, Path(row.path)) for row in own),
+        tuple(Offer(row.id, Path(row.path)) for row in others),
+    )
+
+
+def choose_all(
+    frame: ExposureInfo, offers: Mapping[Role, Offers], options: ReductionOptions
+) -> tuple[Chosen, ...]:
+    """Choose a master for `frame` in each role that is offered."""
+    chosen: list[Chosen] = []
+    for role, offered in offers.items():
+        # A dark that still holds the bias would subtract it a second time.
+        twice = role == "dark" and any(c.role == "bias" and c.offer for c in chosen)
+        chosen.append(_choose(role, frame, offered, options, bias_subtracted=twice))
+    return tuple(chosen)
+
+
+def _choose(
+    role: Role,
+    frame: ExposureInfo,
+    offers: Offers,
+    options: ReductionOptions,
+    *,
+    bias_subtracted: bool,
+) -> Chosen:
+    """Choose a master of the frame's own batch, else one of another."""
+    own = _choose_from(role, frame, offers.own, options, bias_subtracted)
+    if own.offer is not None or not offers.others:
+        return own
+    other = _choose_from(role, frame, offers.others, options, bias_subtracted)
+    return other if other.offer is not None else own
+
+
+def _choose_from(
+    role: Role,
+    frame: ExposureInfo,
+    offers: Sequence[Offer],
+    options: ReductionOptions,
+    bias_subtracted: bool,
+) -> Chosen:
+    by_path: dict[Path, Offer] = {}
+    candidates = []
+    for offer in offers:
+        try:
+            candidate = read_exposure(offer.path)
+        except UnreadableFile as error:
+            log.warning("A master in the archive cannot be used: %s", error)
+            continue
+        if bias_subtracted and not is_bias_subtracted(candidate):
+            continue
+        candidates.append(candidate)
+        by_path[offer.path] = offer
+    choice = _MATCH[role](frame, candidates, options)
+    chosen = choice.chosen
+    return Chosen(role, choice, by_path[chosen.path] if chosen is not None else None)
+
+
+def missing(chosen: Iterable[Chosen]) -> Problem | None:
+    """Return the problem of a product for which masters were missing, None if none was."""
+    errors = [error for found in chosen if (error := found.error) is not None]
+    if not errors:
+        return None
+    return Problem(errors[0].code, " ".join(error.message for error in errors))
+
+
+def used(chosen: Iterable[Chosen]) -> tuple[tuple[str, int], ...]:
+    """Return role and id of each master that was taken."""
+    return tuple((found.role, found.offer.id) for found in chosen if found.offer is not None)
+
+
+def explained(chosen: Iterable[Chosen]) -> dict[str, dict[str, object]]:
+    """Return, for the archive, why each master was taken and others were not."""
+    return {
+        found.role: {
+            "master": found.path.name if found.path else None,
+            "why": found.choice.why,
+            "notes": list(found.choice.notes),
+            "dark_scale": found.choice.dark_scale if found.role == "dark" else None,
+            "refused": [reason for _candidate, reason in found.choice.refused],
+        }
+        for found in chosen
+    }
+
+
+def options_from(settings: PreprocessorSettings) -> ReductionOptions:
+    """Return the choices of the configuration as `toros.imaging` takes them."""
+    return ReductionOptions(
+        combine=settings.combine,
+        sigma_low=settings.sigma_clip_low,
+        sigma_high=settings.sigma_clip_high,
+        min_frames_to_clip=settings.min_frames_to_clip,
+        exptime_tolerance_s=settings.exptime_tolerance_s,
+        dark_temperature_tolerance_c=settings.temperature_tolerance,
+        scale_darks=settings.scale_darks,
+        max_dark_scale=settings.max_dark_scale,
+        memory_limit_bytes=settings.memory_limit_mb * 1024**2,
+        gain_e_adu=settings.gain,
+        read_noise_e=settings.read_noise,
+    )

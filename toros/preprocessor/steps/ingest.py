@@ -1,0 +1,116 @@
+"""Reads the header of every frame into the archive."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from toros.archive import queries
+from toros.archive.models import Exposure, FileBatchExposure
+from toros.common.errors import AlreadyCalibrated, TorosError, UnknownImageType
+from toros.imaging.headers import ExposureInfo, read_exposure, sha256_of
+from toros.preprocessor.run import Outcome, Problem, Run, Unit
+from toros.preprocessor.sources import frames_in
+
+KINDS = ("bias", "dark", "flat", "light")
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A frame's header and its bytes' digest."""
+
+    info: ExposureInfo
+    sha256: str
+    size_bytes: int
+
+
+class Ingest:
+    """One unit a file: its header, read and recorded as an exposure of the batch."""
+
+    name = "ingest"
+
+    def units(self, session: Session, run: Run) -> Sequence[Unit[Path]]:
+        """Return one unit for each FITS file of the batch's folder."""
+        paths = frames_in(run.folder, leave_out=run.products)
+        return [Unit(path.relative_to(run.folder).as_posix(), path) for path in paths]
+
+    def work(self, run: Run, unit: Unit[Path]) -> Ingested:
+        """Read the header and the digest."""
+        path = unit.inputs
+        info = read_exposure(path)
+        return Ingested(info, sha256_of(path), path.stat().st_size)
+
+    def record(self, session: Session, run: Run, unit: Unit[Path], product: Ingested) -> Outcome:
+        """Record the exposure; one that cannot be used is left out, saying why."""
+        row = _row(session, run, unit.inputs)
+        _describe(row, product.info)
+        row.sha256, row.size_bytes = product.sha256, product.size_bytes
+        reason = _reason_to_leave_out(product.info)
+        row.state = "left_out" if reason else "ingested"
+        row.code, row.error = (reason.code, reason.message) if reason else (0, None)
+        if reason is None:
+            return Outcome()
+        return Outcome(problem=Problem(reason.code, reason.message, logging.WARNING))
+
+    def fail(self, session: Session, run: Run, unit: Unit[Path], error: TorosError) -> None:
+        """Record the exposure with what was wrong with its file."""
+        row = _row(session, run, unit.inputs)
+        row.state, row.code, row.error = "failed", error.code, error.message
+        row.sha256 = row.size_bytes = None  # its bytes are not known to be those of a frame
+
+
+def _row(session: Session, run: Run, path: Path) -> Exposure:
+    """Return the exposure of `path`, as a member of the batch; the telescope may know it."""
+    row = queries.exposure_at(session, path)
+    if row is None:
+        row = Exposure(path=str(path), state="raw")
+        session.add(row)
+        session.flush()
+    if session.get(FileBatchExposure, (run.file_batch_id, row.id)) is None:
+        session.add(FileBatchExposure(file_batch_id=run.file_batch_id, exposure_id=row.id))
+    return row
+
+
+def _describe(row: Exposure, info: ExposureInfo) -> None:
+    values: dict[str, Any] = {
+        "image_type": info.image_type,
+        "exptime": info.exptime_s,
+        "filter": info.filter,
+        "gain": info.gain_e_adu,
+        "read_noise": info.read_noise_e,
+        "ccd_temp": info.ccd_temp_c,
+        "binning_x": info.binning[0] if info.binning else None,
+        "binning_y": info.binning[1] if info.binning else None,
+        "naxis1": info.naxis1,
+        "naxis2": info.naxis2,
+        "date_obs": info.date_obs,
+        "ra": info.ra_deg,
+        "dec": info.dec_deg,
+        "instrument": info.instrument,
+        "read_out_mode": info.read_out_mode,
+        "object": info.object,
+        "header": dict(info.header),
+        "decided_by": dict(info.decided_by),
+        "notes": list(info.notes),
+    }
+    for name, value in values.items():
+        setattr(row, name, value)
+
+
+def _reason_to_leave_out(info: ExposureInfo) -> TorosError | None:
+    name = info.path.name
+    if info.processed:
+        return AlreadyCalibrated(f"{name} is left out: {info.processed}")
+    if info.image_type is None:
+        return UnknownImageType(f"{name} is left out: nothing says what kind of frame it is.")
+    if info.image_type not in KINDS:
+        kind = info.image_type
+        return UnknownImageType(
+            f"{name} is left out: a frame of kind {kind!r} is not reduced here."
+        )
+    return None

@@ -1,0 +1,204 @@
+"""What the three steps that make masters have in common."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from statistics import median_low
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from toros.archive import queries
+from toros.archive.models import Exposure
+from toros.common.config.preprocessor import PreprocessorSettings
+from toros.common.errors import TorosError, UnreadableFile, UnusableFrame
+from toros.imaging.calibrate import CalibratedResult
+from toros.imaging.frames import read_frame
+from toros.imaging.headers import ExposureInfo, read_exposure, sha256_of
+from toros.imaging.masters import MasterResult
+from toros.imaging.options import ReductionOptions
+from toros.preprocessor.grouping import Group, digest, master_name
+from toros.preprocessor.run import Outcome, Problem, Run, Unit
+from toros.preprocessor.steps.choosing import (
+    Chosen,
+    Offers,
+    Role,
+    choose_all,
+    explained,
+    missing,
+    offers_for,
+    options_from,
+    used,
+)
+from toros.preprocessor.steps.products import Product, record_product
+
+# Fields of a result that have columns or tables of their own in the archive.
+_NOT_MEASURED = frozenset(
+    {"path", "kind", "inputs", "left_out", "exptime_s", "filter", "source", "bias", "dark", "flat"}
+)
+
+
+@dataclass(frozen=True)
+class Making:
+    """The inputs of one master."""
+
+    target: Path
+    ids: tuple[int, ...]
+    paths: tuple[Path, ...]
+    offers: dict[Role, Offers]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A master that was made."""
+
+    result: MasterResult
+    sha256: str
+    chosen: tuple[Chosen, ...]
+    left_out: dict[Path, tuple[int, str]]  # code and reason of frames that are not in it
+
+
+class MasterStep:
+    """Makes one kind of master; a unit is one group of frames that are alike."""
+
+    name: str
+    image_type: str
+    wants: tuple[Role, ...] = ()  # masters that go into it
+    needs: tuple[Role, ...] = ()  # those without which `missing_masters: fail` refuses it
+
+    def groups(self, frames: Iterable[Exposure], settings: PreprocessorSettings) -> list[Group]:
+        """Return the groups of frames, one for each master."""
+        raise NotImplementedError
+
+    def make(
+        self,
+        paths: Sequence[Path],
+        target: Path,
+        masters: dict[Role, Path | None],
+        options: ReductionOptions,
+    ) -> MasterResult:
+        """Write the master."""
+        raise NotImplementedError
+
+    def units(self, session: Session, run: Run) -> Sequence[Unit[Making]]:
+        """Return one unit for each group."""
+        frames = queries.exposures(
+            session, run.file_batch_id, image_type=self.image_type, usable=True
+        )
+        return [self._unit(session, run, group) for group in self.groups(frames, run.settings)]
+
+    def _unit(self, session: Session, run: Run, group: Group) -> Unit[Making]:
+        identity = digest(sorted(frame.sha256 or frame.path for frame in group.frames))
+        name = master_name(self.name, group.label, identity)
+        making = Making(
+            target=run.products / name,
+            ids=tuple(frame.id for frame in group.frames),
+            paths=tuple(Path(frame.path) for frame in group.frames),
+            offers={role: offers_for(session, run, role, group.frames[0]) for role in self.wants},
+        )
+        return Unit(name, making)
+
+    def work(self, run: Run, unit: Unit[Making]) -> Made:
+        """Choose the masters that go into it, and make it."""
+        making, options = unit.inputs, options_from(run.settings)
+        frame = typical([read_exposure(path) for path in making.paths])
+        chosen = choose_all(frame, making.offers, options)
+        for found in chosen:
+            if found.role in self.needs and run.settings.missing_masters == "fail" and found.error:
+                raise found.error
+        masters = {found.role: found.path for found in chosen}
+        broken: dict[Path, str] = {}
+        try:
+            result = self.make(making.paths, making.target, masters, options)
+        except UnreadableFile:
+            # The header could be read, the pixels of one cannot: the others make the master.
+            broken = unreadable(making.paths)
+            sound = [path for path in making.paths if path not in broken]
+            if not broken or not sound:
+                raise
+            result = self.make(sound, making.target, masters, options)
+        left_out = {path: (UnusableFrame.code, why) for path, why in result.left_out}
+        left_out |= {path: (UnreadableFile.code, why) for path, why in broken.items()}
+        return Made(result, sha256_of(making.target), chosen, left_out)
+
+    def record(self, session: Session, run: Run, unit: Unit[Making], product: Made) -> Outcome:
+        """Record the master, what went into it and what was measured on it."""
+        making = unit.inputs
+        by_path = dict(zip(making.paths, making.ids, strict=True))
+        row = record_product(
+            session,
+            run,
+            Product(
+                path=making.target,
+                kind=self.name,
+                sha256=product.sha256,
+                like=by_path[product.result.inputs[0]],
+                exposures=tuple((self.image_type, by_path[p]) for p in product.result.inputs),
+                masters=used(product.chosen),
+                parameters={
+                    "settings": run.settings.model_dump(),
+                    "masters": explained(product.chosen),
+                },
+                quality=quality(product.result),
+            ),
+        )
+        for path, number in by_path.items():
+            exposure = session.get_one(Exposure, number)
+            exposure.state, exposure.code, exposure.error = "combined", 0, None
+            if path in product.left_out:
+                exposure.state = "failed"
+                exposure.code, exposure.error = product.left_out[path]
+        return Outcome(row.id, _problem(product))
+
+    def fail(self, session: Session, run: Run, unit: Unit[Making], error: TorosError) -> None:
+        """Record why the frames are in no master."""
+        for number in unit.inputs.ids:
+            exposure = session.get_one(Exposure, number)
+            exposure.state, exposure.code, exposure.error = "failed", error.code, error.message
+
+
+def _problem(made: Made) -> Problem | None:
+    if made.left_out:
+        code = next(iter(made.left_out.values()))[0]
+        reasons = [f"{path.name} is left out: {why}" for path, (_, why) in made.left_out.items()]
+        return Problem(code, " ".join(reasons))
+    problem = missing(made.chosen)
+    # A master can be good without; the frames that need what is missing say so at ERROR.
+    return replace(problem, level=logging.WARNING) if problem else None
+
+
+def unreadable(paths: Iterable[Path]) -> dict[Path, str]:
+    """Return the files whose pixels cannot be read, and why."""
+    found = {}
+    for path in paths:
+        try:
+            read_frame(path, read_exposure(path))
+        except UnreadableFile as error:
+            found[path] = error.message
+    return found
+
+
+def typical(frames: Sequence[ExposureInfo]) -> ExposureInfo:
+    """Return the frame of the median exposure time: for it the masters are chosen."""
+    timed = [frame for frame in frames if frame.exptime_s is not None]
+    if not timed:
+        return frames[0]
+    middle = median_low([frame.exptime_s for frame in timed if frame.exptime_s is not None])
+    return next(frame for frame in timed if frame.exptime_s == middle)
+
+
+def quality(result: MasterResult | CalibratedResult) -> dict[str, Any]:
+    """Return what was measured on a product, as JSON takes it."""
+    measured = {
+        item.name: getattr(result, item.name)
+        for item in fields(result)
+        if item.name not in _NOT_MEASURED
+    }
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in measured.items()
+        if value is not None
+    }

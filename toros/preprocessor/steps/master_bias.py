@@ -1,0 +1,35 @@
+"""Makes the master biases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from toros.archive.models import Exposure
+from toros.common.config.preprocessor import PreprocessorSettings
+from toros.imaging.masters import MasterResult, make_master_bias
+from toros.imaging.options import ReductionOptions
+from toros.preprocessor.grouping import Group, group_biases
+from toros.preprocessor.steps.choosing import Role
+from toros.preprocessor.steps.master import MasterStep
+
+
+class MasterBias(MasterStep):
+    """One master bias for each camera set-up."""
+
+    name = "master_bias"
+    image_type = "bias"
+
+    def groups(self, frames: Iterable[Exposure], settings: PreprocessorSettings) -> list[Group]:
+        """Return the biases by camera set-up."""
+        return group_biases(frames)
+
+    def make(
+        self,
+        paths: Sequence[Path],
+        target: Path,
+        masters: dict[Role, Path | None],
+        options: ReductionOptions,
+    ) -> MasterResult:
+        """Write the master bias."""
+        return make_master_bias(paths, target, options)
