@@ -1,0 +1,172 @@
+"""The dome: azimuth and shutter, each read back from the hardware."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Literal
+
+from alpaca.dome import ShutterState
+
+from toros.alpaca.device import AlpacaDevice, number, optional, truth
+from toros.alpaca.http import Limits
+from toros.alpaca.members import Dome as DomeMembers
+from toros.alpaca.waiting import initiate, wait_until
+from toros.common.clock import Clock
+from toros.common.config import Device
+from toros.common.errors import Cancelled, DeviceRefused, ReadBackMismatch
+
+Shutter = Literal["open", "closed", "opening", "closing", "error", "unknown"]
+
+SLEW_TIMEOUT_S = 180.0
+SHUTTER_TIMEOUT_S = 180.0
+ARRIVED_DEG = 1.0
+
+_SHUTTERS: dict[int, Shutter] = {
+    ShutterState.shutterOpen: "open",
+    ShutterState.shutterClosed: "closed",
+    ShutterState.shutterOpening: "opening",
+    ShutterState.shutterClosing: "closing",
+    ShutterState.shutterError: "error",
+}
+
+
+@dataclass(frozen=True)
+class DomeState:
+    """What a dome reads. `azim_deg` is None for a roof that does not turn."""
+
+    azim_deg: float | None
+    shutter: Shutter
+    slewing: bool
+    at_park: bool
+    at_home: bool
+
+
+class Dome(AlpacaDevice[DomeMembers]):
+    """A dome or roof. Use `open_dome`."""
+
+    def state(self) -> DomeState:
+        """Return where the dome stands and what it does."""
+        members = self._members
+        return DomeState(
+            azim_deg=self.azimuth(),
+            shutter=self.shutter(),
+            slewing=truth(members.Slewing, "dome slewing"),
+            at_park=bool(optional(lambda: truth(members.AtPark, "dome atpark"))),
+            at_home=bool(optional(lambda: truth(members.AtHome, "dome athome"))),
+        )
+
+    def azimuth(self) -> float | None:
+        """Return the azimuth of the aperture, degrees; None if the roof does not turn."""
+        return optional(lambda: number(self._members.Azimuth, "dome azimuth"))
+
+    def shutter(self) -> Shutter:
+        """Return the state of the shutter; "unknown" if the dome does not know one."""
+        try:
+            found = optional(lambda: self._members.ShutterStatus)
+        except ValueError:
+            return "unknown"  # a number that is in no specification
+        return "unknown" if found is None else _SHUTTERS.get(int(found), "unknown")
+
+    def turns(self) -> bool:
+        """Return whether the dome has an azimuth that can be set."""
+        return bool(optional(lambda: truth(self._members.CanSetAzimuth, "dome cansetazimuth")))
+
+    def slew_azimuth(
+        self,
+        azim_deg: float,
+        timeout_s: float = SLEW_TIMEOUT_S,
+        tolerance_deg: float = ARRIVED_DEG,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        """Turn the aperture to an azimuth, and wait until it reads there."""
+        azim_deg %= 360.0
+        initiate(lambda: self._members.SlewToAzimuth(azim_deg), "turning of the dome")
+
+        def arrived() -> bool:
+            azimuth = self.azimuth()
+            if azimuth is None or _apart(azimuth, azim_deg) > tolerance_deg:
+                return False
+            # Slewing is also true while the shutter moves, which is no concern of the azimuth.
+            moving = truth(self._members.Slewing, "dome slewing")
+            return not moving or self.shutter() in ("opening", "closing")
+
+        try:
+            wait_until(
+                arrived,
+                clock=self._clock,
+                timeout_s=timeout_s,
+                what=f"the dome to turn to {azim_deg:.1f}°",
+                cancelled=cancelled,
+            )
+        except Cancelled:
+            self.abort()
+            raise
+
+    def open_shutter(
+        self, timeout_s: float = SHUTTER_TIMEOUT_S, cancelled: threading.Event | None = None
+    ) -> None:
+        """Open the shutter, and wait until it reads open.
+
+        A cancelled opening leaves the shutter moving, for whoever cancelled it to close.
+        """
+        initiate(self._members.OpenShutter, "opening of the shutter")
+        self._wait_shutter("open", timeout_s, cancelled)
+
+    def close_shutter(self, timeout_s: float = SHUTTER_TIMEOUT_S) -> None:
+        """Close the shutter, and wait until it reads closed."""
+        try:
+            initiate(self._members.CloseShutter, "closing of the shutter")
+        except DeviceRefused:
+            # Some drivers refuse to turn a moving shutter round: stop it, then close.
+            self._members.AbortSlew()
+            initiate(self._members.CloseShutter, "closing of the shutter")
+        self._wait_shutter("closed", timeout_s, None)
+
+    def park(self, timeout_s: float = SLEW_TIMEOUT_S) -> None:
+        """Park the dome, and wait until it reads parked."""
+        initiate(self._members.Park, "park of the dome")
+        wait_until(
+            lambda: truth(self._members.AtPark, "dome atpark"),
+            clock=self._clock,
+            timeout_s=timeout_s,
+            what="the dome to park",
+        )
+
+    def sync(self, azim_deg: float) -> None:
+        """Tell the dome that its aperture stands at an azimuth, and read it back."""
+        azim_deg %= 360.0
+        self._members.SyncToAzimuth(azim_deg)
+        azimuth = self.azimuth()
+        if azimuth is None or _apart(azimuth, azim_deg) > ARRIVED_DEG:
+            raise ReadBackMismatch(f"the dome was set to {azim_deg:.1f}° but reads {azimuth}.")
+
+    def abort(self) -> None:
+        """Stop whatever moves."""
+        self._members.AbortSlew()
+
+    def _wait_shutter(
+        self, wanted: Shutter, timeout_s: float, cancelled: threading.Event | None
+    ) -> None:
+        def reached() -> bool:
+            found = self.shutter()
+            if found == "error":
+                raise ReadBackMismatch("the shutter reports an error.")
+            return found == wanted
+
+        wait_until(
+            reached,
+            clock=self._clock,
+            timeout_s=timeout_s,
+            what=f"the shutter to read {wanted}",
+            cancelled=cancelled,
+        )
+
+
+def _apart(first_deg: float, second_deg: float) -> float:
+    return abs((first_deg - second_deg + 180.0) % 360.0 - 180.0)
+
+
+def open_dome(address: Device | None, clock: Clock, limits: Limits | None = None) -> Dome:
+    """Return the dome at `address`, or the only one that discovery finds. Connects when used."""
+    return Dome("dome", DomeMembers, address, clock, limits)
