@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from typing import Annotated
@@ -9,8 +10,11 @@ from typing import Annotated
 import typer
 
 from toros import __version__
+from toros.cli.alerts import alert_app, catalog_app
 from toros.cli.orders import send, status
 from toros.cli.output import err
+from toros.cli.plan import plan
+from toros.cli.reduction import calibrate, inspect, masters
 from toros.cli.serve import serve
 from toros.cli.settings import config_app, db_app
 from toros.cli.up import up
@@ -30,6 +34,12 @@ app.command()(serve)
 app.command()(send)
 app.command()(status)
 app.command()(up)
+app.command()(calibrate)
+app.command()(masters)
+app.command()(inspect)
+app.command()(plan)
+app.add_typer(alert_app, name="alert")
+app.add_typer(catalog_app, name="catalog")
 app.add_typer(config_app, name="config")
 app.add_typer(db_app, name="db")
 
@@ -54,6 +64,8 @@ def main() -> None:
     # A user is shown our own messages; what libraries warn of is for our tests.
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    # A command reports its problems itself; a daemon sets up its own log.
+    logging.getLogger().addHandler(logging.NullHandler())
     sys.exit(run())
 
 

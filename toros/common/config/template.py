@@ -43,7 +43,7 @@ def _section(section: Section, depth: int) -> Iterator[str]:
 
 
 def _services() -> Iterator[str]:
-    yield "services:  # Where each module of this node listens: http, or ip and port; and its threads."
+    yield "services:  # Where the modules of this node listen: http, or ip and port."
     for module in SERVED:
         yield f"  {module}: {{ip: 127.0.0.1, port: {DEFAULT_PORTS[module]}, threads: 2}}"
 

@@ -1,0 +1,133 @@
+"""`toros inspect`, `toros calibrate` and `toros masters`: frames on disk, with no daemons."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from sqlalchemy import Engine
+
+from toros.archive import schema
+from toros.cli.options import ConfigOption, JsonOption, config_or_defaults
+from toros.cli.output import err, out, print_json, progress_bar
+from toros.common.config import Config
+from toros.common.database import make_engine, make_sessions
+from toros.common.errors import UnreadableFile
+
+FolderArgument = Annotated[Path, typer.Argument(help="A folder of FITS files.", metavar="DIR")]
+SHOWN = ("image_type", "exptime", "filter", "ccd_temp", "binning", "gain", "date_obs", "object")
+
+
+def inspect(
+    files: Annotated[list[Path], typer.Argument(help="FITS files.", metavar="FILE...")],
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show what the archive would record of FITS files, and the card that decided each value."""
+    from toros.imaging.headers import inspect_json, read_exposure
+
+    config_or_defaults(config)
+    found: list[dict[str, Any]] = []
+    failed: list[str] = []
+    for file in files:
+        try:
+            found.append(inspect_json(read_exposure(file)))
+        except UnreadableFile as error:
+            failed.append(error.message)
+    if as_json:
+        print_json(found)
+    else:
+        for document in found:
+            out.print(_inspected(document))
+    for message in failed:
+        err.print(f"toros: {message}", style="red", markup=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+def calibrate(
+    folder: FolderArgument,
+    target: Annotated[Path | None, typer.Option("--out", help="Where products go.")] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Make the masters of a folder and calibrate its lights."""
+    _reduce(folder, target or Path("toros-calibrated") / folder.resolve().name, config, as_json)
+
+
+def masters(
+    folder: FolderArgument,
+    target: Annotated[Path, typer.Option("--out", help="Where the masters go.")],
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Make only the masters of a folder."""
+    _reduce(folder, target, config, as_json, masters_only=True)
+
+
+def _reduce(
+    folder: Path, target: Path, config: Path | None, as_json: bool, *, masters_only: bool = False
+) -> None:
+    from toros.preprocessor.reduce import reduce_folder
+
+    settings = config_or_defaults(config)
+    with _archive(settings, config, target) as engine, progress_bar() as progress:
+        report = reduce_folder(
+            folder,
+            target,
+            make_sessions(engine),
+            settings,
+            settings.make_clock(),
+            progress,
+            masters_only=masters_only,
+        )
+    if as_json:
+        print_json(report.document)
+    else:
+        _show(report.document, target)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _archive(settings: Config, config: Path | None, target: Path) -> Iterator[Engine]:
+    """Yield the configured archive, or one beside the products where no configuration is named."""
+    if config is None:
+        engine = make_engine(f"sqlite:///{target.absolute() / 'archive.db'}")
+        schema.upgrade(engine)
+    else:
+        engine = make_engine(settings.database.url)
+        schema.check_current(engine)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _inspected(document: dict[str, Any]) -> Table:
+    table = Table(title=str(document["path"]), title_justify="left", box=None, show_header=False)
+    decided = document["decided_by"]
+    for key, value in document.items():
+        if key not in ("path", "decided_by", "notes", "header"):
+            table.add_row(key, "" if value is None else str(value), str(decided.get(key, "")))
+    for note in document["notes"]:
+        table.add_row("note", str(note), "")
+    return table
+
+
+def _show(document: dict[str, Any], target: Path) -> None:
+    counts = Counter(product["kind"] for product in document["products"])
+    for kind, count in counts.items():
+        out.print(f"{count:5d}  {kind.replace('_', ' ')}")
+    for product in document["products"]:
+        out.print(f"       {product['path']}", markup=False)
+    if document["problems"]:
+        err.print("Problems:", style="yellow")
+    for problem in document["problems"]:
+        err.print(f"  {problem['message']} (code {problem['code']})", markup=False)
+    out.print(f"Products are in {target}.", markup=False)
