@@ -7,6 +7,7 @@ clock, so that the same observatory works at any speed.
 from __future__ import annotations
 
 from datetime import datetime
+from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -179,8 +180,9 @@ class SimulatorSettings(Section):
     server_name: str = Field(default="TOROS simulator", description="Name told to clients.")
     discovery: bool = Field(default=True, description="Answer Alpaca discovery.")
     discovery_port: int = Field(default=32227, ge=0, le=65535, description="UDP port of discovery.")
-    discovery_host: str = Field(
-        default="127.0.0.1", description="Address on which discovery listens; 0.0.0.0 for all."
+    discovery_host: IPv4Address = Field(
+        default=IPv4Address("127.0.0.1"),
+        description="Address on which discovery listens; 0.0.0.0 for all.",
     )
     seeing_arcsec: Positive = Field(
         default=3.6, description="Image quality (FWHM) at the zenith and best focus, arcseconds."

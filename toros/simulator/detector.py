@@ -1,0 +1,232 @@
+"""The detector: what the camera adds to the light, and how it turns electrons into numbers.
+
+``ADU = bias(x) + (Poisson(light × response + dark) + Normal(read noise)) / gain``, clipped at the
+full well and at 16 bits. Bias, hot pixels and response are fixed: they follow from the seed, so
+that tests know them and masters can find them.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from toros.common.config.simulator import SimulatorSettings
+
+Image = NDArray[np.float32]
+Frame = NDArray[np.uint16]
+
+MAX_ADU = 65535
+REFERENCE_C = -20.0
+# Above so many electrons a Poisson number is drawn as a normal one: the skewness is then under 0.2.
+POISSON_BELOW = 30.0
+_BLOCK_PIXELS = 1 << 21
+
+
+class Detector:
+    """The fixed pattern of the simulated detector.
+
+    Parameters
+    ----------
+    settings : SimulatorSettings
+        The observatory. Arrays have the shape (height, width) of its camera.
+    """
+
+    def __init__(self, settings: SimulatorSettings) -> None:
+        self.settings = settings
+        self._camera = settings.camera
+        self.shape = (self._camera.height, self._camera.width)
+        self.gain_e_adu = self._camera.gain_e_adu
+        self.read_noise_e = self._camera.read_noise_e
+        self.full_well_e = self._camera.full_well_e
+        # Two maps at most: at full frame one takes 450 MB.
+        self._flat = lru_cache(maxsize=2 if math.prod(self.shape) > 3e7 else 32)(self._make_flat)
+        self._bias_columns = self._make_bias_columns()
+        self._hot_index, self._hot_rate = self._make_hot_pixels()
+
+    def _rng(self, *purpose: str) -> np.random.Generator:
+        # zlib.crc32 and not hash(): the latter differs from one process to the next.
+        return np.random.default_rng(
+            [self.settings.seed, *(zlib.crc32(word.encode()) for word in purpose)]
+        )
+
+    def _make_bias_columns(self) -> NDArray[np.float64]:
+        rng = self._rng("bias")
+        width, rms = self._camera.width, self._camera.bias_columns_adu
+        slow = gaussian_filter1d(rng.normal(size=width), 40.0, mode="wrap")
+        columns = rng.normal(size=width) * 0.8 + slow / max(float(slow.std()), 1e-9) * 0.6
+        columns -= columns.mean()
+        columns *= rms / max(float(columns.std()), 1e-9)
+        level: NDArray[np.float64] = self._camera.bias_adu + columns
+        return level
+
+    def _make_hot_pixels(self) -> tuple[NDArray[np.int64], Image]:
+        rng = self._rng("hot pixels")
+        pixels = math.prod(self.shape)
+        number = round(self._camera.hot_pixels * pixels)
+        index = np.unique(rng.integers(0, pixels, number))
+        rate = self._camera.hot_pixel_e_s * rng.lognormal(0.0, 1.0, index.size)
+        return index, rate.astype(np.float32)
+
+    @property
+    def bias_adu(self) -> Image:
+        """The bias without noise, ADU, shape (height, width)."""
+        return np.broadcast_to(self._bias_columns.astype(np.float32), self.shape)
+
+    @property
+    def bias_electrons(self) -> Image:
+        """The bias without noise, electrons, shape (height, width)."""
+        scaled: Image = (self._bias_columns * self.gain_e_adu).astype(np.float32)
+        return np.broadcast_to(scaled, self.shape)
+
+    def _warmth(self, ccd_temp_c: float) -> float:
+        return float(2.0 ** ((ccd_temp_c - REFERENCE_C) / self._camera.dark_doubling_c))
+
+    def dark_rate(self, ccd_temp_c: float) -> Image:
+        """Return the dark current, electrons per second, shape (height, width)."""
+        rate = np.full(self.shape, self._camera.dark_e_s * self._warmth(ccd_temp_c), np.float32)
+        rate.reshape(-1)[self._hot_index] += self._hot_rate * np.float32(self._warmth(ccd_temp_c))
+        return rate
+
+    def add_dark(self, electrons: Image, ccd_temp_c: float, exptime_s: float) -> None:
+        """Add the dark current of an exposure to `electrons`, in place."""
+        scale = self._warmth(ccd_temp_c) * exptime_s
+        electrons += np.float32(self._camera.dark_e_s * scale)
+        electrons.reshape(-1)[self._hot_index] += self._hot_rate * np.float32(scale)
+
+    def flat_response(self, filter_name: str) -> Image:
+        """Return the response to even light through a filter, mean one, shape (height, width)."""
+        return self._flat(filter_name)
+
+    def _make_flat(self, filter_name: str) -> Image:
+        height, width = self.shape
+        y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+        x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
+        rng = self._rng("flat", filter_name)
+        shift_x, shift_y = rng.normal(0.0, 0.04, 2).astype(np.float32)
+        r2 = (x - shift_x) ** 2 + (y - shift_y) ** 2
+        response: Image = 1.0 - np.float32(self._camera.vignetting / 2.0) * r2
+        # Dust on the filter, out of focus: the shadow of the annular pupil.
+        for _ in range(self._camera.dust_rings):
+            self._add_dust(response, rng)
+        # The pixels' own differences are mostly the same in every colour.
+        rms = self._camera.pixel_response_rms
+        response *= 1.0 + rms * self._rng("pixels").standard_normal(self.shape, dtype=np.float32)
+        response *= 1.0 + 0.2 * rms * rng.standard_normal(self.shape, dtype=np.float32)
+        response /= np.float32(response.mean(dtype=np.float64))
+        response.setflags(write=False)
+        return response
+
+    def _add_dust(self, response: Image, rng: np.random.Generator) -> None:
+        height, width = self.shape
+        centre_x, centre_y = rng.uniform(0, width), rng.uniform(0, height)
+        outer = rng.uniform(0.02, 0.045) * min(height, width)
+        depth = rng.uniform(0.01, 0.05)
+        half = math.ceil(1.3 * outer)
+        left, right = max(int(centre_x) - half, 0), min(int(centre_x) + half, width)
+        bottom, top = max(int(centre_y) - half, 0), min(int(centre_y) + half, height)
+        rows = np.arange(bottom, top, dtype=np.float32)[:, None] - np.float32(centre_y)
+        columns = np.arange(left, right, dtype=np.float32)[None, :] - np.float32(centre_x)
+        radius = np.hypot(rows, columns) / np.float32(outer)
+        edge = np.float32(0.06)
+        ring = 0.5 * (np.tanh((radius - 0.45) / edge) - np.tanh((radius - 1.0) / edge))
+        response[bottom:top, left:right] *= 1.0 - np.float32(depth) * ring
+
+    def add_cosmic_rays(
+        self, electrons: Image, exptime_s: float, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Add the cosmic rays of an exposure to `electrons`, in place.
+
+        Returns
+        -------
+        array
+            Flat indices of the pixels that were hit.
+        """
+        height, width = electrons.shape
+        size_cm = self._camera.pixel_size_um * 1e-4
+        area_cm2 = math.prod(self.shape) * size_cm**2
+        number = int(rng.poisson(self._camera.cosmic_rays_per_cm2_s * area_cm2 * exptime_s))
+        struck = []
+        for _ in range(number):
+            length = min(1.0 + rng.exponential(4.0), 60.0)
+            angle = rng.uniform(0.0, math.pi)
+            steps = np.arange(math.ceil(length))
+            x = (rng.uniform(0, width) + steps * math.cos(angle)).astype(np.int64)
+            y = (rng.uniform(0, height) + steps * math.sin(angle)).astype(np.int64)
+            inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+            flat = y[inside] * width + x[inside]
+            electrons.reshape(-1)[flat] += np.float32(rng.lognormal(math.log(900.0), 0.6))
+            struck.append(flat)
+        return np.concatenate(struck) if struck else np.zeros(0, np.int64)
+
+    def read_out(
+        self,
+        electrons: Image,
+        rng: np.random.Generator,
+        *,
+        binning: tuple[int, int] = (1, 1),
+        window: tuple[int, int, int, int] | None = None,
+        gain_e_adu: float | None = None,
+        extra_bias_adu: float = 0.0,
+    ) -> Frame:
+        """Turn the mean electrons of each pixel into a frame of numbers.
+
+        Parameters
+        ----------
+        electrons : array, shape (height, width)
+            Expected electrons: light times response, plus dark.
+        rng : numpy.random.Generator
+            Source of the noise.
+        binning : tuple of int
+            Pixels summed on the chip along x and y, before the read noise.
+        window : tuple of int, optional
+            Start x, start y, width and height in binned pixels; the whole frame if left out.
+        gain_e_adu : float, optional
+            Electrons per ADU, if not the default.
+        extra_bias_adu : float
+            Added to the bias.
+
+        Returns
+        -------
+        array of uint16, shape (height, width) of the window
+        """
+        gain = gain_e_adu or self.gain_e_adu
+        bias = self._bias_columns + extra_bias_adu
+        bin_x, bin_y = binning
+        if binning != (1, 1):
+            rows, columns = self.shape[0] // bin_y, self.shape[1] // bin_x
+            whole = electrons[: rows * bin_y, : columns * bin_x]
+            electrons = np.sum(whole.reshape(rows, bin_y, columns, bin_x), axis=(1, 3))
+            bias = bias[: columns * bin_x].reshape(columns, bin_x).mean(axis=1)
+        if window is not None:
+            left, bottom, width, height = window
+            electrons = electrons[bottom : bottom + height, left : left + width]
+            bias = bias[left : left + width]
+        frame: Frame = np.empty((len(electrons), len(bias)), np.uint16)
+        block = max(_BLOCK_PIXELS // len(bias), 1)
+        for start in range(0, len(frame), block):
+            part = electrons[start : start + block]
+            frame[start : start + block] = self._digitise(part, bias, gain, rng)
+        return frame
+
+    def _digitise(
+        self, mean: Image, bias: NDArray[np.float64], gain: float, rng: np.random.Generator
+    ) -> Frame:
+        signal = rng.standard_normal(mean.shape, dtype=np.float32)
+        faint = mean < POISSON_BELOW
+        # One normal number carries both noises where the light's is normal; where it is not, the
+        # light gets a Poisson number of its own.
+        shot = np.where(faint, np.float32(0.0), mean)
+        signal *= np.sqrt(shot + np.float32(self.read_noise_e**2))
+        signal += shot
+        if faint.any():
+            signal[faint] += rng.poisson(np.maximum(mean[faint], 0.0)).astype(np.float32)
+        np.minimum(signal, np.float32(self.full_well_e), out=signal)
+        signal *= np.float32(1.0 / gain)
+        signal += bias.astype(np.float32)
+        np.clip(np.rint(signal, out=signal), 0, MAX_ADU, out=signal)
+        return signal.astype(np.uint16)

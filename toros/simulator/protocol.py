@@ -1,0 +1,184 @@
+"""The Alpaca protocol: one HTTP request to one member of one device, and its reply.
+
+The rules are those of the ASCOM Alpaca API Reference. Names in a query (GET) match in any case;
+names in a form (PUT) must be exact. What cannot be read is HTTP 400; what the device will not do is
+HTTP 200 with an error number; what does not exist is 404.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from toros.simulator.devices.base import Device
+from toros.simulator.errors import AlpacaError, BadRequest
+from toros.simulator.image_bytes import MEDIA_TYPE, encode, encode_error
+from toros.simulator.members import Member, Picture, Value, Wait
+
+log = logging.getLogger(__name__)
+
+LARGEST_ID = 2**32 - 1
+LARGEST_BODY = 1 << 16
+INT32_TYPE = 2
+
+
+class Arguments:
+    """The parameters of a request, with the case rule of its verb."""
+
+    def __init__(self, verb: str, pairs: list[tuple[str, str]]) -> None:
+        self._exact = verb == "PUT"
+        self._values: dict[str, str] = {}
+        for name, value in pairs:
+            self._values.setdefault(self._key(name), value)
+
+    def _key(self, name: str) -> str:
+        return name if self._exact else name.lower()
+
+    def get(self, name: str) -> str | None:
+        """Return the text of a parameter, or None."""
+        return self._values.get(self._key(name))
+
+    def transaction_id(self) -> int:
+        """Return the client's transaction number; zero if it sent none that can be read."""
+        given = (self.get("ClientTransactionID") or "").strip()
+        if not (given.isascii() and given.isdigit()):
+            return 0
+        number = int(given[:11])
+        return number if number <= LARGEST_ID else 0
+
+
+async def read_arguments(request: Request) -> Arguments:
+    """Return the parameters of a request; raise `BadRequest` if they cannot be read."""
+    if request.method == "GET":
+        return Arguments("GET", list(request.query_params.multi_items()))
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise BadRequest("The form is too long.")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The form is not UTF-8.") from None
+    return Arguments("PUT", parse_qsl(text, keep_blank_values=True))
+
+
+class Protocol:
+    """Answers requests to devices.
+
+    Parameters
+    ----------
+    devices : mapping
+        By kind (lower case, as in the URL) and number.
+    """
+
+    def __init__(self, devices: Mapping[tuple[str, int], Device]) -> None:
+        self._devices = devices
+        self._transactions = itertools.count(1)
+
+    async def answer(self, request: Request) -> Response:
+        """Return the reply to ``/api/v1/{kind}/{number}/{member}``."""
+        kind, number = request.path_params["kind"], request.path_params["number"]
+        path = request.path_params["member"]
+        plain = number.isascii() and number.isdigit() and len(number) < 11
+        device = self._devices.get((kind, int(number))) if plain else None
+        if device is None:
+            return PlainTextResponse(f"There is no device {kind} {number}.", 404)
+        member = device.table.find(path, request.method)
+        if member is None:
+            known = device.table.knows(path)
+            return PlainTextResponse(
+                f"{kind} has no member {request.method} {path}.", 405 if known else 404
+            )
+        try:
+            arguments = await read_arguments(request)
+            values = _values(member, arguments)
+        except BadRequest as error:
+            return PlainTextResponse(str(error), 400)
+        accept = request.headers.get("accept", "")
+        return await self._perform(device, member, values, arguments.transaction_id(), accept)
+
+    async def _perform(
+        self, device: Device, member: Member, values: list[Value], client_id: int, accept: str
+    ) -> Response:
+        server_id = next(self._transactions)
+        as_bytes = member.name == "ImageArray" and MEDIA_TYPE in accept.lower()
+        try:
+            result = call(device, member, values)
+        except AlpacaError as error:
+            number, message = error.number, error.message
+        except Exception as error:
+            log.exception("%s %s failed", device.name, member.name)
+            number, message = 0x500, f"{type(error).__name__} in the simulator: {error}"
+        else:
+            if isinstance(result, Wait):
+                await asyncio.sleep(device.clock.machine_seconds(result.seconds))
+                result = None
+            if isinstance(result, Picture):
+                return await run_in_threadpool(
+                    _picture, result.pixels, as_bytes, client_id, server_id
+                )
+            body = envelope(client_id, server_id)
+            return JSONResponse(
+                {"Value": result, **body}
+                if member.verb == "GET"
+                else body
+                if result is None
+                else {"Value": result, **body}
+            )
+        if as_bytes:
+            body_bytes = encode_error(number, message, client_id, server_id)
+            return Response(body_bytes, media_type=MEDIA_TYPE)
+        return JSONResponse(envelope(client_id, server_id, number, message))
+
+
+def _values(member: Member, arguments: Arguments) -> list[Value]:
+    return [
+        parameter.read(name, arguments.get(name)) for name, parameter in member.parameters.items()
+    ]
+
+
+def call(device: Device, member: Member, values: list[Value]) -> Any:
+    """Call a member: first the connection, then the bounds, then the device itself."""
+    if not member.offline:
+        device.require_connection()
+    for (name, parameter), value in zip(member.parameters.items(), values, strict=True):
+        parameter.check(name, value)
+    return member.answer(device, *values)
+
+
+def envelope(
+    client_id: int, server_id: int, number: int = 0, message: str = ""
+) -> dict[str, int | str]:
+    """Return the fields that every reply has."""
+    return {
+        "ClientTransactionID": client_id,
+        "ServerTransactionID": server_id,
+        "ErrorNumber": number,
+        "ErrorMessage": message,
+    }
+
+
+def _picture(
+    pixels: NDArray[np.uint16], as_bytes: bool, client_id: int, server_id: int
+) -> Response:
+    if as_bytes:
+        return Response(encode(pixels, client_id, server_id), media_type=MEDIA_TYPE)
+    body = {
+        "Type": INT32_TYPE,
+        "Rank": 2,
+        "Value": pixels.tolist(),
+        **envelope(client_id, server_id),
+    }
+    return Response(json.dumps(body, separators=(",", ":")), media_type="application/json")
