@@ -43,6 +43,8 @@ class PlanTarget:
         The block lies between them.
     key : int
         The caller's own identity of the entry, carried along.
+    limits : Limits or None
+        Its own limits; None where the telescope's hold.
     """
 
     name: str
@@ -56,6 +58,7 @@ class PlanTarget:
     not_before: datetime | None = None
     expires: datetime | None = None
     key: int = 0
+    limits: Limits | None = None
 
 
 class Constraint(StrEnum):
@@ -108,7 +111,8 @@ def visibility(
     mass = airmass(altitude)
     moon = moon_separation(site, unix, ra, dec)
     sun = sun_altitude(site, unix)
-    dark = np.broadcast_to(sun <= limits.max_sun_altitude_deg, altitude.shape)
+    own = [target.limits or limits for target in targets]
+    highest_sun = _column([each.max_sun_altitude_deg for each in own])
     earliest = _edge([target.not_before for target in targets], -np.inf)
     latest = _edge([target.expires for target in targets], np.inf)
     return Visibility(
@@ -120,18 +124,22 @@ def visibility(
         allowed={
             Constraint.EXPIRED: unix <= latest,
             Constraint.TOO_EARLY: unix >= earliest,
-            Constraint.SUN: dark,
-            Constraint.LOW: altitude >= limits.min_altitude_deg,
-            Constraint.AIRMASS: mass <= limits.max_airmass,
-            Constraint.ZENITH: altitude <= limits.max_altitude_deg,
-            Constraint.MOON: moon >= limits.min_moon_separation_deg,
+            Constraint.SUN: sun <= highest_sun,
+            Constraint.LOW: altitude >= _column([each.min_altitude_deg for each in own]),
+            Constraint.AIRMASS: mass <= _column([each.max_airmass for each in own]),
+            Constraint.ZENITH: altitude <= _column([each.max_altitude_deg for each in own]),
+            Constraint.MOON: moon >= _column([each.min_moon_separation_deg for each in own]),
         },
     )
 
 
 def _edge(moments: Sequence[datetime | None], without: float) -> Floats:
-    edges = [without if moment is None else moment.timestamp() for moment in moments]
-    return np.array(edges, dtype=float).reshape(-1, 1)
+    return _column([without if moment is None else moment.timestamp() for moment in moments])
+
+
+def _column(values: Sequence[float]) -> Floats:
+    """Return one value a target, shape (N, 1)."""
+    return np.array(values, dtype=np.float64).reshape(-1, 1)
 
 
 def steps_of(durations_s: Floats, step_s: float) -> NDArray[np.int64]:
@@ -193,6 +201,7 @@ def order_of_choice(targets: Sequence[PlanTarget], starts: Bools) -> NDArray[np.
 
 def why_not(seen: Visibility, index: int, target: PlanTarget, limits: Limits) -> str:
     """Return, in words, why no block of target `index` fits anywhere on the grid."""
+    limits = target.limits or limits
     if target.expires is not None and target.expires.timestamp() <= seen.unix[0]:
         return f"expired at {target.expires:%Y-%m-%d %H:%M} UTC"
     if target.not_before is not None and target.not_before.timestamp() >= seen.unix[-1]:

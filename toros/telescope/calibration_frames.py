@@ -1,0 +1,234 @@
+"""Biases, darks and twilight flats: what the night needs, and taking them one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import select
+
+from toros.archive.models import Exposure, Observation
+from toros.common.errors import DeviceError, NotObservable, NotSafe
+from toros.telescope import target_queue
+from toros.telescope.flats import SkyLevel, accepted, advise, measure
+from toros.telescope.frames import Purpose, expose, keep, night_span, take, tonight_counts
+from toros.telescope.motion import arrive, check_dome, settle, unpark
+from toros.telescope.pointing import altaz_at, flat_field
+from toros.telescope.state import Telescope
+
+# Exposure times are compared as the camera keeps them: to a hundredth.
+SAME_EXPTIME = 0.01
+
+
+def wanted_darks(telescope: Telescope) -> list[float]:
+    """Return the exposure times of tonight's darks, in seconds, longest first.
+
+    As configured; otherwise those of the lights that are queued or were taken tonight, or the
+    usual exposure time while the queue is empty.
+    """
+    settings = telescope.settings
+    if settings.dark_exptimes_s:
+        return sorted(set(settings.dark_exptimes_s), reverse=True)
+    first, last = night_span(telescope)
+    with telescope.sessions() as session:
+        rows = target_queue.open_entries(session, telescope.observatory)
+        taken = select(Exposure.exptime).where(
+            Exposure.image_type == "light", Exposure.date_obs >= first, Exposure.date_obs < last
+        )
+        times = {row.exptime for row in rows}
+        times |= {round(each, 2) for each in session.scalars(taken.distinct()) if each}
+    return sorted(times or {settings.exptime_s}, reverse=True)
+
+
+def missing(telescope: Telescope) -> Iterator[Purpose]:
+    """Yield the biases and darks that tonight still lacks."""
+    settings = telescope.settings
+    with telescope.sessions() as session:
+        have = tonight_counts(telescope, session)
+    biases = sum(number for (kind, _, _), number in have.items() if kind == "bias")
+    for _ in range(settings.bias_count - biases):
+        yield Purpose(image_type="bias", exptime_s=0.0)
+    for exptime in wanted_darks(telescope):
+        darks = sum(
+            number
+            for (kind, length, _), number in have.items()
+            if kind == "dark" and math.isclose(length, exptime, abs_tol=SAME_EXPTIME)
+        )
+        for _ in range(settings.dark_count - darks):
+            yield Purpose(image_type="dark", exptime_s=exptime)
+
+
+def wanted_flats(telescope: Telescope) -> list[str | None]:
+    """Return the filters in which tonight still lacks flats."""
+    settings = telescope.settings
+    if settings.flats.count == 0:
+        return []
+    with telescope.sessions() as session:
+        have = tonight_counts(telescope, session)
+        query = select(Observation.filter).where(
+            Observation.observatory == telescope.observatory,
+            Observation.state.in_(target_queue.OPEN),
+        )
+        used = sorted({band or "" for band in session.scalars(query.distinct())})
+    asked = list(settings.flats.filters) or used or [settings.filter or ""]
+    bands = list(dict.fromkeys(_name_in_wheel(telescope, band) for band in asked))
+    return [
+        band
+        for band in bands
+        if sum(n for (kind, _, used), n in have.items() if kind == "flat" and used == band)
+        < settings.flats.count
+    ]
+
+
+def _name_in_wheel(telescope: Telescope, name: str) -> str | None:
+    """Return a filter as the wheel calls it, its first for none; as it is if unknown."""
+    wheel = telescope.devices.filter_wheel
+    if wheel is None:
+        return name or None
+    names = wheel.names()
+    if not name:
+        return names[0]
+    alike = [other for other in names if other.casefold() == name.casefold()]
+    return name if name in names or len(alike) != 1 else alike[0]
+
+
+@dataclass
+class FlatRun:
+    """The twilight flats of one evening, taken one frame at a time.
+
+    Attributes
+    ----------
+    bands : list of str or None
+        Filters that are not finished; the first is being taken.
+    skipped : dict
+        Why a filter got no more flats.
+    """
+
+    bands: list[str | None]
+    skipped: dict[str, str] = field(default_factory=dict)
+    taken: int = 0
+    _sky: SkyLevel | None = None
+    _pointed: bool = False
+    _count: int = 0
+
+    def step(self, telescope: Telescope) -> float | None:
+        """Take one frame, or return how many seconds to wait until the sky is faint enough.
+
+        Raises
+        ------
+        NotSafe, DomeNotReady, DeviceError, PeerError, Interrupted
+        """
+        band = self.bands[0]
+        settings = telescope.settings.flats
+        self._point(telescope, band)
+        max_adu = telescope.max_adu
+        advice = advise(self._sky, telescope.clock.unix(), max_adu, settings)
+        if advice.wait_s is not None:
+            # A fresh measurement decides after the wait, not the extrapolation.
+            self._sky = None
+            return advice.wait_s
+        if advice.exptime_s is None:
+            self._next(band, "the sky is too faint")
+            return None
+        telescope.doing = f"flat {self._count + 1} of {settings.count} in {band or 'no filter'}"
+        purpose = Purpose(image_type="flat", exptime_s=advice.exptime_s, filter=band)
+        taken = expose(telescope, purpose)
+        start = taken.frame.start.timestamp()
+        bias = telescope.bias_level_adu or 0.0
+        self._sky = measure(taken.median_adu, bias, taken.frame.exptime_s, start, max_adu)
+        if accepted(taken.median_adu, max_adu, settings):
+            keep(telescope, taken)
+            self.taken += 1
+            self._count += 1
+        if self._count >= settings.count:
+            self._next(band, "")
+        return None
+
+    def _point(self, telescope: Telescope, band: str | None) -> None:
+        """Point opposite the Sun, once a filter; then the stars drift, so that none stays."""
+        if self._pointed:
+            return
+        settings, mount = telescope.settings, telescope.devices.mount
+        telescope.instrument()
+        unix = telescope.clock.unix()
+        ra, dec = flat_field(telescope.site, unix, settings.flats.altitude_deg)
+        unpark(telescope)
+        mount.start_slew(ra, dec)
+        telescope.devices.select_filter(band, settings.filter_timeout_s)
+        _, azimuth = altaz_at(telescope.site, unix, ra, dec)
+        telescope.dome.turn_to(azimuth, telescope.interrupt.event)
+        arrive(telescope, ra, dec)
+        mount.set_tracking(False)
+        settle(telescope)
+        check_dome(telescope, ra, dec)
+        self._pointed = True
+
+    def _next(self, band: str | None, why: str) -> None:
+        if why:
+            self.skipped[band or "no filter"] = f"{why}: {self._count} taken"
+        self.bands.pop(0)
+        self._sky, self._pointed, self._count = None, False, 0
+
+    def lost_place(self) -> None:
+        """Point again before the next frame."""
+        self._pointed = False
+
+
+def take_set(
+    telescope: Telescope,
+    kind: str,
+    count: int,
+    exptime_s: float | None,
+    band: str | None,
+    order: str | None = None,
+) -> list[Path]:
+    """Take `count` biases, darks or flats now, where the telescope is; return their paths.
+
+    Raises
+    ------
+    NotSafe
+        Biases and darks want the dome closed.
+    NotObservable
+        The sky gives no flat that is bright enough.
+    """
+    if kind == "flat":
+        return _flats_here(telescope, count, exptime_s, band)
+    if not telescope.look_at_dome().closed:
+        raise NotSafe(f"A {kind} wants the dome closed; it reads {telescope.dome_view.shutter}.")
+    length = 0.0 if kind == "bias" else (exptime_s or telescope.settings.exptime_s)
+    purpose = Purpose(image_type=kind, exptime_s=length, order=order)
+    return [take(telescope, purpose) for _ in range(count)]
+
+
+def _flats_here(
+    telescope: Telescope, count: int, exptime_s: float | None, band: str | None
+) -> list[Path]:
+    """Take flats of whatever is in front of the telescope, at the configured level."""
+    settings = telescope.settings.flats
+    telescope.instrument()
+    name = telescope.devices.select_filter(band, telescope.settings.filter_timeout_s)
+    if exptime_s is not None:
+        purpose = Purpose(image_type="flat", exptime_s=exptime_s, filter=name)
+        return [take(telescope, purpose) for _ in range(count)]
+    sky: SkyLevel | None = None
+    paths: list[Path] = []
+    while len(paths) < count:
+        advice = advise(sky, telescope.clock.unix(), telescope.max_adu, settings)
+        if advice.exptime_s is None:
+            raise NotObservable(
+                f"No flat of {settings.level_fraction:.0%} of the greatest count can be taken "
+                f"in {settings.min_exptime_s:g}–{settings.max_exptime_s:g} s; {len(paths)} taken."
+            )
+        taken = expose(
+            telescope, Purpose(image_type="flat", exptime_s=advice.exptime_s, filter=name)
+        )
+        bias = telescope.bias_level_adu or 0.0
+        start = taken.frame.start.timestamp()
+        sky = measure(taken.median_adu, bias, taken.frame.exptime_s, start, telescope.max_adu)
+        if accepted(taken.median_adu, telescope.max_adu, settings):
+            paths.append(keep(telescope, taken))
+        elif not advice.trial:
+            raise DeviceError("The level of the flats does not follow their exposure time.")
+    return paths

@@ -1,0 +1,33 @@
+"""The telescope daemon as a module."""
+
+from __future__ import annotations
+
+from toros.common.module import Context, Loop, Module
+from toros.telescope.desk import TelescopeDesk
+from toros.telescope.devices import Devices
+from toros.telescope.handover import Handover
+from toros.telescope.night import Night
+from toros.telescope.requests import TABLE
+from toros.telescope.state import MODULE, Telescope
+from toros.telescope.watch import Watch
+
+
+def build(context: Context) -> Module[TelescopeDesk]:
+    """Return the module, ready to be served; a night that was left running is taken up again."""
+    devices = Devices(context.config, context.clock)
+    telescope = Telescope(context.config, context.clock, context.sessions, devices)
+    night = Night(telescope)
+    night.resume()
+    desk = TelescopeDesk(telescope, night, Handover(telescope))
+    return Module(
+        MODULE,
+        desk,
+        TABLE,
+        loops=(
+            Loop("telescope-night", night.run),
+            Loop("telescope-watch", Watch(night).run),
+            Loop("telescope-handover", desk.handover.run),
+        ),
+        close=devices.close,
+        describe=desk.describe,
+    )

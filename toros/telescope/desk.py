@@ -1,0 +1,35 @@
+"""What the handlers of the telescope's requests work with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toros.common.clock import iso
+from toros.common.work_order import Json
+from toros.telescope import target_queue
+from toros.telescope.handover import Handover
+from toros.telescope.night import Night
+from toros.telescope.state import Telescope
+
+
+@dataclass(frozen=True)
+class TelescopeDesk:
+    """The telescope, its night, and what the preprocessor was told."""
+
+    telescope: Telescope
+    night: Night
+    handover: Handover
+
+    def describe(self) -> dict[str, Json]:
+        """Return the telescope's own keys of `status`."""
+        telescope = self.telescope
+        with telescope.sessions() as session:
+            counts = target_queue.counts(session, telescope.observatory)
+        view = telescope.dome_view
+        return {
+            "night": self.night.describe(),
+            "time": iso(telescope.clock.now()),
+            "observations": dict(counts),
+            "batch": self.handover.describe(),
+            "dome": {"shutter": view.shutter, "safe": view.safe, "trouble": view.trouble},
+        }

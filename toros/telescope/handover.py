@@ -1,0 +1,119 @@
+"""Telling the preprocessor of the night's files: once, however often it takes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import select
+
+from toros.archive.models import Event
+from toros.common.client import FrontDeskClient
+from toros.common.errors import PeerError
+from toros.common.work_order import Json, OrderStatus
+from toros.telescope.state import MODULE, Telescope
+
+log = logging.getLogger(__name__)
+
+KIND = "batch"
+PENDING, TAKEN, REFUSED, GIVEN_UP = "pending", "taken", "refused", "given up"
+POLL_S = 0.5  # of the machine
+LEAST_RETRY_S = 1.0  # of the machine
+
+
+def announce(telescope: Telescope, night: date) -> None:
+    """Record that the preprocessor must be told of the files of `night`.
+
+    The record makes the promise outlive this process; its order id makes the order one, however
+    often it is sent.
+    """
+    folder = telescope.config.data.raw.absolute() / f"{night:%Y%m%d}"
+    order = f"{telescope.observatory}-{night:%Y%m%d}-{telescope.clock.now():%Y%m%dT%H%M%S}"
+    telescope.record(
+        KIND,
+        f"The files of night {night} are ready: {folder}",
+        data={"state": PENDING, "order": order, "url": str(folder), "night": str(night)},
+    )
+
+
+@dataclass
+class Handover:
+    """Sends `calibrate_file_batch` for each night that was announced.
+
+    Attributes
+    ----------
+    state, message : str
+        How the last one stands, for `status`.
+    attempts : int
+        How often it was sent.
+    """
+
+    telescope: Telescope
+    state: str = "none"
+    order: str | None = None
+    url: str | None = None
+    message: str = ""
+    attempts: int = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver what is pending until the daemon stops: a module's loop."""
+        settings, clock = self.telescope.settings, self.telescope.clock
+        retry_s = max(clock.machine_seconds(settings.batch_retry_s), LEAST_RETRY_S)
+        while not stop.is_set():
+            pending = self._pending()
+            done = self._deliver(pending) if pending else True
+            stop.wait(POLL_S if done else retry_s)
+
+    def _pending(self) -> dict[str, Any] | None:
+        """Return the oldest announced night that nothing has become of."""
+        query = select(Event).where(Event.module == MODULE, Event.kind == KIND)
+        with self.telescope.sessions() as session:
+            rows = session.scalars(query.order_by(Event.id)).all()
+        settled = {row.data["order"] for row in rows if row.data["state"] != PENDING}
+        return next((row.data for row in rows if row.data["order"] not in settled), None)
+
+    def _deliver(self, pending: dict[str, Any]) -> bool:
+        """Send one order; return whether its fate is settled."""
+        if self.order != pending["order"]:
+            self.order, self.url, self.attempts = pending["order"], pending["url"], 0
+        self.state = PENDING
+        self.attempts += 1
+        client = FrontDeskClient(self.telescope.config.service("preprocessor").url)
+        try:
+            reply = client.send("calibrate_file_batch", id=self.order, wait=0, url=self.url)
+        except PeerError as error:
+            return self._not_delivered(pending, error)
+        taken = reply.status in (OrderStatus.ACCEPTED, OrderStatus.COMPLETED)
+        self._settle(pending, TAKEN if taken else REFUSED, reply.message, reply.code)
+        return True
+
+    def _not_delivered(self, pending: dict[str, Any], error: PeerError) -> bool:
+        self.message = f"attempt {self.attempts}: {error.message}"
+        log.warning("The preprocessor does not know of %s yet: %s", self.url, self.message)
+        if self.attempts < self.telescope.settings.batch_attempts:
+            return False
+        self._settle(pending, GIVEN_UP, self.message, error.code)
+        return True
+
+    def _settle(self, pending: dict[str, Any], state: str, message: str, code: int) -> None:
+        self.state, self.message = state, message
+        self.telescope.record(
+            KIND,
+            f"Order {self.order} to the preprocessor: {state}. {message}",
+            level="info" if state == TAKEN else "error",
+            code=code,
+            data={**pending, "state": state, "attempts": self.attempts},
+        )
+
+    def describe(self) -> dict[str, Json]:
+        """Return what `status` says of it."""
+        return {
+            "state": self.state,
+            "order": self.order,
+            "url": self.url,
+            "attempts": self.attempts,
+            "message": self.message,
+        }

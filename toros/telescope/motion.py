@@ -1,0 +1,125 @@
+"""Pointing telescope and dome together, and stopping them."""
+
+from __future__ import annotations
+
+from toros.alpaca.waiting import wait_until
+from toros.common.errors import (
+    Cancelled,
+    DeviceError,
+    DomeNotReady,
+    Interrupted,
+    NotSafe,
+    ReadBackMismatch,
+)
+from toros.telescope.pointing import (
+    altaz_at,
+    azimuth_difference_deg,
+    check_pointing,
+    separation_deg,
+)
+from toros.telescope.state import Telescope
+
+
+def point(
+    telescope: Telescope, ra_deg: float, dec_deg: float, *, filter_name: str | None = None
+) -> str | None:
+    """Point telescope and dome at a target, bring the filter in, settle; return the filter.
+
+    The mount, the wheel and the dome move at the same time; all are read back.
+
+    Raises
+    ------
+    NotObservable
+        Below the horizon or near the Sun.
+    DeviceError, DomeNotReady, PeerError
+        When something did not arrive.
+    Interrupted, Cancelled
+        When the telescope was told to stop; the mount is stopped.
+    """
+    settings, mount = telescope.settings, telescope.devices.mount
+    check_pointing(telescope.site, telescope.clock.unix(), ra_deg, dec_deg, settings)
+    telescope.interrupt.check()
+    unpark(telescope)
+    mount.start_slew(ra_deg, dec_deg)
+    try:
+        band = telescope.devices.select_filter(filter_name, settings.filter_timeout_s)
+        telescope.dome.follow(ra_deg, dec_deg, telescope.interrupt.event)
+        arrive(telescope, ra_deg, dec_deg)
+        settle(telescope)
+    except (Interrupted, Cancelled):
+        mount.abort()
+        raise
+    return band
+
+
+def arrive(telescope: Telescope, ra_deg: float, dec_deg: float) -> None:
+    """Wait until the mount reads that it is there and tracks."""
+    settings, mount = telescope.settings, telescope.devices.mount
+
+    def there() -> bool:
+        state = mount.state()
+        off = separation_deg(state.ra_deg, state.dec_deg, ra_deg, dec_deg)
+        return off <= settings.pointing_tolerance_deg and not state.slewing
+
+    wait_until(
+        there,
+        clock=telescope.clock,
+        timeout_s=settings.slew_timeout_s,
+        what=f"the mount to arrive at RA {ra_deg:.4f}°, Dec {dec_deg:+.4f}°",
+        cancelled=telescope.interrupt.event,
+    )
+    if not mount.state().tracking:
+        raise ReadBackMismatch("the mount arrived, but it does not track.")
+
+
+def unpark(telescope: Telescope) -> None:
+    """Unpark the mount if it is parked."""
+    if telescope.devices.mount.state().at_park:
+        telescope.devices.mount.unpark()
+
+
+def settle(telescope: Telescope) -> None:
+    """Wait until the telescope has stopped to shake."""
+    telescope.clock.wait(telescope.interrupt.event, telescope.settings.settle_s)
+    telescope.interrupt.check()
+
+
+def check_dome(telescope: Telescope, ra_deg: float, dec_deg: float) -> None:
+    """Refuse to expose unless the dome reads open, safe and in place.
+
+    Raises
+    ------
+    NotSafe
+        When the dome says that it is not safe, or says nothing.
+    DomeNotReady
+        When it is closed, moves, or its slit is elsewhere.
+    """
+    view = telescope.look_at_dome()
+    if not view.safe:
+        raise NotSafe(f"not safe: {view.trouble}")
+    if not view.open:
+        raise DomeNotReady(f"the dome is not open: its shutter reads {view.shutter}")
+    _, azimuth = altaz_at(telescope.site, telescope.clock.unix(), ra_deg, dec_deg)
+    if view.azim_deg is None:
+        raise DomeNotReady("the dome does not say where its slit is")
+    off = azimuth_difference_deg(view.azim_deg, azimuth)
+    if off > telescope.settings.dome_tolerance_deg:
+        raise DomeNotReady(
+            f"the dome's slit is at azimuth {view.azim_deg:.1f}°, "
+            f"{off:.1f}° from the target's {azimuth:.1f}°"
+        )
+
+
+def stop_motion(telescope: Telescope) -> None:
+    """Stop exposure and slew; what cannot be stopped is recorded."""
+    mount = telescope.devices.mount
+    try:
+        telescope.devices.camera.abort()
+    except DeviceError as error:
+        telescope.problem("The camera could not be stopped", error)
+    try:
+        # A parked mount does not move, and refuses to be told so.
+        if not mount.state().at_park:
+            mount.abort()
+    except DeviceError as error:
+        telescope.problem("The mount could not be stopped", error)

@@ -1,0 +1,265 @@
+"""The night as a state machine: one small step at a time, every transition with its cause."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import select
+
+from toros.archive.models import Event
+from toros.common.clock import iso
+from toros.common.errors import Cancelled, Interrupted, TorosError, WrongState
+from toros.common.work_order import Json
+from toros.sky.night import local_mean_noon
+from toros.telescope import target_queue
+from toros.telescope.calibration_frames import FlatRun
+from toros.telescope.plan import dark_times
+from toros.telescope.state import MODULE, Telescope, event
+
+log = logging.getLogger(__name__)
+
+TRANSITION = "state"
+TROUBLE_PAUSE_S = 10.0
+PATIENCE = 3  # failures of a phase in a row before the night goes on without it
+
+
+class NightState(StrEnum):
+    """Where the night stands."""
+
+    CLOSED = "closed"
+    PREPARING = "preparing"
+    TWILIGHT_FLATS = "twilight_flats"
+    OBSERVING = "observing"
+    HOLDING = "holding"
+    CLOSING = "closing"
+    HALTED = "halted"
+
+
+# In these the dome may be open, so that the weather stops what is being done.
+EXPOSED = (NightState.TWILIGHT_FLATS, NightState.OBSERVING)
+AT_REST = (NightState.CLOSED, NightState.HALTED)
+
+
+@dataclass(frozen=True)
+class Transition:
+    """The next state, and why."""
+
+    state: NightState
+    cause: str
+
+
+@dataclass
+class Memory:
+    """What the phases of one night remember; nothing that a restart must know."""
+
+    cooling_since: datetime | None = None
+    flats: FlatRun | None = None
+    idle_since: datetime | None = None
+    safe_since: datetime | None = None
+    parked: bool = False
+    closing_done: list[str] = field(default_factory=list)
+    closing_failures: int = 0
+    ended_by_order: bool = False
+
+
+class Night:
+    """The night of one telescope.
+
+    Orders only say what is wanted; the machine's own thread does it. Each phase is a function of
+    `toros.telescope.phases` that does one small thing and returns a transition or None.
+    """
+
+    def __init__(self, telescope: Telescope) -> None:
+        self.telescope = telescope
+        self.state = NightState.CLOSED
+        self.cause = "nothing was ordered yet"
+        self.since = telescope.clock.now()
+        self.date: date | None = None
+        self.prepare_only = False
+        self.memory = Memory()
+        self._wanted: Transition | None = None
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._last_trouble = ""
+        self._in_step = False
+
+    def resume(self) -> None:
+        """Take up the night that a dead process left, as the archive's last transition has it."""
+        telescope = self.telescope
+        query = select(Event).where(Event.module == MODULE, Event.kind == TRANSITION)
+        with telescope.sessions.begin() as session:
+            last = session.scalars(query.order_by(Event.id.desc()).limit(1)).one_or_none()
+            why = "the telescope's daemon was stopped meanwhile"
+            left = target_queue.requeue_running(session, telescope.observatory, why)
+        if left:
+            log.warning("Interrupted and queued again: %s.", ", ".join(left))
+        state = NightState(last.data["to"]) if last else NightState.CLOSED
+        if last is None or state is NightState.CLOSED:
+            return
+        self.date = date.fromisoformat(last.data["night"])
+        self.prepare_only = bool(last.data["prepare_only"])
+        if self.date != telescope.tonight():
+            self._enter(Transition(NightState.CLOSING, f"restarted after the night of {self.date}"))
+        else:
+            again = NightState.OBSERVING if state is NightState.HOLDING else state
+            self._enter(Transition(again, f"restarted while {state.value}"))
+
+    def open(self, *, prepare_only: bool = False) -> dict[str, Json]:
+        """Start tonight, or only prepare it with the dome closed.
+
+        Raises
+        ------
+        WrongState
+            When the night is over or being closed.
+        """
+        telescope = self.telescope
+        now, tonight = telescope.clock.now(), telescope.tonight()
+        self._refuse_dawn(now, tonight)
+        with self._lock:
+            if self.state is NightState.CLOSING:
+                raise WrongState("The night is being closed; open it again when it is closed.")
+            if self.state in AT_REST:
+                self.date, self.memory = tonight, Memory()
+                self._wanted = Transition(NightState.PREPARING, "open_night was ordered")
+            self.prepare_only = prepare_only
+        telescope.news.set()
+        return {"night": tonight.isoformat(), "prepare_only": prepare_only}
+
+    def _refuse_dawn(self, now: datetime, tonight: date) -> None:
+        site, limit = self.telescope.site, self.telescope.settings.limits.max_sun_altitude_deg
+        dark = dark_times(site, tonight, limit)
+        if dark is not None and now.timestamp() > dark[1]:
+            noon = local_mean_noon(site, tonight + timedelta(days=1))
+            raise WrongState(
+                f"The night of {tonight} is over; the next begins at {noon:%Y-%m-%d %H:%M} UTC."
+            )
+
+    def close(self, cause: str) -> dict[str, Json]:
+        """End the night safely: the running frame is finished, then telescope and dome close."""
+        with self._lock:
+            self.memory.ended_by_order = True
+            if self.state is not NightState.CLOSING:
+                self._wanted = Transition(NightState.CLOSING, cause)
+        self.telescope.news.set()
+        return {"state": self.state.value}
+
+    def abort(self, cause: str) -> dict[str, Json]:
+        """Stop exposure, slew and night at once; the dome stays as it is."""
+        with self._lock:
+            if self.state not in AT_REST:
+                self._wanted = Transition(NightState.HALTED, cause)
+        self.telescope.interrupt.set(cause)
+        self.telescope.news.set()
+        return {"state": self.state.value}
+
+    def require_rest(self) -> None:
+        """Refuse a manual order while the night runs by itself.
+
+        Raises
+        ------
+        WrongState
+        """
+        if self.state not in AT_REST:
+            raise WrongState(
+                f"The night is {self.state.value}: give 'abort' or 'close_night' first."
+            )
+
+    def run(self, stop: threading.Event) -> None:
+        """Go through the night until the daemon stops: a module's loop."""
+        if self._in_step:
+            # The last call ended in an error that nobody foresaw; the daemon has logged it.
+            self._in_step = False
+            self._count_failure("an unexpected error, which the log has")
+        while not stop.is_set():
+            self.step()
+
+    def step(self) -> None:
+        """Obey what was ordered, then do one small thing."""
+        from toros.telescope.phases import PHASES
+
+        with self._lock:
+            wanted, self._wanted = self._wanted, None
+        if wanted is not None:
+            self._enter(wanted)
+        if self.state not in AT_REST:
+            # At rest a manual order may be under way, which an abort must still be able to stop.
+            self.telescope.interrupt.clear()
+        self._in_step = True
+        try:
+            transition = PHASES[self.state](self)
+        except (Interrupted, Cancelled) as error:
+            log.info("Stopped while %s: %s", self.state.value, error)
+            transition = self._after_interrupt()
+        except TorosError as error:
+            transition = self._trouble(error)
+        else:
+            self._failures = 0
+        self._in_step = False
+        if transition is not None:
+            self._enter(transition)
+
+    def _after_interrupt(self) -> Transition | None:
+        view = self.telescope.dome_view
+        if self.state in EXPOSED and not view.safe:
+            return Transition(NightState.HOLDING, f"not safe: {view.trouble}")
+        return None
+
+    def _trouble(self, error: TorosError) -> Transition | None:
+        """Record a failure, once for each cause; after a few the night goes on without."""
+        if error.message != self._last_trouble:
+            self.telescope.problem(f"While {self.state.value}", error, night=str(self.date))
+            self._last_trouble = error.message
+        transition = self._count_failure(error.message)
+        if transition is None:
+            self.telescope.pause(TROUBLE_PAUSE_S)
+        return transition
+
+    def _count_failure(self, why: str) -> Transition | None:
+        self._failures += 1
+        if self._failures < PATIENCE:
+            return None
+        self._failures = 0
+        onward = {
+            NightState.PREPARING: NightState.TWILIGHT_FLATS,
+            NightState.TWILIGHT_FLATS: NightState.OBSERVING,
+            NightState.OBSERVING: NightState.HOLDING,
+        }.get(self.state)
+        return Transition(onward, f"gave up: {why}") if onward else None
+
+    def _enter(self, transition: Transition) -> None:
+        """Change the state; the transition, its cause and the night are recorded."""
+        before, after = self.state, transition.state
+        now = self.telescope.clock.now()
+        message = f"Night {self.date}: {before.value} → {after.value}: {transition.cause}"
+        data: dict[str, Any] = {
+            "from": before.value,
+            "to": after.value,
+            "cause": transition.cause,
+            "night": str(self.date or self.telescope.tonight()),
+            "prepare_only": self.prepare_only,
+        }
+        log.info("%s", message)
+        with self.telescope.sessions.begin() as session:
+            session.add(event(now, TRANSITION, message, data=data))
+        self.state, self.cause, self.since = after, transition.cause, now
+        memory = self.memory
+        memory.safe_since, memory.idle_since, memory.parked = None, None, False
+        if after is NightState.CLOSING:
+            memory.closing_done, memory.closing_failures = [], 0
+        if memory.flats is not None:
+            memory.flats.lost_place()
+
+    def describe(self) -> dict[str, Json]:
+        """Return what `status` says of the night."""
+        return {
+            "state": self.state.value,
+            "cause": self.cause,
+            "since": iso(self.since),
+            "night": str(self.date) if self.date else None,
+            "doing": self.telescope.doing,
+        }

@@ -1,0 +1,117 @@
+"""Where the telescope may point, and where the flat field is. Pure."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toros.common.config.telescope import Limits, TelescopeSettings
+from toros.common.errors import NotObservable
+from toros.sky.site import Site
+from toros.sky.visibility import airmass, altaz, hour_angle, sun_altitude, sun_separation
+
+# The Sun's glare matters until it is well down.
+SUN_HARMLESS_DEG = -6.0
+
+
+def sun_altitude_at(site: Site, unix: float) -> float:
+    """Return the Sun's altitude in degrees."""
+    return float(sun_altitude(site, np.array([unix]))[0])
+
+
+def altaz_at(site: Site, unix: float, ra_deg: float, dec_deg: float) -> tuple[float, float]:
+    """Return altitude and azimuth in degrees of one ICRS position."""
+    altitude, azimuth = altaz(site, np.array([unix]), [ra_deg], [dec_deg])
+    return float(altitude[0, 0]), float(azimuth[0, 0])
+
+
+def separation_deg(ra1_deg: float, dec1_deg: float, ra2_deg: float, dec2_deg: float) -> float:
+    """Return the angle between two positions (Vincenty's formula: exact at all angles)."""
+    ra, dec1, dec2 = np.radians([ra2_deg - ra1_deg, dec1_deg, dec2_deg])
+    across = np.cos(dec2) * np.sin(ra)
+    along = np.cos(dec1) * np.sin(dec2) - np.sin(dec1) * np.cos(dec2) * np.cos(ra)
+    inner = np.sin(dec1) * np.sin(dec2) + np.cos(dec1) * np.cos(dec2) * np.cos(ra)
+    return float(np.degrees(np.arctan2(np.hypot(across, along), inner)))
+
+
+def azimuth_difference_deg(first_deg: float, second_deg: float) -> float:
+    """Return the angle between two azimuths, 0–180 degrees."""
+    return abs((first_deg - second_deg + 180.0) % 360.0 - 180.0)
+
+
+def check_pointing(
+    site: Site, unix: float, ra_deg: float, dec_deg: float, settings: TelescopeSettings
+) -> None:
+    """Refuse a slew below the horizon limit or near the Sun, whoever asks for it.
+
+    Raises
+    ------
+    NotObservable
+        Saying which limit it would break.
+    """
+    altitude, _ = altaz_at(site, unix, ra_deg, dec_deg)
+    if altitude < settings.horizon_deg:
+        raise NotObservable(
+            f"RA {ra_deg:.4f}°, Dec {dec_deg:.4f}° is at altitude {altitude:.1f}° now, below the "
+            f"telescope's horizon of {settings.horizon_deg:g}°."
+        )
+    near = float(sun_separation(site, np.array([unix]), [ra_deg], [dec_deg])[0, 0])
+    if near < settings.sun_cone_deg and sun_altitude_at(site, unix) > SUN_HARMLESS_DEG:
+        raise NotObservable(
+            f"RA {ra_deg:.4f}°, Dec {dec_deg:.4f}° is {near:.1f}° from the Sun, within "
+            f"{settings.sun_cone_deg:g}°."
+        )
+
+
+def why_not_now(
+    site: Site,
+    start_unix: float,
+    end_unix: float,
+    ra_deg: float,
+    dec_deg: float,
+    limits: Limits,
+) -> str:
+    """Return which limit an exposure between two times would break; empty if none."""
+    times = np.array([start_unix, end_unix])
+    altitude = altaz(site, times, [ra_deg], [dec_deg])[0][0]
+    if altitude.min() < limits.min_altitude_deg:
+        return f"altitude falls to {altitude.min():.1f}°, below {limits.min_altitude_deg:g}°"
+    if altitude.max() > limits.max_altitude_deg:
+        return f"altitude rises to {altitude.max():.1f}°, over {limits.max_altitude_deg:g}°"
+    if airmass(altitude).max() > limits.max_airmass:
+        return f"airmass rises over {limits.max_airmass:g}"
+    if sun_altitude(site, times).max() > limits.max_sun_altitude_deg:
+        return f"the Sun is above {limits.max_sun_altitude_deg:g}°"
+    return ""
+
+
+def flat_field(site: Site, unix: float, altitude_deg: float) -> tuple[float, float]:
+    """Return the ICRS position, opposite the Sun in azimuth, where twilight flats are taken.
+
+    Equatorial coordinates of date are returned as ICRS: 0.2° do not matter to a flat.
+    """
+    hour = hour_angle(site, np.array([unix]), [0.0], [0.0])[0, 0]
+    sun_azimuth = _sun_azimuth(site, unix)
+    latitude, altitude = np.radians([site.latitude_deg, altitude_deg])
+    azimuth = np.radians(sun_azimuth + 180.0)
+    sin_dec = np.sin(altitude) * np.sin(latitude) + (
+        np.cos(altitude) * np.cos(latitude) * np.cos(azimuth)
+    )
+    west = -np.cos(altitude) * np.sin(azimuth)
+    south = np.sin(altitude) * np.cos(latitude) - (
+        np.cos(altitude) * np.sin(latitude) * np.cos(azimuth)
+    )
+    target_hour = np.degrees(np.arctan2(west, south))
+    return float((hour - target_hour) % 360.0), float(np.degrees(np.arcsin(sin_dec)))
+
+
+def _sun_azimuth(site: Site, unix: float) -> float:
+    """Return the Sun's azimuth in degrees, to a degree (mean longitude, equation of the centre)."""
+    days = unix / 86400.0 - 10957.5  # from J2000.0
+    anomaly = np.radians(357.529 + 0.98560028 * days)
+    longitude = np.radians(
+        280.459 + 0.98564736 * days + 1.915 * np.sin(anomaly) + 0.020 * np.sin(2 * anomaly)
+    )
+    tilt = np.radians(23.44)
+    ra = np.degrees(np.arctan2(np.cos(tilt) * np.sin(longitude), np.cos(longitude)))
+    dec = np.degrees(np.arcsin(np.sin(tilt) * np.sin(longitude)))
+    return altaz_at(site, unix, float(ra) % 360.0, float(dec))[1]

@@ -1,0 +1,50 @@
+"""What is planned for tonight, and whether there is still a night."""
+
+from __future__ import annotations
+
+from toros.archive.models import Observation
+from toros.telescope import target_queue
+from toros.telescope.night import Night
+from toros.telescope.plan import Plan, dark_times, make_plan
+from toros.telescope.pointing import sun_altitude_at
+from toros.telescope.state import Telescope
+
+
+def tonight_plan(telescope: Telescope, *, whole: bool = False) -> Plan:
+    """Return the plan of tonight from now on, or of the whole night."""
+    with telescope.sessions() as session:
+        rows = target_queue.open_entries(session, telescope.observatory)
+    targets = [target_queue.plan_target(row, telescope.settings) for row in rows]
+    after = None if whole else telescope.clock.now()
+    return make_plan(telescope.site, telescope.tonight(), targets, telescope.settings, after=after)
+
+
+def note_left_out(telescope: Telescope, plan: Plan) -> None:
+    """Write into the queue why each target is left out."""
+    with telescope.sessions.begin() as session:
+        for left in plan.left_out:
+            row = session.get_one(Observation, left.target.key)
+            row.reason = left.reason
+
+
+def sun_now(telescope: Telescope) -> float:
+    """Return the Sun's altitude now, in degrees."""
+    return sun_altitude_at(telescope.site, telescope.clock.unix())
+
+
+def is_over(night: Night) -> bool:
+    """Whether no dark time is left in the night that was opened."""
+    telescope = night.telescope
+    if night.date is None or night.date != telescope.tonight():
+        return True
+    limit = telescope.settings.limits.max_sun_altitude_deg
+    return dark_times(telescope.site, night.date, limit, telescope.clock.now()) is None
+
+
+def why_over(night: Night) -> str:
+    """Return, in words, why no dark time is left."""
+    telescope = night.telescope
+    limit = telescope.settings.limits.max_sun_altitude_deg
+    if night.date and dark_times(telescope.site, night.date, limit) is None:
+        return f"the Sun stays above {limit:g}° all night"
+    return f"dawn: the Sun is above {limit:g}°"
