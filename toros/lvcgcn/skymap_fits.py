@@ -25,7 +25,10 @@ MAX_WITHOUT_DISTANCE = 0.5
 #: Room for a flat map of NSIDE 1024 in double precision with its distances, and no more.
 DEFAULT_MAX_BYTES = 512 * 2**20
 
+#: The least UNIQ of each order, and the end of the last one.
+_FIRST_UNIQ = np.int64(4) << (2 * np.arange(FINEST_ORDER + 2, dtype=np.int64))
 _PROBABILITY_COLUMNS = ("PROB", "PROBABILITY")
+_CARDS = ("ORDERING", "NSIDE", "COORDSYS", "OBJECT", "DATE-OBS", "DISTMEAN", "DISTSTD")
 _DISTANCE_COLUMNS = ("DISTMU", "DISTSIGMA", "DISTNORM")
 
 
@@ -87,8 +90,8 @@ def _unpacked(content: bytes, max_bytes: int) -> bytes:
     return content
 
 
-def _table(content: bytes) -> tuple[Any, npt.NDArray[Any]]:
-    """Return the header and rows of the first binary table."""
+def _table(content: bytes) -> tuple[dict[str, Any], npt.NDArray[Any]]:
+    """Return the header's cards that matter and the rows of the first binary table."""
     from astropy.io import fits
     from astropy.utils.exceptions import AstropyWarning
 
@@ -103,10 +106,14 @@ def _table(content: bytes) -> tuple[Any, npt.NDArray[Any]]:
                         place = hdu.fileinfo()
                         if place["datLoc"] + place["datSpan"] > len(content):
                             raise UnusableSkyMap("The sky map's FITS file is cut short.")
-                        return hdu.header, np.asarray(hdu.data)
+                        return _cards(hdu.header), np.asarray(hdu.data)
         except (*damaged, OverflowError, MemoryError, AttributeError, AssertionError) as error:
             raise UnusableSkyMap(f"The sky map's FITS file is damaged: {error}.") from error
     raise UnusableSkyMap("The FITS file is no sky map: it has no binary table.")
+
+
+def _cards(header: Any) -> dict[str, Any]:
+    return {key: header[key] for key in _CARDS if key in header}
 
 
 def _column(table: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
@@ -118,7 +125,7 @@ def _column(table: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     return values.astype(np.int64 if values.dtype.kind in "iu" else np.float64)
 
 
-def _require_celestial(header: Any) -> None:
+def _require_celestial(header: dict[str, Any]) -> None:
     system = str(header.get("COORDSYS", "C")).strip().upper()
     if system[:1] not in ("C", "E", "I") or system in ("E", "ECL", "ECLIPTIC"):
         # HEALPix writes C (or ICRS, EQU…) for equatorial, G for galactic, E for ecliptic.
@@ -130,17 +137,17 @@ def _from_uniq(uniq: npt.NDArray[Any]) -> tuple[Integers, Integers]:
         raise UnusableSkyMap("The sky map is empty.")
     if uniq.dtype != np.int64 or uniq.min() < 4:
         raise UnusableSkyMap("The sky map's UNIQ column has values that are no HEALPix cell.")
-    # UNIQ = 4·4^order + index (MOC 1.1), so that the order is half the place of the highest bit.
-    order = (np.frexp(uniq.astype(np.float64))[1].astype(np.int64) - 1) // 2 - 1
-    # Above 2^53 a float may round up into the next order.
-    order -= (np.int64(4) << (2 * np.minimum(order, FINEST_ORDER))) > uniq
+    # UNIQ = 4·4^order + index, 0 ≤ index < 12·4^order (MOC 1.1): each order has a range of its own.
+    order = np.searchsorted(_FIRST_UNIQ, uniq, side="right").astype(np.int64) - 1
     if order.max() > FINEST_ORDER:
         raise UnusableSkyMap("The sky map's UNIQ column has values that are no HEALPix cell.")
     index = uniq - (np.int64(4) << (2 * order))
     return _first(index, order), order
 
 
-def _from_flat(header: Any, table: npt.NDArray[Any], names: set[str]) -> tuple[Integers, Integers]:
+def _from_flat(
+    header: dict[str, Any], table: npt.NDArray[Any], names: set[str]
+) -> tuple[Integers, Integers]:
     import cdshealpix
 
     ordering = str(header.get("ORDERING", "")).strip().upper()
@@ -196,11 +203,13 @@ def _density(table: npt.NDArray[Any], names: set[str], order: Integers) -> Float
         raise UnusableSkyMap("The sky map has negative probabilities.")
     if found[0] == "PROBDENSITY":
         return values
-    return values / cell_area_sr(order)
+    with np.errstate(over="ignore"):  # a sum that is not finite is refused below
+        return values / cell_area_sr(order)
 
 
 def _normalised(density: Floats, order: Integers, notes: list[str]) -> Floats:
-    total = float(np.sum(density * cell_area_sr(order)))
+    with np.errstate(over="ignore"):
+        total = float(np.sum(density * cell_area_sr(order)))
     if not np.isfinite(total) or total <= 0:
         raise UnusableSkyMap("The sky map holds no probability.")
     if abs(total - 1.0) > TOTAL_TOLERANCE:
@@ -236,7 +245,7 @@ def _distances(
     return Distances(mu_mpc=mu, sigma_mpc=sigma, norm=norm)
 
 
-def _figure(header: Any, name: str) -> float | None:
+def _figure(header: dict[str, Any], name: str) -> float | None:
     value = header.get(name)
     if isinstance(value, (int, float)) and np.isfinite(value):
         return float(value)

@@ -185,9 +185,12 @@ def distance_parameters(spread: float) -> tuple[float, float]:
     Parameters
     ----------
     spread : float
-        Below 0.4: where the Gaussian's part below r = 0 is less than 10⁻³ and left out.
+        Below 0.3: the Gaussian's part below r = 0 is then negligible, and left out.
     """
     from scipy.optimize import root
+
+    if not 0 < spread < 0.3:
+        raise ValueError(f"a relative deviation of {spread:g} is not between 0 and 0.3")
 
     def misfit(parameters: Floats) -> list[float]:
         mu, sigma = parameters
@@ -200,7 +203,7 @@ def distance_parameters(spread: float) -> tuple[float, float]:
 
     found = root(misfit, [1.0 - 2 * spread**2, spread])
     if not found.success:
-        raise ValueError(f"no r²-weighted Gaussian has a relative deviation of {spread:g}")
+        raise ValueError(f"no distribution with a relative deviation of {spread:g} was found")
     mu, sigma = found.x
     return float(mu), float(sigma)
 
