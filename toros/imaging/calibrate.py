@@ -25,6 +25,8 @@ from toros.imaging.products import write_image
 _DEFAULTS = ReductionOptions()
 # The sky level of so many pixels is as good as that of all.
 _SKY_SAMPLE = 1_000_000
+# Bias frames noisier than this times what the header tells are worth a note.
+_READ_NOISE_EXCESS = 1.3
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def calibrate_light(
         raise AlreadyCalibrated(f"{path}: {info.processed}")
     frame = read_frame(path, info)
     masters, notes = _read_masters(info, bias, dark, flat, options)
-    noise = _noise(info, bias, options)
+    noise = _noise(info, bias, options, notes)
     mask = _mask(frame, masters, options)
     ccd = _correct(_with_deviation(frame, masters, noise, notes), masters, noise)
     pixels, uncertainty = _arrays(ccd, mask)
@@ -183,14 +185,22 @@ def _read_masters(
     return _Masters(read[0], read[1], read[2], scale, holds_bias), notes
 
 
-def _noise(info: ExposureInfo, bias: Path | None, options: ReductionOptions) -> Noise:
+def _noise(
+    info: ExposureInfo, bias: Path | None, options: ReductionOptions, notes: list[str]
+) -> Noise:
     """Take the gain and the read noise from the header, the options, or the master bias."""
     gain = info.gain_e_adu or options.gain_e_adu
-    read_noise_e = info.read_noise_e or options.read_noise_e
-    if read_noise_e is not None and gain:
-        return Noise(gain, read_noise_e / gain)
     measured = read_exposure(bias).header.get("RDNOISEA") if bias is not None else None
-    return Noise(gain, float(measured) if isinstance(measured, int | float) else None)
+    measured_adu = float(measured) if isinstance(measured, int | float) else None
+    told_e = info.read_noise_e or options.read_noise_e
+    if told_e is None or not gain:
+        return Noise(gain, measured_adu)
+    if measured_adu is not None and measured_adu * gain > _READ_NOISE_EXCESS * told_e:
+        notes.append(
+            f"The header's read noise is {told_e:.1f} e-, but the bias frames show "
+            f"{measured_adu * gain:.1f} e-: the uncertainty may be too small."
+        )
+    return Noise(gain, told_e / gain)
 
 
 def _mask(frame: Frame, masters: _Masters, options: ReductionOptions) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from astropy.io import fits
@@ -44,15 +44,26 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
         If there is no such file, if it is no FITS file, or if its data are cut off.
     """
     try:
-        with quiet() as caught:
-            # No memory map: a file that is cut off while it is mapped kills the process (SIGBUS).
-            hdus = fits.open(path, memmap=False, lazy_load_hdus=False, uint=True, ignore_blank=True)
+        # Opened here, not by astropy, which leaves the file open when it refuses the content.
+        file = path.open("rb")
     except FileNotFoundError as error:
         raise UnreadableFile(f"{path}: there is no such file.") from error
     except PermissionError as error:
         raise UnreadableFile(f"{path}: may not be read.") from error
     except IsADirectoryError as error:
         raise UnreadableFile(f"{path}: is a folder, not a file.") from error
+    except OSError as error:
+        raise UnreadableFile(f"{path}: cannot be opened: {_sentence(error)}") from error
+    with file, _parsed(file, path) as hdus:
+        yield hdus
+
+
+@contextmanager
+def _parsed(file: BinaryIO, path: Path) -> Iterator[fits.HDUList]:
+    try:
+        with quiet() as caught:
+            # No memory map: a file that is cut off while it is mapped kills the process (SIGBUS).
+            hdus = fits.open(file, memmap=False, lazy_load_hdus=False, uint=True, ignore_blank=True)
     except BROKEN as error:
         raise UnreadableFile(f"{path}: is no FITS file: {_sentence(error)}") from error
     try:
@@ -105,6 +116,9 @@ def read_pixels(hdu: Any, path: Path, rows: slice | None = None) -> np.ndarray[A
 def write_fits(target: Path, hdus: fits.HDUList) -> None:
     """Write `hdus` to `target`, whole or not at all, with CHECKSUM and DATASUM."""
     with atomic_path(target) as temporary, quiet() as caught:
-        hdus.writeto(temporary, overwrite=True, checksum=True, output_verify="silentfix")
+        for hdu in hdus:
+            # astropy would write the machine's time here: the same input gives the same bytes.
+            hdu.add_checksum(when="of this HDU")
+        hdus.writeto(temporary, overwrite=True, output_verify="silentfix")
     for warning in caught:
         logger.debug("%s: %s", target, warning.message)

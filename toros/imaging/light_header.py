@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
 
+from toros.imaging.fits_io import quiet
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.headers.angles import has_celestial_wcs
 from toros.imaging.headers.cards import Cards
@@ -72,7 +74,8 @@ def light_header(
 
 
 def _inherited(raw: fits.Header, result: CalibratedResult) -> fits.Header:
-    header = raw.copy(strip=True)
+    header = _readable(raw)
+    header.strip()
     for keyword in _OF_THE_RAW_FILE:
         header.remove(keyword, ignore_missing=True, remove_all=True)
     for keyword in _MEASURED_ELSEWHERE:
@@ -84,6 +87,19 @@ def _inherited(raw: fits.Header, result: CalibratedResult) -> fits.Header:
         for keyword in _WCS_CARDS:
             header.remove(keyword, ignore_missing=True, remove_all=True)
         add_history(header, ["The WCS of the raw header is no WCS of the sky: taken out."])
+    return header
+
+
+def _readable(raw: fits.Header) -> fits.Header:
+    """Return the cards of `raw` that can be read: the others could not be written either."""
+    header = fits.Header()
+    with quiet():
+        for card in raw.cards:
+            try:
+                card.verify("fix")
+                header.append(fits.Card(card.keyword, card.value, card.comment), end=True)
+            except (VerifyError, ValueError, IndexError):
+                add_history(header, [f"Taken out, unreadable: {str(card.image)[:8].strip()}"])
     return header
 
 

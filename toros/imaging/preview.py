@@ -16,6 +16,10 @@ from toros.imaging.headers import ExposureInfo, read_exposure
 _LARGEST_SIDE = 1600
 # Above the zscale range so many times its width is shown, so that stars do not all burn out.
 _HEADROOM = 6.0
+# ... but no further than where the image has light: a flat frame has no stars.
+_BRIGHTEST_PERCENT = 99.9
+# Inches around and in the picture.
+_LEFT, _RIGHT, _BOTTOM, _TOP, _WIDE = 0.65, 1.05, 0.5, 0.4, 6.4
 
 
 def write_preview(fits_path: Path, png_path: Path, *, title: str | None = None) -> Path:
@@ -46,22 +50,29 @@ def write_preview(fits_path: Path, png_path: Path, *, title: str | None = None) 
     pixels, unit = _read(fits_path)
     height, width = pixels.shape
     small = _averaged_down(pixels)
-    figure = Figure(figsize=(8.0, max(2.5, 7.2 * height / width) + 0.9), dpi=110)
+    norm = _norm(small)
+    tall = min(max(_WIDE * height / width, 1.0), 3 * _WIDE)
+    size = (_WIDE + _LEFT + _RIGHT, tall + _BOTTOM + _TOP)
+    figure = Figure(figsize=size, dpi=110)
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.08, 0.07, 0.78, 0.84))
+    left, bottom = _LEFT / size[0], _BOTTOM / size[1]
+    axes = figure.add_axes((left, bottom, _WIDE / size[0], tall / size[1]))
     image = axes.imshow(
         small,
         origin="lower",
         cmap="gray",
-        norm=_norm(small),
+        norm=norm,
         interpolation="nearest",
         extent=(0.5, width + 0.5, 0.5, height + 0.5),
+        aspect="auto",
     )
     axes.set_title(title or _title(info), fontsize=10)
     axes.set_xlabel("x [pixel]", fontsize=8)
     axes.set_ylabel("y [pixel]", fontsize=8)
     axes.tick_params(labelsize=7)
-    bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.02)
+    bar_axes = figure.add_axes(((_LEFT + _WIDE + 0.12) / size[0], bottom, 0.02, tall / size[1]))
+    bar = figure.colorbar(image, cax=bar_axes, ticks=_ticks(norm))
+    bar.ax.set_yticklabels([_label(tick) for tick in bar.get_ticks()])
     bar.set_label(unit, fontsize=8)
     bar.ax.tick_params(labelsize=7)
     with atomic_path(png_path) as temporary:
@@ -95,14 +106,22 @@ def _norm(pixels: NDArray[np.float64]) -> ImageNormalize:
     low, high = ZScaleInterval().get_limits(finite) if finite.size else (0.0, 1.0)
     if not high > low:
         low, high = low - 0.5, low + 0.5
-    brightest = float(finite.max()) if finite.size else high
-    high = max(high, min(brightest, low + _HEADROOM * (high - low)))
+    bright = float(np.percentile(finite, _BRIGHTEST_PERCENT)) if finite.size else high
+    high = max(high, min(bright, low + _HEADROOM * (high - low)))
     return ImageNormalize(vmin=low, vmax=high, stretch=AsinhStretch(0.15), clip=True)
 
 
+def _ticks(norm: ImageNormalize) -> NDArray[np.float64]:
+    """Return levels at even steps of the picture's grey, not of the pixels' values."""
+    return np.asarray(norm.inverse(np.linspace(0.0, 1.0, 7)), dtype=np.float64)
+
+
+def _label(level: float) -> str:
+    return f"{level:,.0f}" if abs(level) >= 1000 else f"{level:.4g}"
+
+
 def _title(info: ExposureInfo) -> str:
-    name = info.object or info.path.stem
-    parts = [name if info.image_type == "light" or info.object else f"{info.image_type} {name}"]
+    parts = [info.object or info.path.stem]
     if info.filter:
         parts.append(info.filter)
     if info.exptime_s:

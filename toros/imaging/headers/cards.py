@@ -11,6 +11,8 @@ from typing import Any
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 
+from toros.imaging.fits_io import quiet
+
 # Written by programs in place of "I do not know".
 _UNKNOWN = frozenset({"", "unknown", "n/a", "na", "undefined", "null", "nan", "not used"})
 _COMMENTARY = frozenset({"HISTORY", "COMMENT", ""})
@@ -60,9 +62,11 @@ class Cards:
         self._cards: dict[str, Card] = {}
         self._history: list[str] = []
         self.unreadable: list[str] = []
-        for header in headers:
-            for card in header.cards:
-                self._take(card)
+        # A card that astropy can mend is read as mended, with a warning.
+        with quiet():
+            for header in headers:
+                for card in header.cards:
+                    self._take(card)
 
     def _take(self, raw: fits.Card) -> None:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 from astropy.io import fits
 
 from toros.common.errors import UnreadableFile
-from toros.imaging.fits_io import BROKEN, image_hdu, open_fits
+from toros.imaging.fits_io import BROKEN, image_hdu, open_fits, quiet
 from toros.imaging.headers.angles import decide_pointing, note_bogus_wcs
 from toros.imaging.headers.cards import Cards, Findings
 from toros.imaging.headers.detector import (
@@ -37,7 +37,7 @@ def read_exposure(path: Path) -> ExposureInfo:
     UnreadableFile
         If the file is missing, truncated, no FITS file, or holds no image.
     """
-    with open_fits(path) as hdus:
+    with open_fits(path) as hdus, quiet():
         try:
             hdu = image_hdu(hdus, path)
             shape = hdu.shape

@@ -37,7 +37,7 @@ def decide_date_obs(cards: Cards, findings: Findings) -> datetime | None:
 def _of_card(card: Card, cards: Cards, findings: Findings) -> datetime | None:
     found = _STAMP.fullmatch(card.text())
     if found is None:
-        if any(digit.isdigit() for digit in card.text()) and card.keyword.startswith("DATE"):
+        if card.keyword.startswith("DATE"):
             findings.note(f"{card.keyword} = {card.text()!r} is no date that can be read.")
         return None
     if found["offset"] is None and _LOCAL.search(card.comment):

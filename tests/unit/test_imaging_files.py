@@ -1,0 +1,181 @@
+"""Files that are whole, broken, or not FITS at all; twins of one exposure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toros.common.errors import UnreadableFile, UnusableFrame
+from toros.imaging.frames import MaskBit, read_frame
+from toros.imaging.headers import (
+    ExposureInfo,
+    find_fits,
+    mark_already_calibrated,
+    read_exposure,
+    sha256_of,
+)
+
+
+def written(path: Path, data: np.ndarray | None = None, **cards: object) -> Path:
+    hdu = fits.PrimaryHDU(np.arange(600, dtype=np.uint16).reshape(20, 30) if data is None else data)
+    hdu.header.update({key.replace("_", "-"): value for key, value in cards.items()})
+    hdu.writeto(path)
+    return path
+
+
+def test_a_frame_is_read(tmp_path: Path) -> None:
+    info = read_exposure(written(tmp_path / "a.fits", IMAGETYP="LIGHT", EXPTIME=2.5))
+    assert (info.image_type, info.exptime_s) == ("light", 2.5)
+    assert (info.naxis1, info.naxis2, info.shape) == (30, 20, (20, 30))
+    assert info.saturation_adu == 65535
+
+
+@pytest.mark.parametrize("suffix", ["fits.gz", "fits.fz"])
+def test_a_compressed_frame_is_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    data = np.arange(600, dtype=np.uint16).reshape(20, 30)
+    if suffix.endswith("fz"):
+        fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(data)]).writeto(path)
+    else:
+        fits.PrimaryHDU(data).writeto(path)
+    info = read_exposure(path)
+    assert info.shape == (20, 30)
+    assert np.array_equal(read_frame(path, info).pixels, data)
+    assert np.array_equal(read_frame(path, info, slice(3, 7)).pixels, data[3:7])
+
+
+def test_an_extension_inherits_the_primary_header(tmp_path: Path) -> None:
+    primary = fits.PrimaryHDU()
+    primary.header["IMAGETYP"], primary.header["EXPTIME"] = "Dark Frame", 9.0
+    image = fits.ImageHDU(np.zeros((4, 5), np.float32))
+    image.header["EXPTIME"] = 10.0
+    fits.HDUList([primary, image]).writeto(tmp_path / "a.fits")
+    info = read_exposure(tmp_path / "a.fits")
+    assert (info.image_type, info.exptime_s, info.shape) == ("dark", 10.0, (4, 5))
+
+
+@pytest.mark.parametrize("kept", [0, 1, 80, 1500, 2879, 2880, 2881, 3500])
+def test_a_truncated_file_is_said_to_be_unreadable(tmp_path: Path, kept: int) -> None:
+    whole = written(tmp_path / "whole.fits").read_bytes()
+    path = tmp_path / "cut.fits"
+    path.write_bytes(whole[:kept])
+    with pytest.raises(UnreadableFile, match=r"cut\.fits: ") as caught:
+        read_exposure(path)
+    assert caught.value.code == 102
+    assert "\n" not in caught.value.message
+
+
+def test_a_truncated_gzip_is_unreadable(tmp_path: Path) -> None:
+    data = np.random.default_rng(1).integers(0, 60000, (200, 200)).astype(np.uint16)
+    whole = written(tmp_path / "whole.fits.gz", data).read_bytes()
+    path = tmp_path / "cut.fits.gz"
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UnreadableFile):
+        read_exposure(path)
+
+
+@settings(max_examples=60)
+@given(st.binary(max_size=6000))
+def test_garbage_is_unreadable(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("g") / "garbage.fits"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFile):
+        read_exposure(path)
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2879), st.binary(min_size=1, max_size=40))
+def test_a_damaged_header_is_read_or_unreadable(
+    tmp_path_factory: pytest.TempPathFactory, at: int, damage: bytes
+) -> None:
+    path = written(tmp_path_factory.mktemp("d") / "a.fits", IMAGETYP="LIGHT", DATE_OBS="2020-01-01")
+    content = bytearray(path.read_bytes())
+    content[at : at + len(damage)] = damage
+    path.write_bytes(content)
+    try:
+        info = read_exposure(path)
+    except UnreadableFile as error:
+        assert "\n" not in error.message  # noqa: PT017 - either outcome is right
+    else:
+        assert info.shape is not None
+
+
+def test_what_is_no_image_is_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFile, match="there is no such file"):
+        read_exposure(tmp_path / "absent.fits")
+    with pytest.raises(UnreadableFile, match="is a folder"):
+        read_exposure(tmp_path)
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "J", array=[1, 2])])
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "t.fits")
+    with pytest.raises(UnreadableFile, match="holds no image"):
+        read_exposure(tmp_path / "t.fits")
+
+
+def test_a_cube_is_no_frame(tmp_path: Path) -> None:
+    path = written(tmp_path / "rgb.fits", np.zeros((3, 4, 5), np.uint16))
+    info = read_exposure(path)
+    assert info.shape == (4, 5)
+    with pytest.raises(UnusableFrame, match="5×4×3"):
+        read_frame(path, info)
+
+
+def test_saturated_and_missing_pixels_are_masked(tmp_path: Path) -> None:
+    data = np.full((4, 5), 100.0, np.float32)
+    data[0, 0], data[1, 1], data[2, 2] = np.nan, 5000.0, np.inf
+    path = written(tmp_path / "a.fits", data, SATURATE=5000.0)
+    frame = read_frame(path, read_exposure(path))
+    assert frame.mask[0, 0] == MaskBit.NO_DATA
+    assert frame.mask[1, 1] == MaskBit.SATURATED
+    assert frame.mask[2, 2] & MaskBit.NO_DATA.value
+    assert np.count_nonzero(frame.mask) == 3
+    assert np.isfinite(frame.pixels).all()
+
+
+def test_find_fits(tmp_path: Path) -> None:
+    wanted = ["a.fits", "b.FIT", "c.FITS", "d.fts", "sub/e.fit", "f.fits.gz", "g.fits.fz"]
+    for name in [*wanted, ".hidden.fits", ".tmp/h.fits", "i.txt", "j.csv", "k.fits.png"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.fits").mkdir()
+    found = [str(path.relative_to(tmp_path)) for path in find_fits(tmp_path)]
+    assert found == sorted(wanted)
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1
+    assert sha256_of(tmp_path / "a") == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
+
+
+def light(name: str) -> ExposureInfo:
+    return ExposureInfo(
+        path=Path("/n") / name,
+        image_type="light",
+        exptime_s=2.0,
+        instrument="STL",
+        date_obs=datetime(2024, 1, 30, tzinfo=UTC),
+    )
+
+
+def test_the_subtracted_twin_is_marked() -> None:
+    raw, twin = light("x.1.NOAUTODARK.FIT"), light("x.1.FIT")
+    other = replace(light("x.2.FIT"), date_obs=datetime(2024, 1, 31, tzinfo=UTC))
+    marked = mark_already_calibrated([twin, other, raw])
+    assert [info.path.name for info in marked] == ["x.1.FIT", "x.2.FIT", "x.1.NOAUTODARK.FIT"]
+    assert marked[0].processed is not None
+    assert "x.1.NOAUTODARK.FIT" in marked[0].processed
+    assert [info.processed for info in marked[1:]] == [None, None]
+
+
+def test_twins_that_no_name_tells_apart_are_noted_both() -> None:
+    marked = mark_already_calibrated([light("a.fit"), light("b.fit")])
+    assert all(info.processed is None and len(info.notes) == 1 for info in marked)
