@@ -11,6 +11,7 @@ import typer
 
 from toros import __version__
 from toros.cli.alerts import alert_app, catalog_app
+from toros.cli.night.command import night
 from toros.cli.orders import send, status
 from toros.cli.output import err
 from toros.cli.plan import plan
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A robotic observatory that hunts the light of gravitational-wave events.",
 )
+app.command()(night)
 app.command()(serve)
 app.command()(send)
 app.command()(status)
