@@ -200,7 +200,8 @@ def _write(path: Path, catalogue: Catalogue) -> None:
 
 
 def _read(path: Path) -> Catalogue:
-    with np.load(path, allow_pickle=False) as stored:
+    # Opened here: numpy leaves open the file of a damaged archive.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         info = CatalogueInfo(*(str(text) for text in stored["about"]))
         columns = {name: stored[name] for name in _COLUMNS}
     if len({column.shape for column in columns.values()}) != 1:
