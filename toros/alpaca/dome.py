@@ -14,7 +14,7 @@ from toros.alpaca.members import Dome as DomeMembers
 from toros.alpaca.waiting import initiate, wait_until
 from toros.common.clock import Clock
 from toros.common.config import Device
-from toros.common.errors import Cancelled, DeviceRefused, ReadBackMismatch
+from toros.common.errors import DeviceRefused, ReadBackMismatch
 
 Shutter = Literal["open", "closed", "opening", "closing", "error", "unknown"]
 
@@ -79,8 +79,11 @@ class Dome(AlpacaDevice[DomeMembers]):
         tolerance_deg: float = ARRIVED_DEG,
         cancelled: threading.Event | None = None,
     ) -> None:
-        """Turn the aperture to an azimuth, and wait until it reads there."""
-        azim_deg %= 360.0
+        """Turn the aperture to an azimuth, and wait until it reads there.
+
+        A cancelled wait leaves the dome turning: AbortSlew would stop a closing shutter too.
+        """
+        azim_deg = _azimuth(azim_deg)
         initiate(lambda: self._members.SlewToAzimuth(azim_deg), "turning of the dome")
 
         def arrived() -> bool:
@@ -91,17 +94,13 @@ class Dome(AlpacaDevice[DomeMembers]):
             moving = truth(self._members.Slewing, "dome slewing")
             return not moving or self.shutter() in ("opening", "closing")
 
-        try:
-            wait_until(
-                arrived,
-                clock=self._clock,
-                timeout_s=timeout_s,
-                what=f"the dome to turn to {azim_deg:.1f}°",
-                cancelled=cancelled,
-            )
-        except Cancelled:
-            self.abort()
-            raise
+        wait_until(
+            arrived,
+            clock=self._clock,
+            timeout_s=timeout_s,
+            what=f"the dome to turn to {azim_deg:.1f}°",
+            cancelled=cancelled,
+        )
 
     def open_shutter(
         self, timeout_s: float = SHUTTER_TIMEOUT_S, cancelled: threading.Event | None = None
@@ -135,7 +134,7 @@ class Dome(AlpacaDevice[DomeMembers]):
 
     def sync(self, azim_deg: float) -> None:
         """Tell the dome that its aperture stands at an azimuth, and read it back."""
-        azim_deg %= 360.0
+        azim_deg = _azimuth(azim_deg)
         self._members.SyncToAzimuth(azim_deg)
         azimuth = self.azimuth()
         if azimuth is None or _apart(azimuth, azim_deg) > ARRIVED_DEG:
@@ -161,6 +160,11 @@ class Dome(AlpacaDevice[DomeMembers]):
             what=f"the shutter to read {wanted}",
             cancelled=cancelled,
         )
+
+
+def _azimuth(degrees: float) -> float:
+    # The remainder of a tiny negative number is 360.0 itself, which devices refuse.
+    return degrees % 360.0 % 360.0
 
 
 def _apart(first_deg: float, second_deg: float) -> float:
