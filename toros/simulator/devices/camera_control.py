@@ -136,6 +136,8 @@ class CameraControl(Device):
             log.exception("The simulated camera could not make a frame")
             exposure.failure = f"{type(error).__name__}: {error}"
             return
+        if exposure.aborted:
+            return
         self.truths.append(truth)
         exposure.frame = frame
 

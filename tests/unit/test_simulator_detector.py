@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from toros.common.config.simulator import CameraSettings, SimulatorSettings
+from toros.simulator.detector import MAX_ADU, Detector
+
+SIZE = 512
+SETTINGS = SimulatorSettings(camera=CameraSettings(width=SIZE, height=SIZE))
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector(SETTINGS)
+
+
+def even(electrons: float) -> np.ndarray:
+    return np.full((SIZE, SIZE), electrons, np.float32)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(11)
+
+
+def test_a_bias_has_the_bias_and_the_read_noise(detector):
+    frame = detector.read_out(even(0.0), rng())
+    residual = (frame - detector.bias_adu) * detector.gain_e_adu
+    noise = np.hypot(detector.read_noise_e, detector.gain_e_adu / np.sqrt(12.0))  # and rounding
+    assert frame.dtype == np.uint16
+    assert residual.mean() == pytest.approx(0.0, abs=5 * noise / SIZE)
+    assert residual.std() == pytest.approx(noise, rel=0.01)
+    assert detector.bias_electrons == pytest.approx(detector.bias_adu * detector.gain_e_adu)
+
+
+def test_the_columns_of_the_bias_differ(detector):
+    columns = detector.bias_adu[0]
+    assert columns.mean() == pytest.approx(SETTINGS.camera.bias_adu, abs=0.01)
+    assert columns.std() == pytest.approx(SETTINGS.camera.bias_columns_adu, rel=0.01)
+
+
+@pytest.mark.parametrize("electrons", [0.5, 5.0, 29.0, 31.0, 400.0, 30000.0])
+def test_light_has_poisson_noise(detector, electrons):
+    frame = detector.read_out(even(electrons), rng())
+    residual = (frame - detector.bias_adu) * detector.gain_e_adu
+    variance = electrons + detector.read_noise_e**2 + detector.gain_e_adu**2 / 12.0
+    assert residual.mean() == pytest.approx(electrons, abs=5 * np.sqrt(variance) / SIZE)
+    # The variance of N normal numbers scatters by sqrt(2 / N).
+    assert residual.var() == pytest.approx(variance, rel=5 * np.sqrt(2) / SIZE)
+
+
+def test_dark_current_doubles_and_hot_pixels_stay(detector):
+    cold, warm = detector.dark_rate(-20.0), detector.dark_rate(-20.0 + 6.3)
+    assert np.median(cold) == pytest.approx(SETTINGS.camera.dark_e_s)
+    assert warm == pytest.approx(2.0 * cold)
+    hot = cold > 1.0
+    assert hot.mean() == pytest.approx(SETTINGS.camera.hot_pixels, rel=0.3)
+    assert np.array_equal(hot, Detector(SETTINGS).dark_rate(-20.0) > 1.0)
+    electrons = even(0.0)
+    detector.add_dark(electrons, -20.0, 100.0)
+    assert electrons == pytest.approx(100.0 * cold)
+
+
+def test_the_flat_is_one_on_average_and_fixed_per_filter(detector):
+    red, green = detector.flat_response("r"), detector.flat_response("g")
+    assert red.mean() == pytest.approx(1.0, abs=1e-5)
+    assert not np.array_equal(red, green)
+    assert np.array_equal(red, Detector(SETTINGS).flat_response("r"))
+    corner, centre = red[:40, :40].mean(), red[236:276, 236:276].mean()
+    assert 0.65 < corner / centre < 0.9
+    # Neighbours differ by the pixels' own response: shared, and 0.2 of it per filter.
+    difference = np.diff(red, axis=1).ravel() / np.sqrt(2)
+    assert np.median(np.abs(difference)) / 0.6745 == pytest.approx(
+        SETTINGS.camera.pixel_response_rms * np.sqrt(1.04), rel=0.05
+    )
+
+
+def test_what_is_too_bright_saturates(detector):
+    full_well = SETTINGS.camera.full_well_e / detector.gain_e_adu
+    frame = detector.read_out(even(1e6), rng())
+    assert frame.max() <= full_well + detector.bias_adu.max() + 1
+    assert detector.read_out(even(1e6), rng(), gain_e_adu=0.5).max() == MAX_ADU
+
+
+def test_cosmic_rays_come_at_their_rate(detector):
+    camera = SETTINGS.camera
+    area = (SIZE * camera.pixel_size_um * 1e-4) ** 2
+    expected = camera.cosmic_rays_per_cm2_s * area * 3e4
+    electrons = even(0.0)
+    struck = detector.add_cosmic_rays(electrons, 3e4, rng())
+    assert set(np.flatnonzero(electrons)) == set(struck)
+    assert expected < struck.size < 12 * expected  # a track has several pixels
+
+
+def test_binning_sums_before_the_read_noise(detector):
+    frame = detector.read_out(even(100.0), rng(), binning=(2, 2))
+    assert frame.shape == (SIZE // 2, SIZE // 2)
+    light = (frame.astype(float) - SETTINGS.camera.bias_adu) * detector.gain_e_adu
+    assert light.mean() == pytest.approx(400.0, rel=0.01)
+    noise = np.diff(light, axis=0).std() / np.sqrt(2)
+    assert noise == pytest.approx(np.sqrt(400.0 + detector.read_noise_e**2), rel=0.02)
+
+
+def test_a_subframe_is_the_part_it_says(detector):
+    electrons = even(0.0)
+    electrons[100, 200] = 50000.0
+    frame = detector.read_out(electrons, rng(), window=(190, 90, 40, 30))
+    assert frame.shape == (30, 40)
+    assert np.unravel_index(frame.argmax(), frame.shape) == (10, 10)
+
+
+def test_noise_follows_from_its_seed(detector):
+    first, again = detector.read_out(even(50.0), rng()), detector.read_out(even(50.0), rng())
+    assert np.array_equal(first, again)
