@@ -13,9 +13,11 @@ from toros.common.errors import InvalidField
 from toros.common.wire import Malformed, read_call, write_reply
 from toros.common.work_order import WorkOrder
 
+# XML folds carriage returns into line feeds.
+TEXT = st.text(st.characters(exclude_characters="\r"), max_size=20)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**31), 2**31 - 1) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    st.none() | st.booleans() | st.integers(-(2**31), 2**31 - 1) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner),
     max_leaves=8,
 )
 
@@ -67,8 +69,7 @@ def test_what_a_client_sends_is_what_we_read(value: Any) -> None:
     except (Malformed, UnicodeEncodeError):
         return  # characters that XML cannot carry
     got = WorkOrder.read(struct).fields["v"]
-    # XML folds the ends of lines
-    assert repr(got) == repr(value) or "\r" in repr(value)
+    assert got == value
 
 
 @given(st.dictionaries(st.text(max_size=5), JSON | st.integers() | st.text()))

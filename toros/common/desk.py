@@ -81,7 +81,8 @@ class Desk:
     def _journaled(self, order: WorkOrder, request: Request[Any, Any]) -> Reply:
         row = self._journal.accept(order, request)
         wait = request.wait_s if order.wait is None else order.wait
-        row = self._journal.wait_for_end(row.id, wait)
+        if wait > 0:
+            row = self._journal.wait_for_end(row.id, wait)
         return row.reply(self._clock.now()).model_copy(update={"id": order.id})
 
     def _at_once(self, order: WorkOrder, request: Request[Any, Any], fields: Fields) -> Reply:
