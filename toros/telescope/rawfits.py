@@ -138,7 +138,8 @@ def _fill(header: Header, frame: RawFrame, instrument: Instrument, site: Site) -
     ]
     for key, value, comment in cards:
         if value is not None:
-            header[key] = (_text(value) if isinstance(value, str) else value, comment)
+            content = _text(value) if isinstance(value, str) else value
+            header[key] = (content, _fitting(content, comment))
 
 
 def _frame_cards(frame: RawFrame) -> Iterator[Card]:
@@ -231,6 +232,12 @@ def _text(value: str) -> str:
     unaccented = unicodedata.normalize("NFKD", value)
     ascii_only = "".join(each for each in unaccented if not unicodedata.combining(each))
     return ascii_only.encode("ascii", "replace").decode().translate(_CONTROL)[:TEXT_LENGTH]
+
+
+def _fitting(value: Value, comment: str) -> str:
+    """Return as much of a comment as the 80 columns of its card leave room for."""
+    used = len(value.replace("'", "''")) + 2 if isinstance(value, str) else 20
+    return comment[: max(80 - len("KEYWORD = ") - max(used, 20) - len(" / "), 0)]
 
 
 _CONTROL = dict.fromkeys([*range(32), 127], " ")

@@ -1,0 +1,139 @@
+"""Pointing limits and the exposure times of twilight flats."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toros.common.config.telescope import FlatSettings, Limits, TelescopeSettings
+from toros.common.errors import NotObservable
+from toros.sky.site import Site
+from toros.telescope.dome_orders import DomeView
+from toros.telescope.flats import FADING_DEX_PER_S, SkyLevel, accepted, advise, measure
+from toros.telescope.pointing import (
+    altaz_at,
+    azimuth_difference_deg,
+    check_pointing,
+    flat_field,
+    separation_deg,
+    why_not_now,
+)
+
+MACON = Site("Cordon Macon", -24.6226, -67.3218, 4650.0)
+DUSK = datetime(2017, 8, 17, 22, 30, tzinfo=UTC).timestamp()
+MAX_ADU = 65535.0
+
+
+@given(st.floats(0, 360), st.floats(-90, 90), st.floats(0, 360), st.floats(-90, 90))
+def test_separation_is_that_of_astropy(ra1: float, dec1: float, ra2: float, dec2: float) -> None:
+    first, second = SkyCoord(ra1 * u.deg, dec1 * u.deg), SkyCoord(ra2 * u.deg, dec2 * u.deg)
+    expected = first.separation(second).deg
+    assert separation_deg(ra1, dec1, ra2, dec2) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("one", "other", "off"), [(359, 1, 2), (10, 350, 20), (0, 180, 180)])
+def test_azimuths_wrap(one: float, other: float, off: float) -> None:
+    assert azimuth_difference_deg(one, other) == pytest.approx(off)
+
+
+def test_the_flat_field_is_opposite_the_sun() -> None:
+    ra, dec = flat_field(MACON, DUSK, 75.0)
+    altitude, azimuth = altaz_at(MACON, DUSK, ra, dec)
+    assert altitude == pytest.approx(75.0, abs=0.3)
+    assert azimuth == pytest.approx(282.0 - 180.0, abs=3.0)  # the Sun sets at azimuth 282°
+
+
+def test_no_slew_below_the_horizon_or_to_the_sun() -> None:
+    settings = TelescopeSettings()
+    with pytest.raises(NotObservable, match="horizon"):
+        check_pointing(MACON, DUSK, 37.0, 89.0, settings)
+    noon = datetime(2017, 8, 17, 16, 30, tzinfo=UTC).timestamp()
+    with pytest.raises(NotObservable, match="from the Sun"):
+        check_pointing(MACON, noon, 147.0, 13.5, settings)
+    check_pointing(MACON, DUSK, 197.449, -23.384, settings)
+
+
+def test_an_exposure_that_ends_too_low_is_refused_before_it_begins() -> None:
+    late = datetime(2017, 8, 18, 0, 12, tzinfo=UTC).timestamp()
+    limits = Limits()
+    assert why_not_now(MACON, late, late + 60, 197.449, -23.384, limits) == ""
+    assert "altitude falls" in why_not_now(MACON, late, late + 900, 197.449, -23.384, limits)
+    assert "Sun" in why_not_now(MACON, DUSK, DUSK + 60, 197.449, -23.384, limits)
+
+
+def evening(rate_adu_s: float, fading: float, settings: FlatSettings) -> tuple[list[float], float]:
+    """Go through a dusk that fades by `fading` times Tyson & Gal; return levels, and the end."""
+    sky: SkyLevel | None = None
+    now, kept = 0.0, []
+    while now < 7200 and len(kept) < settings.count:
+        advice = advise(sky, now, MAX_ADU, settings)
+        if advice.wait_s is not None:
+            now, sky = now + advice.wait_s, None
+            continue
+        if advice.exptime_s is None:
+            break
+        middle = now + advice.exptime_s / 2
+        true_rate = rate_adu_s * 10 ** (-fading * FADING_DEX_PER_S * middle)
+        level = min(1000 + true_rate * advice.exptime_s, MAX_ADU)
+        sky = measure(level, 1000.0, advice.exptime_s, now, MAX_ADU)
+        if accepted(level, MAX_ADU, settings):
+            kept.append(level)
+        now += advice.exptime_s + 8.0
+    return kept, now
+
+
+@pytest.mark.parametrize("fading", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("rate", [3e6, 3e5, 2e4])
+def test_flats_reach_their_level_in_dusks_of_any_pace(rate: float, fading: float) -> None:
+    settings = FlatSettings()
+    kept, _ = evening(rate, fading, settings)
+    assert len(kept) == settings.count
+    wanted = settings.level_fraction * MAX_ADU
+    # The first may be a lucky trial; the others follow the measured sky.
+    assert np.median(kept) == pytest.approx(wanted, rel=0.15)
+
+
+def test_a_sky_that_is_too_faint_ends_the_flats() -> None:
+    kept, now = evening(10.0, 1.0, FlatSettings())
+    assert kept == []
+    assert now < 60
+
+
+@given(st.floats(-1e3, 1e9), st.floats(0, 7200))
+def test_advice_is_always_within_bounds(rate: float, now: float) -> None:
+    settings = FlatSettings()
+    advice = advise(SkyLevel(rate, 0.0), now, MAX_ADU, settings)
+    if advice.exptime_s is not None:
+        assert settings.min_exptime_s <= advice.exptime_s <= settings.max_exptime_s
+    if advice.wait_s is not None:
+        assert 0 < advice.wait_s <= 120
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        {},
+        {"open": True, "connected": True},
+        {"open": True, "safe": True, "connected": False},
+        {"safe": 1, "connected": True},
+        {"safe": "yes", "connected": True},
+    ],
+)
+def test_a_dome_that_does_not_say_it_is_safe_is_not(answer: object) -> None:
+    view = DomeView.read(answer)
+    assert not view.safe
+    assert view.trouble
+
+
+def test_a_dome_is_closed_only_when_its_shutter_says_so() -> None:
+    status = {"open": False, "connected": True, "safe": True, "azim": 10.0, "shutter": "closing"}
+    assert not DomeView.read(status).closed
+    assert DomeView.read({**status, "shutter": "closed"}).closed
+    assert not DomeView.unknown("no answer").closed
