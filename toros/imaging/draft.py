@@ -16,8 +16,12 @@ from toros.imaging.noise import scatter
 from toros.imaging.products import add_history, set_card, write_image
 from toros.imaging.stack import Stack
 
-# Below so many frames a pixel's own scatter says little of its error: the frame's is taken.
-_FRAMES_FOR_OWN_SCATTER = 5
+# A pixel whose scatter is over this times what it should be is noisy by itself.
+_NOISY = 2.0
+# The standard error of the median of N Gaussian values over that of their mean: √(π/2) for large
+# N; for few, from the order statistics (Sarhan & Greenberg 1956).
+_MEDIAN_ERROR = 1.2533
+_MEDIAN_ERROR_OF_FEW = {1: 1.0, 2: 1.0, 3: 1.1602, 4: 1.0922, 5: 1.1976}
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,27 @@ def filled(made: Stack, value: float) -> tuple[Pixels, NDArray[np.uint8]]:
     return np.where(empty, np.float32(value), made.combined.pixels), mask
 
 
-def standard_error(made: Stack, frame_count: int, modelled: Pixels) -> Pixels:
-    """Return the standard error: each pixel's own where there are frames enough, else the model."""
-    if frame_count < _FRAMES_FOR_OWN_SCATTER:
-        return modelled
+def standard_error(made: Stack, noise_of_one: Pixels | float) -> Pixels:
+    """Return the standard error of a stack from the noise of one frame.
+
+    A pixel's own scatter over a few frames is itself uncertain, and too small once values are
+    clipped; it is taken only where it shows that the pixel is noisier than it should be.
+
+    Parameters
+    ----------
+    made : Stack
+        The stack.
+    noise_of_one : numpy.ndarray or float
+        What one frame's noise should be, from read noise and photons; same unit as the stack.
+    """
+    count = np.maximum(made.combined.count, 1)
+    error = np.asarray(noise_of_one / np.sqrt(count), dtype=np.float32)
+    if made.method == "median":
+        most = int(count.max())
+        error *= np.float32(_MEDIAN_ERROR_OF_FEW.get(most, _MEDIAN_ERROR))
     own = made.combined.uncertainty
-    return np.where(np.isfinite(own), own, modelled)
+    noisier = np.isfinite(own) & (own > _NOISY * error)
+    return np.where(noisier, own, error)
 
 
 def finish(

@@ -56,11 +56,13 @@ def make_master_flat(
 
     made = stack(good, options, prepare)
     pixels, mask = filled(made, 1.0)
-    mean = float(np.mean(pixels[mask == 0], dtype=np.float64)) if (mask == 0).any() else 1.0
-    flat_error = _flat_error(pixels, good, levels, options)
-    error = standard_error(made, len(good), flat_error) / np.float32(mean)
-    pixels = pixels / np.float32(mean)
     mask[pixels < options.flat_floor] |= MaskBit.BAD_FLAT.value
+    usable = pixels[mask == 0]
+    if usable.size == 0:
+        raise UnusableFrame(f"The flat frames of {filters[0]} have no pixel that is usable.")
+    mean = np.float32(np.mean(usable, dtype=np.float64))
+    error = standard_error(made, _noise_of_one(pixels, good, levels, options)) / mean
+    pixels = pixels / mean
     pixels[mask != 0] = 1.0
     header = master_header("flat", good, "")
     set_card(header, "FILTER", good[0].filter, "filter")
@@ -137,14 +139,14 @@ def _levels(
     return good, levels, tuple(left_out)
 
 
-def _flat_error(
+def _noise_of_one(
     pixels: Pixels, good: Sequence[ExposureInfo], levels: Sequence[float], options: ReductionOptions
 ) -> Pixels:
-    """Return the error of a stack of few flats from photon noise, or 0 where no gain is known."""
+    """Return the photon noise of one frame at a level of 1, or 0 where no gain is known."""
     gain = good[0].gain_e_adu or options.gain_e_adu
     if gain is None:
         return np.zeros_like(pixels)
-    # A frame of level L adu has a relative variance of 1/(g·L·p) at response p; of the mean of N:
-    variance = sum(1 / (gain * level) for level in levels) / len(levels) ** 2
-    error: Pixels = np.sqrt(np.clip(pixels, 0, None) * np.float32(variance))
-    return error
+    # A frame of level L has a variance of p/(g·L) at response p; the mean over the frames:
+    variance = sum(1 / (gain * level) for level in levels) / len(levels)
+    noise: Pixels = np.sqrt(np.clip(pixels, 0, None) * np.float32(variance))
+    return noise

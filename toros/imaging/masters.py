@@ -18,7 +18,7 @@ from toros.imaging.draft import (
     standard_error,
 )
 from toros.imaging.flats import make_master_flat
-from toros.imaging.frames import MaskBit, read_frame, read_master_for
+from toros.imaging.frames import MaskBit, Pixels, read_frame, read_master_for
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.noise import read_noise_of_one, read_noise_of_pair
 from toros.imaging.options import ReductionOptions
@@ -46,7 +46,7 @@ def make_master_bias(
     made = stack(infos, options)
     read_noise_adu = _read_noise(infos)
     pixels, mask = filled(made, 0.0)
-    flat_error = np.full_like(pixels, read_noise_adu / np.sqrt(len(infos)))
+    error = standard_error(made, read_noise_adu)
     header = master_header("bias", infos, "adu")
     set_card(header, "EXPTIME", 0.0, "[s] exposure time")
     set_card(header, "RDNOISEA", read_noise_adu, "[adu] read noise, measured")
@@ -57,9 +57,7 @@ def make_master_bias(
         read_noise_adu * gain if gain else None,
         "[electron] read noise, measured",
     )
-    draft = Draft(
-        "bias", infos, made, pixels, standard_error(made, len(infos), flat_error), mask, header
-    )
+    draft = Draft("bias", infos, made, pixels, error, mask, header)
     return finish(draft, target, read_noise_adu=read_noise_adu)
 
 
@@ -86,18 +84,21 @@ def make_master_dark(
     exptime_s = _one_exptime(infos, options)
     made = stack(infos, options)
     pixels, mask = filled(made, 0.0)
-    flat_error = np.full_like(pixels, _scatter_of_one(infos) / np.sqrt(len(infos)))
-    error = standard_error(made, len(infos), flat_error)
+    temporal_adu = _read_noise(infos[:2])
     header = master_header("dark", infos, "adu")
     set_card(header, "EXPTIME", exptime_s, "[s] exposure time of each frame")
     notes: tuple[str, ...] = ()
+    gain = infos[0].gain_e_adu or options.gain_e_adu
     if bias is None:
+        # The dark current cannot be told from the bias: no photon noise of hot pixels.
+        error = standard_error(made, temporal_adu)
         notes = ("No master bias: this master dark holds the bias too and cannot be scaled.",)
         set_card(header, "BIASCOR", NONE, "no master bias was subtracted")
     else:
         master = read_master_for(infos[0], bias)
         pixels = pixels - master.pixels
-        error = np.hypot(error, error_of(master))
+        one = _noise_of_one_dark(pixels, temporal_adu, gain)
+        error = np.hypot(standard_error(made, one), error_of(master))
         mask[master.mask] |= MaskBit.BAD_MASTER.value
         set_card(header, "BIASCOR", bias.name, "master bias subtracted")
     draft = Draft("dark", infos, made, pixels, error, mask, header, notes)
@@ -129,5 +130,14 @@ def _read_noise(infos: Sequence[ExposureInfo]) -> float:
     return float(np.median(measured))
 
 
-def _scatter_of_one(infos: Sequence[ExposureInfo]) -> float:
-    return _read_noise(infos[:2])
+def _noise_of_one_dark(pixels: Pixels, temporal_adu: float, gain: float | None) -> Pixels:
+    """Return the noise of one dark frame [ADU]: a hot pixel has more photon noise.
+
+    `temporal_adu`, measured on pairs of frames, holds that of the ordinary pixel already.
+    """
+    measured = np.float32(temporal_adu**2)
+    if gain is None:
+        return np.full_like(pixels, temporal_adu)
+    excess = (pixels - np.median(pixels)) / np.float32(gain)
+    noise: Pixels = np.sqrt(np.maximum(measured + excess, measured / 4))
+    return noise

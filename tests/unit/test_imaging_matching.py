@@ -1,0 +1,192 @@
+"""Which master a frame gets, and why the others are refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toros.imaging.headers import ExposureInfo
+from toros.imaging.matching import Choice, dark_scale, match_bias, match_dark, match_flat
+from toros.imaging.options import ReductionOptions
+
+NIGHT = datetime(2024, 1, 30, 3, tzinfo=UTC)
+LIGHT = ExposureInfo(
+    path=Path("light.fits"),
+    image_type="light",
+    exptime_s=60.0,
+    filter="V",
+    ccd_temp_c=-20.0,
+    binning=(1, 1),
+    gain_e_adu=1.5,
+    read_out_mode="slow",
+    naxis1=100,
+    naxis2=80,
+    date_obs=NIGHT,
+    instrument="CAM",
+)
+
+
+def master(kind: str, name: str | None = None, **changes: Any) -> ExposureInfo:
+    return replace(LIGHT, path=Path(name or f"{kind}.fits"), image_type=kind, **changes)
+
+
+def dark(name: str = "dark.fits", **changes: Any) -> ExposureInfo:
+    return master("dark", name, **{"header": {"BIASCOR": "b.fits"}, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"instrument": "OTHER"}, "instrument is OTHER, not CAM"),
+        ({"instrument": None}, "instrument is unknown"),
+        ({"naxis1": 50}, "size is 50×80, not 100×80"),
+        ({"binning": (2, 2)}, r"binning is \(2, 2\)"),
+        ({"gain_e_adu": 2.0}, "gain is 2.0, not 1.5"),
+        ({"read_out_mode": "fast"}, "read-out mode is fast, not slow"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["bias", "dark", "flat"])
+def test_what_all_masters_must_share(kind: str, changes: dict[str, Any], why: str) -> None:
+    match = {"bias": match_bias, "dark": match_dark, "flat": match_flat}[kind]
+    good = match(LIGHT, [master(kind)])
+    assert good.chosen is not None
+    assert good.refused == ()
+    choice = match(LIGHT, [master(kind, **changes)])
+    assert choice.chosen is None
+    assert len(choice.refused) == 1
+    reason = choice.refused[0][1]
+    assert re.search(why, reason)
+    assert reason.rstrip(".") in choice.why
+
+
+def test_the_wrong_kind_is_refused() -> None:
+    assert match_bias(LIGHT, [master("flat")]).refused[0][1].endswith("a flat, not a bias.")
+    assert match_flat(LIGHT, []).why == "There is no master flat."
+
+
+def test_what_is_unknown_is_taken_with_a_note_after_what_is_known() -> None:
+    vague = master("bias", "vague.fits", read_out_mode=None)
+    choice = match_bias(LIGHT, [vague])
+    assert choice.chosen is vague
+    assert choice.notes == ("The read-out mode of the master is unknown.",)
+    sure = master("bias", "sure.fits", date_obs=NIGHT - timedelta(days=9))
+    assert match_bias(LIGHT, [vague, sure]).chosen is sure
+
+
+def test_a_flat_must_have_the_filter() -> None:
+    choice = match_flat(LIGHT, [master("flat", "b.fits", filter="B"), master("flat", "v.fits")])
+    assert choice.chosen is not None
+    assert choice.chosen.path.name == "v.fits"
+    assert [why for _, why in choice.refused] == ["b.fits: its filter is B, not V."]
+    assert match_flat(replace(LIGHT, filter=None), [master("flat")]).chosen is None
+
+
+def test_the_nearest_in_time_wins_and_the_other_is_said_to_match() -> None:
+    near = master("flat", "near.fits", date_obs=NIGHT - timedelta(hours=8))
+    far = master("flat", "far.fits", date_obs=NIGHT - timedelta(days=2))
+    choice = match_flat(LIGHT, [far, near])
+    assert choice.chosen is near
+    assert choice.refused == ((far, "far.fits: matches, but near.fits is nearer."),)
+
+
+def test_a_bias_of_another_temperature_is_the_second_choice_with_a_note() -> None:
+    warm = master("bias", "warm.fits", ccd_temp_c=-5.0)
+    cold = master("bias", "cold.fits", ccd_temp_c=-20.3, date_obs=NIGHT - timedelta(days=5))
+    assert match_bias(LIGHT, [warm, cold]).chosen is cold
+    choice = match_bias(LIGHT, [warm])
+    assert choice.chosen is warm
+    assert "15.0 °C away" in choice.notes[0]
+
+
+def test_a_dark_must_have_the_temperature() -> None:
+    options = ReductionOptions(dark_temperature_tolerance_c=1.0)
+    assert match_dark(LIGHT, [dark(ccd_temp_c=-21.0)], options).chosen is not None
+    choice = match_dark(LIGHT, [dark(ccd_temp_c=-21.2)], options)
+    assert choice.chosen is None
+    assert "-21.2 °C, not -20.0 °C" in choice.why
+    unknown = match_dark(LIGHT, [dark(ccd_temp_c=None)], options)
+    assert unknown.chosen is not None
+    assert "temperature" in unknown.notes[0]
+
+
+def test_a_dark_of_the_exposure_time_wins_over_one_to_scale() -> None:
+    exact = dark("exact.fits", date_obs=NIGHT - timedelta(days=20), ccd_temp_c=None)
+    other = dark("other.fits", exptime_s=120.0)
+    choice = match_dark(LIGHT, [other, exact])
+    assert (choice.chosen, choice.dark_scale) == (exact, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("exptime_s", "options", "scale"),
+    [
+        (60.005, ReductionOptions(), 1.0),
+        (120.0, ReductionOptions(), 0.5),
+        (40.0, ReductionOptions(), 1.5),
+        (20.0, ReductionOptions(), None),
+        (120.0, ReductionOptions(scale_darks=False), None),
+        (None, ReductionOptions(), None),
+        (0.0, ReductionOptions(), None),
+    ],
+)
+def test_dark_scale(
+    exptime_s: float | None, options: ReductionOptions, scale: float | None
+) -> None:
+    candidate = dark(exptime_s=exptime_s)
+    choice = match_dark(LIGHT, [candidate], options)
+    found = dark_scale(LIGHT.exptime_s, candidate, options)
+    if scale is None:
+        assert choice.chosen is None
+        assert isinstance(found, str)
+    else:
+        assert choice.dark_scale == found == pytest.approx(scale)
+        assert bool(choice.notes) == (scale != 1.0)
+
+
+def test_a_dark_that_holds_the_bias_is_never_scaled() -> None:
+    for header in ({}, {"BIASCOR": "NONE"}):
+        choice = match_dark(LIGHT, [dark(exptime_s=120.0, header=header)])
+        assert choice.chosen is None
+        assert "its bias is not subtracted" in choice.why
+
+
+MASTERS = st.builds(
+    lambda name, kind, exptime, temp, hours, instrument, filter_: master(
+        kind,
+        f"{name}.fits",
+        header={"BIASCOR": "b.fits"},
+        exptime_s=exptime,
+        ccd_temp_c=temp,
+        date_obs=NIGHT + timedelta(hours=hours),
+        instrument=instrument,
+        filter=filter_,
+    ),
+    st.integers(0, 999),
+    st.sampled_from(["bias", "dark", "flat"]),
+    st.sampled_from([None, 30.0, 60.0, 61.0, 300.0]),
+    st.sampled_from([None, -20.0, -19.5, -5.0]),
+    st.integers(-100, 100),
+    st.sampled_from(["CAM", "OTHER"]),
+    st.sampled_from(["V", "B", None]),
+)
+
+
+@given(st.lists(MASTERS, max_size=8, unique_by=lambda m: m.path), st.randoms())
+def test_every_candidate_is_chosen_or_refused_in_any_order(
+    candidates: list[ExposureInfo], random: Any
+) -> None:
+    for match in (match_bias, match_dark, match_flat):
+        choice: Choice = match(LIGHT, candidates)
+        judged = [c.path for c, _ in choice.refused]
+        judged += [choice.chosen.path] if choice.chosen else []
+        assert sorted(judged) == sorted(c.path for c in candidates)
+        assert all(reason for _, reason in choice.refused)
+        shuffled = list(candidates)
+        random.shuffle(shuffled)
+        assert match(LIGHT, shuffled).chosen == choice.chosen
