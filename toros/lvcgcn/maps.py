@@ -121,6 +121,9 @@ def download(url: str, settings: LvcgcnSettings) -> bytes:
             return _read_all(answer, url, settings.max_map_bytes, deadline)
     except TimeoutError as error:
         raise UnusableSkyMap(f"The sky map at {url} did not come in time.") from error
+    except urllib.error.HTTPError as error:
+        with error:  # it holds the connection
+            raise UnusableSkyMap(f"The sky map at {url} cannot be had: {error}.") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise UnusableSkyMap(f"The sky map at {url} cannot be had: {reason}.") from error

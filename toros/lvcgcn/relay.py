@@ -228,7 +228,7 @@ def _waiting(session: Session, observatory: str) -> list[_Order]:
         .where(_UNSENT, Target.observatory == observatory)
         .order_by(Target.alert_id, Target.work_order, Target.rank)
     )
-    rows = session.execute(query).tuples().all()
+    rows = [(target, alert) for target, alert in session.execute(query)]
     orders: dict[str, _Order] = {}
     for work_order, group in groupby(rows, key=lambda row: str(row[0].work_order)):
         order = _order(work_order, [*group])
