@@ -1,0 +1,116 @@
+"""What is not known is not safe."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.waiting import wait_until
+from toros.alpaca import DomeState
+from toros.common.errors import DeviceTimeout, DeviceUnreachable
+from toros.dome.reading import Reader
+from toros.dome.safety import Safety, Source
+
+SHUT = DomeState(azim_deg=10.0, shutter="closed", slewing=False, at_park=True, at_home=False)
+
+
+def _unreachable() -> bool:
+    raise DeviceUnreachable("nobody is there.")
+
+
+def _source(ask: Callable[[], bool], max_age_s: float = 60.0) -> Source:
+    return Source("monitor", ask, 0.01, max_age_s)
+
+
+def test_no_source_and_no_answer_are_unsafe() -> None:
+    assert not Safety([]).verdict().safe
+    silent = Safety([_source(lambda: True)])
+    assert not silent.verdict().safe
+    assert "not heard yet" in str(silent.verdict())
+
+
+def test_an_old_answer_is_unsafe() -> None:
+    source = _source(lambda: True, max_age_s=0.0)
+    source.ask()
+    assert "not answered lately" in source.trouble()
+
+
+ANSWERS = {
+    "yes": (lambda: True, ""),
+    "no": (lambda: False, "unsafe"),
+    "gone": (_unreachable, "cannot be asked"),
+    "odd": (lambda: 1, "unsafe"),
+}
+
+
+@given(names=st.lists(st.sampled_from(sorted(ANSWERS)), min_size=1, max_size=5))
+def test_safe_only_if_each_says_so(names: list[str]) -> None:
+    sources = [_source(ANSWERS[name][0]) for name in names]
+    for source in sources:
+        source.ask()
+    verdict = Safety(sources).verdict()
+    assert verdict.safe is all(name == "yes" for name in names)
+    assert len(verdict.because) == sum(name != "yes" for name in names)
+
+
+def test_a_hung_monitor_goes_stale_and_holds_up_no_other() -> None:
+    release = threading.Event()
+    stop = threading.Event()
+    calls = iter([True])
+
+    def hangs() -> bool:
+        try:
+            return next(calls)
+        except StopIteration:
+            release.wait(30)
+            return True
+
+    hung, well = _source(hangs, max_age_s=0.2), _source(lambda: True, max_age_s=20)
+    threads = [threading.Thread(target=each.run, args=(stop,)) for each in (hung, well)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: "lately" in hung.trouble(), "the hung monitor to go stale")
+    assert well.trouble() == ""
+    stop.set()
+    release.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_a_reading_is_answered_though_the_hardware_hangs() -> None:
+    release = threading.Event()
+    stop = threading.Event()
+
+    def hangs() -> DomeState:
+        release.wait(30)
+        return SHUT
+
+    reader = Reader(hangs, pause_s=0.01)
+    thread = threading.Thread(target=reader.run, args=(stop,))
+    thread.start()
+    reading = reader.latest(patience_s=0.05)
+    assert reading.state is None
+    assert not reading.closed
+    release.set()
+    assert wait_until(lambda: reader.latest().closed, "the hardware to be read")
+    stop.set()
+    thread.join()
+
+
+def test_a_reading_that_fails_says_why() -> None:
+    def fails() -> DomeState:
+        raise DeviceTimeout("no answer in time.")
+
+    reader = Reader(fails, pause_s=1.0)
+    assert reader.refresh().trouble == "no answer in time."
+    assert not reader.ever_read
+
+
+@pytest.mark.parametrize("shutter", ["open", "opening", "closing", "error", "unknown"])
+def test_only_closed_is_closed(shutter) -> None:
+    state = DomeState(azim_deg=None, shutter=shutter, slewing=False, at_park=False, at_home=False)
+    assert not Reader(lambda: state, pause_s=1.0).refresh().closed

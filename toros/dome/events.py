@@ -1,0 +1,89 @@
+"""What the dome writes into the archive: every change of safety, every failure of the shutter."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from toros.archive.models import Event
+from toros.common.module import Context
+from toros.common.work_order import Json
+
+log = logging.getLogger(__name__)
+
+LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+MOST_WAITING = 10_000
+RETRY_S = 5.0
+
+
+class EventBook:
+    """Logs events at once and writes them into the archive from a thread of its own.
+
+    Whoever records never waits for the database: a slow one must not delay the closing of the
+    dome. What cannot be written is kept and tried again.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._waiting: deque[Event] = deque(maxlen=MOST_WAITING)
+        self._news = threading.Condition()
+        self._writing = threading.Lock()
+
+    def record(
+        self, kind: str, message: str, *, level: str = "info", code: int = 0, **data: Json
+    ) -> None:
+        """Record that something happened now.
+
+        Parameters
+        ----------
+        kind : str
+            ``safety``, ``shutter`` or ``problem``.
+        message : str
+            One sentence for people.
+        level : str
+            ``info``, ``warning`` or ``error``; the last mails the admins.
+        code : int
+            Status code.
+        **data
+            What else is known, as JSON.
+        """
+        log.log(LEVELS[level], "%s", message)
+        event = Event(
+            time=self._context.clock.now(),
+            module="dome",
+            kind=kind,
+            level=level,
+            message=message,
+            code=code,
+            data=dict(data),
+        )
+        with self._news:
+            self._waiting.append(event)
+            self._news.notify_all()
+
+    def run(self, stop: threading.Event) -> None:
+        """Write until `stop` is set: a module's loop."""
+        while not stop.is_set():
+            with self._news:
+                self._news.wait_for(lambda: self._waiting or stop.is_set(), 0.5)
+            if not self.flush():
+                stop.wait(RETRY_S)
+
+    def flush(self) -> bool:
+        """Write what waits; return whether nothing waits any more."""
+        with self._writing:
+            while self._waiting:
+                event = self._waiting[0]
+                try:
+                    with self._context.sessions.begin() as session:
+                        session.add(event)
+                except SQLAlchemyError:
+                    log.exception("%d events of the dome cannot be recorded.", len(self._waiting))
+                    return False
+                # A full book drops its oldest by itself: only take off the one just written.
+                if self._waiting and self._waiting[0] is event:
+                    self._waiting.popleft()
+            return True
