@@ -6,8 +6,9 @@ that no telescope has answered yet, so that a dead telescope or a dead daemon lo
 ::
 
     selected ──► relayed ──► retracting ──► retracted
-       │ └─────► refused          ▲
-       └─────────────────────────►┘        selected ──► superseded (by a newer revision)
+        ├──────► retracting      (the telescope may have it: an answer can be lost)
+        ├──────► superseded      (by a newer revision, unsent)
+        └──────► refused         (by the telescope)
 """
 
 from __future__ import annotations

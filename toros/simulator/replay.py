@@ -71,7 +71,7 @@ GW170817 = Localisation(
     tilt=0.03,
 )
 GW170817_TIME = datetime(2017, 8, 17, 12, 41, 4, 400_000, tzinfo=UTC)
-#: When the map of all three detectors went out (GCN Circular 21527).
+#: When the map of all three detectors went out (GCN Circular 21513).
 GW170817_NOTICE_TIME = datetime(2017, 8, 17, 17, 54, 51, tzinfo=UTC)
 #: Less than one in 80,000 years (Abbott et al. 2017), in Hz.
 _GW170817_FAR_HZ = 1.0 / (80_000 * 365.25 * 86400)
@@ -139,7 +139,7 @@ def make_sky_map(
     Notes
     -----
     Each cell has p(r) = DISTNORM · r² · N(r; DISTMU, DISTSIGMA), normalised over r > 0 (Singer et
-    al. 2016, ApJS 226, 10, eqs. 1 and 2).
+    al. 2016, ApJS 226, 10).
     """
     order, index = _mesh(place)
     along, density = _density(place, order, index)
