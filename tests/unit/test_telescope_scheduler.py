@@ -152,7 +152,7 @@ def test_a_target_beside_the_full_moon_is_left_out() -> None:
 def test_a_lighter_target_yields_to_better_ones() -> None:
     rivals = [
         PlanTarget(
-            name=name, ra_deg=300, dec_deg=-50, exptime_s=3600, count=4, weight=weight, priority=5
+            name=name, ra_deg=300, dec_deg=-50, exptime_s=3600, count=5, weight=weight, priority=5
         )
         for name, weight in (("heavy", 2.0), ("light", 1.0))
     ]

@@ -126,7 +126,13 @@ def _report(night: Night) -> bool:
         data={"night": str(night.date), "frames": kinds, "left_out": len(plan.left_out)},
     )
     if kinds and night.date is not None:
-        announce(telescope, night.date)
+        announce(telescope, night.date, sum(kinds.values()))
+    return False
+
+
+def _hand_over(night: Night) -> bool:
+    """Tell the preprocessor now; if it does not hear, the handover's own loop goes on trying."""
+    night.handover.tell()
     return False
 
 
@@ -137,4 +143,5 @@ STEPS: dict[str, Callable[[Night], bool]] = {
     "park the dome": _park_dome,
     "take missing biases and darks": _take_missing,
     "report": _report,
+    "tell the preprocessor": _hand_over,
 }

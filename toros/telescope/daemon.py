@@ -16,9 +16,9 @@ def build(context: Context) -> Module[TelescopeDesk]:
     """Return the module, ready to be served; a night that was left running is taken up again."""
     devices = Devices(context.config, context.clock)
     telescope = Telescope(context.config, context.clock, context.sessions, devices)
-    night = Night(telescope)
+    night = Night(telescope, Handover(telescope))
     night.resume()
-    desk = TelescopeDesk(telescope, night, Handover(telescope))
+    desk = TelescopeDesk(telescope, night)
     return Module(
         MODULE,
         desk,
@@ -26,7 +26,7 @@ def build(context: Context) -> Module[TelescopeDesk]:
         loops=(
             Loop("telescope-night", night.run),
             Loop("telescope-watch", Watch(night).run),
-            Loop("telescope-handover", desk.handover.run),
+            Loop("telescope-handover", night.handover.run),
         ),
         close=devices.close,
         describe=desk.describe,

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from toros.common.clock import iso
 from toros.common.work_order import Json
 from toros.telescope import target_queue
-from toros.telescope.handover import Handover
 from toros.telescope.night import Night
 from toros.telescope.state import Telescope
 
 
 @dataclass(frozen=True)
 class TelescopeDesk:
-    """The telescope, its night, and what the preprocessor was told."""
+    """The telescope and its night."""
 
     telescope: Telescope
     night: Night
-    handover: Handover
 
     def describe(self) -> dict[str, Json]:
         """Return the telescope's own keys of `status`."""
@@ -30,6 +28,6 @@ class TelescopeDesk:
             "night": self.night.describe(),
             "time": iso(telescope.clock.now()),
             "observations": dict(counts),
-            "batch": self.handover.describe(),
+            "batch": self.night.handover.describe(),
             "dome": {"shutter": view.shutter, "safe": view.safe, "trouble": view.trouble},
         }

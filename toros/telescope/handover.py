@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -24,19 +25,35 @@ POLL_S = 0.5  # of the machine
 LEAST_RETRY_S = 1.0  # of the machine
 
 
-def announce(telescope: Telescope, night: date) -> None:
-    """Record that the preprocessor must be told of the files of `night`.
+def announce(telescope: Telescope, night: date, frames: int) -> None:
+    """Record that the preprocessor must be told of the `frames` files of `night`.
 
     The record makes the promise outlive this process; its order id makes the order one, however
-    often it is sent.
+    often it is sent. A night that is closed again without new frames is not announced again.
     """
+    told = [row.data for row in _events(telescope) if row.data["night"] == str(night)]
+    if told and told[-1]["frames"] == frames:
+        return
     folder = telescope.config.data.raw.absolute() / f"{night:%Y%m%d}"
     order = f"{telescope.observatory}-{night:%Y%m%d}-{telescope.clock.now():%Y%m%dT%H%M%S}"
     telescope.record(
         KIND,
         f"The files of night {night} are ready: {folder}",
-        data={"state": PENDING, "order": order, "url": str(folder), "night": str(night)},
+        data={
+            "state": PENDING,
+            "order": order,
+            "url": str(folder),
+            "night": str(night),
+            "frames": frames,
+        },
     )
+
+
+def _events(telescope: Telescope) -> Sequence[Event]:
+    """Return what is recorded of nights that were announced, oldest first."""
+    query = select(Event).where(Event.module == MODULE, Event.kind == KIND)
+    with telescope.sessions() as session:
+        return session.scalars(query.order_by(Event.id)).all()
 
 
 @dataclass
@@ -57,21 +74,24 @@ class Handover:
     url: str | None = None
     message: str = ""
     attempts: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, stop: threading.Event) -> None:
         """Deliver what is pending until the daemon stops: a module's loop."""
         settings, clock = self.telescope.settings, self.telescope.clock
         retry_s = max(clock.machine_seconds(settings.batch_retry_s), LEAST_RETRY_S)
         while not stop.is_set():
+            stop.wait(POLL_S if self.tell() else retry_s)
+
+    def tell(self) -> bool:
+        """Send what is pending, once; return whether nothing is pending any more."""
+        with self._lock:
             pending = self._pending()
-            done = self._deliver(pending) if pending else True
-            stop.wait(POLL_S if done else retry_s)
+            return pending is None or self._deliver(pending)
 
     def _pending(self) -> dict[str, Any] | None:
         """Return the oldest announced night that nothing has become of."""
-        query = select(Event).where(Event.module == MODULE, Event.kind == KIND)
-        with self.telescope.sessions() as session:
-            rows = session.scalars(query.order_by(Event.id)).all()
+        rows = _events(self.telescope)
         settled = {row.data["order"] for row in rows if row.data["state"] != PENDING}
         return next((row.data for row in rows if row.data["order"] not in settled), None)
 

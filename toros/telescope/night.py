@@ -18,6 +18,7 @@ from toros.common.work_order import Json
 from toros.sky.night import local_mean_noon
 from toros.telescope import target_queue
 from toros.telescope.calibration_frames import FlatRun
+from toros.telescope.handover import Handover
 from toros.telescope.plan import dark_times
 from toros.telescope.state import MODULE, Telescope, event
 
@@ -74,8 +75,9 @@ class Night:
     `toros.telescope.phases` that does one small thing and returns a transition or None.
     """
 
-    def __init__(self, telescope: Telescope) -> None:
+    def __init__(self, telescope: Telescope, handover: Handover) -> None:
         self.telescope = telescope
+        self.handover = handover
         self.state = NightState.CLOSED
         self.cause = "nothing was ordered yet"
         self.since = telescope.clock.now()
