@@ -26,7 +26,9 @@ _WORDS = {
     "focus": "focus", "test": "test", "defects": "defects",
 }  # fmt: skip
 _NOISE = re.compile(r"\b(master|frame|image|exposure|field|raw|stack)s?\b")
-_IN_A_NAME = re.compile(r"(?<![a-z])(bias|zero|dark|(?:sky|dome|twi)?flat)(?=s?(?![a-z]))")
+_IN_A_NAME = re.compile(
+    r"(?<![a-z])(bias|zero|dark|(?:sky|dome|twi)?flat)(?=(?:s|test|field|frame)?(?![a-z]))"
+)
 # No shutter opens for less than this: a dark so short holds no dark current.
 _BIAS_EXPTIME_S = 1e-6
 
