@@ -209,7 +209,7 @@ class Alert(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     event: Mapped[str] = mapped_column(Text, index=True)
     revision: Mapped[int]
-    digest: Mapped[str] = mapped_column(Text, unique=True)  # sha256 of the notice's bytes
+    digest: Mapped[str] = mapped_column(Text, unique=True)  # sha256 of what the notice says
     alert_type: Mapped[str] = mapped_column(Text)
     role: Mapped[str] = mapped_column(Text)  # observation test
     significant: Mapped[bool | None]

@@ -117,10 +117,14 @@ def wait_until_ready(settings: Config, processes: Iterable[ModuleProcess]) -> No
 
 
 def stop_all(processes: Iterable[ModuleProcess]) -> None:
-    """End every process: first politely, then surely."""
+    """End every process, first politely, then surely; the devices last, while others need them."""
     running = list(processes)
-    for process in running:
-        process.terminate()
-    deadline = time.monotonic() + STOP_S
-    for process in running:
-        process.wait(max(deadline - time.monotonic(), 0.1))
+    for group in (
+        [process for process in running if process.name != SIMULATOR],
+        [process for process in running if process.name == SIMULATOR],
+    ):
+        for process in group:
+            process.terminate()
+        deadline = time.monotonic() + STOP_S
+        for process in group:
+            process.wait(max(deadline - time.monotonic(), 0.1))

@@ -68,7 +68,9 @@ class Desk:
                 reply = self._at_once(order, request, fields)
         except TorosError as error:
             reply = Reply.refusal(self._module.name, order, error, self._clock.now())
-        log.info(
+        log.log(
+            # Questions are asked every second; what was ordered or went wrong is kept.
+            logging.DEBUG if reply.status is OrderStatus.COMPLETED else logging.INFO,
             "Order %s: request %s by %s: %s, code %d.",
             reply.id,
             reply.request,

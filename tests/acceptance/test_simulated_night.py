@@ -1,0 +1,127 @@
+"""The main job as its user runs it: one command, a whole night, real processes.
+
+The night is run once; every test looks at what it left.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from tests.support.processes import children_of, toros_processes
+from tests.support.waiting import wait_until
+from toros.common.config import load_config
+
+pytestmark = pytest.mark.timeout(600)
+
+CLOSED = "closing → closed: telescope parked, dome closed"
+
+
+@dataclass(frozen=True)
+class FinishedNight:
+    """What a night left: its folder, its document and what it said."""
+
+    folder: Path
+    document: dict[str, Any]
+    said: str
+
+    def products(self, kind: str) -> list[Path]:
+        return [Path(p["path"]) for p in self.document["products"] if p["kind"] == kind]
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> FinishedNight:
+    folder = tmp_path_factory.mktemp("night")
+    command = [sys.executable, "-m", "toros", "night", "--simulated", "--replay", "gw170817"]
+    done = subprocess.run(
+        [*command, "--out", str(folder), "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return FinishedNight(folder, json.loads(done.stdout), done.stderr)
+
+
+def test_ngc_4993_is_ranked_first_and_observed(night: FinishedNight) -> None:
+    first = night.document["targets"][0]
+    assert (first["name"], first["rank"], first["observed"]) == ("NGC 4993", 1, True)
+    assert night.document["event"] == "GW170817"
+    assert night.document["night"] == "2017-08-17"
+
+
+def test_every_kind_of_frame_was_taken(night: FinishedNight) -> None:
+    kinds = Counter(frame["image_type"] for frame in night.document["frames"])
+    assert kinds["bias"] == kinds["dark"] == kinds["flat"] == 5
+    assert kinds["light"] >= 8
+    for frame in night.document["frames"]:
+        assert Path(frame["path"]).is_file()
+
+
+def test_every_light_is_calibrated_with_all_three_masters(night: FinishedNight) -> None:
+    lights = [f for f in night.document["frames"] if f["image_type"] == "light"]
+    calibrated = night.products("calibrated")
+    assert len(calibrated) == len(lights)
+    for path in calibrated:
+        with fits.open(path, checksum=True) as file:
+            header = file[0].header
+            names = [header[key] for key in ("BIASCOR", "DARKCOR", "FLATCOR")]
+            assert file[0].data.dtype == np.dtype(">f4")
+            assert {hdu.name for hdu in file} >= {"UNCERT", "MASK"}
+        for name in names:
+            assert (path.parent / name).is_file()
+
+
+def test_nothing_went_wrong_and_the_dome_was_closed_last(night: FinishedNight) -> None:
+    assert night.document["problems"] == []
+    told = [entry["what"] for entry in night.document["timeline"]]
+    assert any(what.endswith(CLOSED) for what in told)
+    log = (night.folder / "logs" / "toros.log").read_text()
+    assert " ERROR " not in log
+    assert "Traceback" not in log
+
+
+def test_there_are_pictures_and_the_document_is_on_disk(night: FinishedNight) -> None:
+    for name in ("night.png", "NGC4993.png"):
+        assert (night.folder / name).read_bytes().startswith(b"\x89PNG")
+    assert json.loads((night.folder / "night.json").read_text()) == night.document
+
+
+def test_no_process_is_left(night: FinishedNight) -> None:
+    assert toros_processes(night.folder) == []
+
+
+def test_raw_frames_say_what_the_simulator_did(night: FinishedNight) -> None:
+    config = load_config(night.folder / "toros.conf.yaml")
+    frame = next(f for f in night.document["frames"] if f["object"] == "NGC 4993")
+    header = fits.getheader(frame["path"])
+    assert header["IMAGETYP"].lower().startswith("light")
+    assert header["GAIN"] == pytest.approx(config.simulator.camera.gain_e_adu)
+    assert header["SITELAT"] == pytest.approx(config.site.latitude)
+    assert (header["NAXIS1"], header["NAXIS2"]) == (1024, 1024)
+
+
+def test_ctrl_c_parks_closes_and_leaves_no_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "toros", "night", "--simulated", "--out", str(tmp_path)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    log = tmp_path / "logs" / "toros.log"
+    wait_until(
+        lambda: log.exists() and "The dome is open." in log.read_text(),
+        "the dome to open",
+        seconds=200,
+    )
+    assert len(children_of(process.pid)) == 5
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert toros_processes(tmp_path) == []
+    assert CLOSED in log.read_text()
