@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from tests.acceptance import truth
 from tests.support.processes import children_of, toros_processes
 from tests.support.waiting import wait_until
 from toros.common.config import load_config
@@ -125,3 +126,68 @@ def test_ctrl_c_parks_closes_and_leaves_no_process(tmp_path: Path) -> None:
     assert process.returncode == 130, said
     assert toros_processes(tmp_path) == []
     assert CLOSED in log.read_text()
+
+
+def test_master_bias_and_dark_are_the_detector_s_within_noise(night: FinishedNight) -> None:
+    config = load_config(night.folder / "toros.conf.yaml")
+    camera, detector = config.simulator.camera, truth.detector(config)
+    (bias,), (dark,) = night.products("master_bias"), night.products("master_dark")
+    # Read noise and rounding to whole ADU, over the root of five frames; a clipped mean of five
+    # loses little, and the dark carries the bias's noise as well.
+    one = np.hypot(camera.read_noise_e / camera.gain_e_adu, np.sqrt(1 / 12)) / np.sqrt(5)
+    residual = truth.pixels(bias) - detector.bias_adu
+    assert truth.robust_sigma(residual) == pytest.approx(one, rel=0.15)
+    assert abs(np.median(residual)) < 0.05 * one
+
+    header = fits.getheader(dark)
+    electrons = detector.dark_rate(header["CCD-TEMP"]) * header["EXPTIME"]
+    residual = truth.pixels(dark) - electrons / camera.gain_e_adu
+    shot = np.sqrt(np.median(electrons) / 5) / camera.gain_e_adu
+    assert truth.robust_sigma(residual) == pytest.approx(np.hypot(np.sqrt(2) * one, shot), rel=0.15)
+    assert abs(np.median(residual)) < 0.1 * one
+
+
+def test_master_flat_is_the_detector_s_response_within_noise(night: FinishedNight) -> None:
+    config = load_config(night.folder / "toros.conf.yaml")
+    (flat,) = night.products("master_flat")
+    header = fits.getheader(flat)
+    assert np.median(truth.pixels(flat)) == pytest.approx(1.0, abs=0.02)
+    response = truth.detector(config).flat_response(header["FILTER"])
+    ratio = truth.pixels(flat) / response
+    ratio /= np.median(ratio)
+    # Five flats of at least 15 % of 65535 ADU: photon noise is below this.
+    photons = 5 * 0.15 * 65535 * config.simulator.camera.gain_e_adu
+    assert truth.robust_sigma(ratio) < 1.3 / np.sqrt(photons)
+    blocks = np.median(ratio.reshape(16, 64, 16, 64), axis=(1, 3))
+    assert np.abs(blocks - 1).max() < 0.002
+
+
+def test_calibrated_sky_is_even_and_as_noisy_as_its_photons(night: FinishedNight) -> None:
+    path = next(p for p in night.products("calibrated") if "NGC4993" in p.name)
+    with fits.open(path) as file:
+        image = np.asarray(file[0].data, dtype=np.float64)
+        uncertainty = np.asarray(file["UNCERT"].data, dtype=np.float64)
+        sky = float(file[0].header["SKYLEVEL"])
+    blocks = np.median(image.reshape(16, 64, 16, 64), axis=(1, 3))
+    # Unresolved light of stars is part of the median of a block.
+    assert truth.robust_sigma(blocks) / sky < 0.005
+    tiles = image.reshape(64, 16, 64, 16).swapaxes(1, 2).reshape(-1, 256)
+    noise = np.median([truth.robust_sigma(tile) for tile in tiles])
+    assert noise == pytest.approx(np.median(uncertainty), rel=0.05)
+
+
+def test_stars_are_where_the_simulator_put_them(night: FinishedNight) -> None:
+    config = load_config(night.folder / "toros.conf.yaml")
+    measured = [
+        truth.measure_stars(path, config)
+        for path in night.products("calibrated")
+        if "NGC4993" in path.name
+    ]
+    offset = np.concatenate([stars.offset_px for stars in measured])
+    ratio = np.concatenate([stars.flux_ratio for stars in measured])
+    assert len(offset) >= 20
+    assert np.abs(np.median(offset, axis=0)).max() < 0.1  # pixels
+    assert np.median(np.hypot(*offset.T)) < 0.2
+    # The aperture holds most of a Moffat profile's light, the same share for every star.
+    assert 0.9 < np.median(ratio) < 1.02
+    assert truth.robust_sigma(ratio) < 0.03
