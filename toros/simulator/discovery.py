@@ -7,6 +7,7 @@ import ipaddress
 import json
 import logging
 import socket
+from typing import cast
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,8 @@ class DiscoveryResponder(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        # Python 3.11's datagram transport does not derive from the class that documents it.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         """Answer a discovery question; anything else is left unanswered."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import signal
 import socket
 import threading
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 import uvicorn
@@ -109,13 +110,12 @@ class Simulator:
 
     def start(self) -> None:
         """Serve in a thread; return when the server answers."""
-        self._thread = threading.Thread(target=self.run, name="simulator", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
         self._thread.start()
         if not self._server.ready.wait(START_S):
             raise TorosError("The simulator did not start.")
 
-    def run(self) -> None:
-        """Serve here until `stop`; in the main thread also until SIGTERM or SIGINT."""
+    def _run(self) -> None:
         try:
             self._server.run(sockets=[self._socket])
         finally:
@@ -170,6 +170,15 @@ def serve(config: Config, clock: Clock) -> None:
     simulator = Simulator(
         config.simulator, clock, config.site, service.host, service.listening_port
     )
-    log.info("The simulator answers at %s.", simulator.url)
-    simulator.run()
+    asked = threading.Event()
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        log.info("Received %s.", signal.Signals(number).name)
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    with simulator:
+        log.info("The simulator answers at %s.", simulator.url)
+        asked.wait()
     log.info("The simulator has stopped.")

@@ -36,7 +36,7 @@ class Exposure:
     plan: Plan
     readout_s: float
     ended: threading.Event = field(default_factory=threading.Event)
-    aborted: bool = False
+    aborted: threading.Event = field(default_factory=threading.Event)
     frame: Frame | None = None
     failure: str | None = None
 
@@ -128,7 +128,7 @@ class CameraControl(Device):
     def _run(self, exposure: Exposure) -> None:
         """Wait for the end of the exposure, then make the frame."""
         self.clock.wait(exposure.ended, exposure.end_unix - self.clock.unix())
-        if exposure.aborted:
+        if exposure.aborted.is_set():
             return
         try:
             frame, truth = take(self._scene, self._detector, self._around, exposure.plan)
@@ -136,7 +136,7 @@ class CameraControl(Device):
             log.exception("The simulated camera could not make a frame")
             exposure.failure = f"{type(error).__name__}: {error}"
             return
-        if exposure.aborted:
+        if exposure.aborted.is_set():
             return
         self.truths.append(truth)
         exposure.frame = frame
@@ -153,7 +153,7 @@ class CameraControl(Device):
         """End the exposure and forget it."""
         exposure = self._exposure
         if exposure is not None and self.state() != IDLE:
-            exposure.aborted = True
+            exposure.aborted.set()
             exposure.ended.set()
             self._exposure = None
 
