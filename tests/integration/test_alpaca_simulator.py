@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from toros.alpaca import (
     open_weather,
 )
 from toros.alpaca.coordinates import separation_deg
+from toros.alpaca.discovery import search
 from toros.common.clock import Clock
 from toros.common.config import Config, Device
 from toros.common.config.simulator import CameraSettings, SimulatorSettings
@@ -158,3 +160,16 @@ def test_focuser_weather_and_safety(address: Device, clock: Clock) -> None:
         assert "temperature_c" in readings
     with open_safety_monitor(address, clock) as monitor:
         assert monitor.is_safe() is True
+
+
+def _free_udp_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_server_is_found_by_discovery(clock: Clock) -> None:
+    # A port of its own: other servers on this machine may hear the usual one.
+    settings = SimulatorSettings(galaxies=False, discovery_port=_free_udp_port())
+    with Simulator(settings, clock, Config().site) as simulator:
+        assert search(0.2, settings.discovery_port) == [simulator.address]

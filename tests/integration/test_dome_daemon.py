@@ -248,3 +248,35 @@ def test_the_dome_closes_when_its_module_stops(
     assert dome.ask("open_dome") is True
     dome.stop()
     assert dome.truth()["shutter"] == 0.0
+
+
+def test_without_any_device_the_module_answers_and_stays_unsafe(
+    clock: Clock, sessions: sessionmaker[Session], simulator: Simulator
+) -> None:
+    nobody = Device(alpaca=f"http://127.0.0.1:{free_port()}", number=0)
+    config = Config(devices=Devices(dome=nobody, safety_monitor=[nobody]))
+    dome = Dome(simulator, Context(config, clock, sessions))
+    try:
+        status = dome.status()
+        assert status["connected"] is False
+        assert status["safe"] is False
+        assert dome.client.send("open_dome").code == 301
+        reply = dome.client.send("close_dome")
+        assert reply.status is OrderStatus.FAILED
+        assert reply.code == 302
+        assert "cannot be reached" in reply.message
+    finally:
+        dome.stop()
+
+
+def test_a_server_that_comes_back_is_connected_again(dome: Dome, simulator: Simulator) -> None:
+    assert dome.status()["connected"] is True
+    port = simulator.port
+    simulator.stop()
+    wait_until(lambda: not dome.status()["connected"], "the dome's silence to be noticed")
+    again = Simulator(simulator.observatory.settings, dome.clock, Config().site, port=port)
+    with again:
+        wait_until(lambda: dome.status()["connected"], "the dome to be connected again")
+        dome.until_safe()
+        assert dome.ask("set_azim", azim=200.0) is True
+        dome.stop()

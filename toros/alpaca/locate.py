@@ -6,9 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from alpaca import discovery
-
 from toros.alpaca import answers
+from toros.alpaca.discovery import search
 from toros.alpaca.http import Http
 from toros.common.config import Device
 from toros.common.errors import DeviceError, DeviceRefused, DeviceUnreachable
@@ -45,42 +44,45 @@ def _configured(kind: str, http: Http, server: str, number: int | None, default:
     if numbers is None or default in numbers:
         return _url(server, kind, default)
     if len(numbers) == 1:
-        return _url(server, kind, numbers[0])
-    had = ", ".join(map(str, numbers)) or "none"
+        return _url(server, kind, next(iter(numbers)))
+    had = ", ".join(map(str, sorted(numbers))) or "none"
     raise DeviceUnreachable(f"{server} has no {kind} number {default} (it has: {had}).")
 
 
-def _numbers(http: Http, server: str, kind: str) -> list[int] | None:
-    """Return the numbers of a server's devices of `kind`; None if it does not tell."""
+def _numbers(http: Http, server: str, kind: str) -> dict[int, str] | None:
+    """Return a server's devices of `kind`, number and unique id; None if it does not tell."""
     what = f"{server} configureddevices"
     try:
         status, body = http.read(f"{server}/management/v1/configureddevices", {}, what=what)
         devices: list[dict[str, Any]] = answers.value_of(answers.parse(status, body, what), what)
-        return sorted(
-            int(device["DeviceNumber"])
+        return {
+            int(device["DeviceNumber"]): str(device.get("UniqueID", ""))
             for device in devices
             if str(device["DeviceType"]).casefold() == kind
-        )
+        }
     except DeviceRefused:
         return None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DeviceError(f"{what}: the answer is not a list of devices.") from error
 
 
 def discover(http: Http, kind: str) -> list[str]:
     """Return the URLs of all devices of `kind` whose servers answer on the local network."""
-    found: list[str] = []
     try:
-        servers = discovery.search_ipv4(numquery=1, timeout=1)
+        servers = search()
     except OSError as error:
         raise DeviceUnreachable(f"discovery failed: {error.strerror or error}.") from error
+    # A server on several networks answers on each: its devices are known by their unique ids.
+    found: dict[str, str] = {}
     for server in servers:
         base = f"http://{server}"
         try:
-            found += [_url(base, kind, number) for number in _numbers(http, base, kind) or []]
+            for number, unique in (_numbers(http, base, kind) or {}).items():
+                url = _url(base, kind, number)
+                found.setdefault(unique or url, url)
         except DeviceError as error:
             _log.warning("discovered %s, which does not say what it has: %s", base, error)
-    return found
+    return list(found.values())
 
 
 def _discovered(kind: str, http: Http) -> str:

@@ -54,6 +54,8 @@ class Aperture:
         self._hardware = hardware
         self._reader = reader
         self._turning = threading.Lock()
+        self._ordering = threading.Lock()
+        self._orders = 0
         self._target: Target | None = None
         self._turns: bool | None = None
 
@@ -64,17 +66,17 @@ class Aperture:
 
     def turn_to(self, azim_deg: float, task: Task) -> bool:
         """Turn the slit to an azimuth; return whether it reads there."""
-        self._target = None
+        self._end_following()
         return self._turn(azim_deg, task.cancelled)
 
     def turn_for(self, alt_deg: float, azim_deg: float, task: Task) -> bool:
         """Turn the slit to where the beam of a telescope that points there leaves the dome."""
-        self._target = None
+        self._end_following()
         return self._turn(self._slit(alt_deg, azim_deg)[1], task.cancelled)
 
     def park(self) -> bool:
         """Turn to the park position; return whether the hardware reads parked."""
-        self._target = None
+        self._end_following()
         with self._turning:
             try:
                 self._hardware.park(self._settings.azimuth_timeout_s)
@@ -85,7 +87,7 @@ class Aperture:
 
     def sync(self, azim_deg: float) -> bool:
         """Tell the hardware that the slit is at an azimuth; return whether it reads so."""
-        self._target = None
+        self._end_following()
         with self._turning:
             self._hardware.sync(azim_deg)
         return self._reads(azim_deg)
@@ -93,18 +95,28 @@ class Aperture:
     def follow(self, ra_deg: float, dec_deg: float, task: Task) -> bool:
         """Turn the slit to a target and keep it there; return whether it reads there now."""
         target = Target(ra_deg, dec_deg)
-        self._target = None
+        orders = self._end_following()
         alt_deg, azim_deg = self._where(target)
         if alt_deg <= 0.0:
             raise DomeError(f"The target is below the horizon, at altitude {alt_deg:.1f}°.")
         arrived = self._turn(self._slit(alt_deg, azim_deg)[1], task.cancelled)
-        self._target = target
+        with self._ordering:
+            # An order that came meanwhile, to stay or to go elsewhere, is the newer will.
+            if self._orders == orders:
+                self._target = target
         return arrived
 
     def unfollow(self) -> bool:
         """Stay where the slit is."""
-        self._target = None
+        self._end_following()
         return True
+
+    def _end_following(self) -> int:
+        """Follow nothing, and return a number that the next order changes."""
+        with self._ordering:
+            self._orders += 1
+            self._target = None
+            return self._orders
 
     def run(self, stop: threading.Event) -> None:
         """Keep the slit on the target until `stop` is set: a module's loop."""
@@ -131,7 +143,9 @@ class Aperture:
         alt_deg, azim_deg = self._where(target)
         if alt_deg <= 0.0:
             log.warning("The target has set: the dome no longer follows it.")
-            self._target = None
+            with self._ordering:
+                if self._target is target:
+                    self._target = None
             return
         state = self._reader.latest().state
         if state is None or state.azim_deg is None or not self._can_turn():
