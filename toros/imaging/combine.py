@@ -6,6 +6,7 @@ faster kernel can take its place.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,8 +73,9 @@ def combine_cube(
     frames = [
         CCDData(plane, unit=u.adu, mask=hole) for plane, hole in zip(cube, masked, strict=True)
     ]
-    # astropy warns of NaN in the input and of pixels with no value: both are meant here.
-    with quiet():
+    # astropy warns of NaN in the input and of pixels with no value: both are meant here. (To be
+    # quiet takes a lock of the whole process: not where there is nothing to warn of.)
+    with quiet() if some else nullcontext():
         combiner = Combiner(frames, dtype=np.float32)
         if method == "sigma_clip":
             combiner.sigma_clipping(
@@ -94,10 +96,12 @@ def combine_cube(
 
 def _standard_error(combiner: Combiner, count: NDArray[np.int32], method: Method) -> Pixels:
     # ccdproc divides by N where a sample's deviation wants N - 1; of one frame nothing is known.
-    values = np.where(combiner.data_arr.mask, np.nan, combiner.data_arr.data)
-    with quiet(), np.errstate(invalid="ignore", divide="ignore"):
-        deviation = np.nanstd(values, axis=0, ddof=1)
-        error = deviation / np.sqrt(count)
+    kept = ~combiner.data_arr.mask
+    values = np.where(kept, combiner.data_arr.data, np.float32(0))
+    mean = values.sum(axis=0) / np.maximum(count, 1)
+    squares = np.where(kept, values - mean, 0) ** 2
+    variance = squares.sum(axis=0) / (np.maximum(count - 1, 1) * np.maximum(count, 1))
+    error = np.sqrt(variance)
     if method == "median":
         error *= _MEDIAN_ERROR
     error[count < 2] = np.nan
