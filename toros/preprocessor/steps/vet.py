@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 from toros.archive import queries
 from toros.archive.models import Exposure
 from toros.common.errors import AlreadyCalibrated, TorosError, UnusableFrame
+from toros.imaging.frames import Pixels, read_frame
 from toros.imaging.headers import mark_already_calibrated, read_exposure
 from toros.preprocessor.grouping import digest
 from toros.preprocessor.run import Outcome, Problem, Run, Unit
-from toros.preprocessor.vetting import read_pixels, same_exposure
+from toros.preprocessor.vetting import same_exposure
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _processed_by_level(alike: Alike, kept: list[int]) -> dict[int, TorosError]:
     """Tell by the pixels where names and headers do not: the raw frame has the higher level."""
     if len(kept) < 2:
         return {}
-    pixels = {index: read_pixels(alike.paths[index]) for index in kept}
+    pixels = {index: _pixels(alike.paths[index]) for index in kept}
     raw = max(kept, key=lambda index: float(np.median(pixels[index])))
     return {
         alike.ids[index]: AlreadyCalibrated(
@@ -137,3 +138,7 @@ def _processed_by_level(alike: Alike, kept: list[int]) -> dict[int, TorosError]:
         for index in kept
         if index != raw and same_exposure(pixels[index], pixels[raw])
     }
+
+
+def _pixels(path: Path) -> Pixels:
+    return read_frame(path, read_exposure(path)).pixels

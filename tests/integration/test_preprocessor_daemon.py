@@ -1,0 +1,225 @@
+"""The preprocessor behind its front desk, in this process, on a real archive."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from astropy.io import fits
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.support.night_frames import Camera, whole_night
+from toros.archive.models import Exposure, FileBatch, StepRun
+from toros.common.client import FrontDeskClient
+from toros.common.config import Config
+from toros.common.daemon import Daemon
+from toros.common.module import Context
+from toros.common.work_order import OrderStatus, Reply
+from toros.preprocessor.daemon import build
+
+NIGHT = "20240309"  # of the toy camera's first frame, on Cordon Macon
+
+
+class Desk:
+    """A preprocessor of a node with its data under one folder."""
+
+    def __init__(self, folder: Path, sessions: sessionmaker[Session]) -> None:
+        self.raw, self.products = folder / "RAW", folder / "PRODUCTS"
+        self.elsewhere = folder / "elsewhere"
+        for made in (self.raw, self.products, self.elsewhere):
+            made.mkdir()
+        config = Config.model_validate(
+            {
+                "data": {
+                    "raw": self.raw,
+                    "products": self.products,
+                    "allowed_sources": [str(self.elsewhere)],
+                },
+                "services": {"preprocessor": {"ip": "127.0.0.1", "port": 0, "threads": 2}},
+                "preprocessor": {"previews": False},
+            }
+        )
+        context = Context(config, config.make_clock(), sessions)
+        self.daemon = Daemon(build(context), context)
+        self.daemon.start()
+        self.client = FrontDeskClient(self.daemon.url)
+
+    def order(self, request: str, **fields: Any) -> Reply:
+        return self.client.send(request, wait=120, **fields)
+
+    def done(self, request: str, **fields: Any) -> dict[str, Any]:
+        reply = self.order(request, **fields)
+        assert reply.status is OrderStatus.COMPLETED, reply
+        result: dict[str, Any] = reply.result
+        return result
+
+
+@pytest.fixture
+def desk(tmp_path: Path, sessions: sessionmaker[Session]) -> Iterator[Desk]:
+    made = Desk(tmp_path, sessions)
+    yield made
+    made.daemon.stop()
+
+
+def test_a_batch_in_the_raw_data_is_reduced_where_it_is(desk: Desk) -> None:
+    whole_night(desk.raw / NIGHT, lights=2)
+    result = desk.done("calibrate_file_batch", url=str(desk.raw / NIGHT))
+    assert (result["name"], result["state"], result["problems"]) == (NIGHT, "done", [])
+    assert result["counts"] == {
+        "ingest": {"done": 17},
+        "master_bias": {"done": 1},
+        "master_dark": {"done": 1},
+        "master_flat": {"done": 1},
+        "calibrate": {"done": 2},
+    }
+    folder = desk.products / NIGHT / NIGHT
+    assert sorted(path.name for path in folder.glob("calib_*")) == [
+        "calib_ngc4993_0.fits",
+        "calib_ngc4993_1.fits",
+    ]
+    status: Any = desk.client.ask("file_batch_status", file_batch=result["file_batch"])
+    assert status == result
+    assert desk.client.ask("FileBatchStatus", file_batch=NIGHT) == result
+    listed: Any = desk.client.ask("list_file_batches")
+    assert [batch["name"] for batch in listed] == [NIGHT]
+
+
+def test_a_batch_from_elsewhere_is_copied_first(desk: Desk) -> None:
+    source = desk.elsewhere / "run 7"
+    whole_night(source / "deep", lights=1)
+    result = desk.done("calibrate_file_batch", url=source.as_uri(), name="run7")
+    copy = desk.raw / NIGHT / "run7"
+    assert result["counts"]["copy"] == {"done": 16}
+    assert result["folder"] == str(copy)
+    for path in source.rglob("*.fits"):
+        assert (copy / path.relative_to(source)).read_bytes() == path.read_bytes()
+    assert (desk.products / NIGHT / "run7" / "calib_ngc4993_0.fits").is_file()
+
+
+def test_a_source_that_changed_never_replaces_a_raw_file(desk: Desk) -> None:
+    source = desk.elsewhere / "run"
+    camera = Camera(source)
+    light = camera.light("a")
+    desk.done("calibrate_file_batch", url=str(source))
+    kept = desk.raw / NIGHT / "run" / "a.fits"
+    before = kept.read_bytes()
+    fits.setval(light, "OBJECT", value="other")
+    result = desk.done("restart_file_batch", file_batch="run")
+    assert kept.read_bytes() == before
+    assert result["counts"]["copy"] == {"failed": 1}
+    assert result["problems"][0]["code"] == 110
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "says"),
+    [
+        ("http://example.org/night", 109, "over http"),
+        ("/etc", 109, "data.allowed_sources"),
+        ("{raw}/gone", 101, "There is no folder"),
+        ("{raw}", 101, "no FITS file"),
+    ],
+)
+def test_what_cannot_be_a_batch_fails_with_its_code(
+    desk: Desk, url: str, code: int, says: str
+) -> None:
+    reply = desk.order("calibrate_file_batch", url=url.format(raw=desk.raw))
+    assert (reply.status, reply.code) == (OrderStatus.FAILED, code)
+    assert says in reply.message
+    assert desk.client.ask("list_file_batches") == []
+
+
+def test_orders_with_wrong_fields_are_rejected_by_name(desk: Desk) -> None:
+    reply = desk.order("calibrate_file_batch", url="/data", exposure=3)
+    assert (reply.status, reply.code) == (OrderStatus.REJECTED, 12)
+    assert "exposure" in reply.message
+    unknown = desk.order("file_batch_status", file_batch="none such")
+    assert unknown.code == 12
+    assert "list_file_batches" in unknown.message
+
+
+def test_the_same_folder_again_takes_in_what_is_new_and_repeats_nothing(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    camera = whole_night(desk.raw / NIGHT, lights=1)
+    first = desk.done("calibrate_file_batch", url=str(desk.raw / NIGHT))
+    camera.light("late")
+    second = desk.done("calibrate_file_batch", url=str(desk.raw / NIGHT))
+    assert second["file_batch"] == first["file_batch"]
+    assert second["counts"]["calibrate"] == {"done": 2}
+    with sessions() as session:
+        assert set(session.scalars(select(StepRun.attempts))) == {1}
+
+
+def test_resume_tries_again_what_failed_or_lacked_a_master(desk: Desk) -> None:
+    folder = desk.raw / NIGHT
+    camera = Camera(folder)
+    camera.bias()
+    camera.dark()
+    camera.light("a")
+    cut = camera.light("b")
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[:3000])
+    first = desk.done("calibrate_file_batch", url=str(folder), name="night")
+    assert sorted(problem["code"] for problem in first["problems"]) == [102, 106]
+    cut.write_bytes(whole)
+    camera.flat()
+    second = desk.done("resume_file_batch", file_batch="night")
+    assert second["problems"] == []
+    assert second["exposures"] == {"combined": 15, "calibrated": 2}
+    header = fits.getheader(desk.products / NIGHT / "night" / "calib_a.fits")
+    assert header["FLATCOR"].startswith("master_flat_V_")
+
+
+def test_restart_is_a_new_generation(desk: Desk, sessions: sessionmaker[Session]) -> None:
+    whole_night(desk.raw / NIGHT, lights=1)
+    first = desk.done("calibrate_file_batch", url=str(desk.raw / NIGHT))
+    second = desk.done("restart_file_batch", file_batch=first["file_batch"])
+    assert (first["generation"], second["generation"]) == (1, 2)
+    assert second["counts"] == first["counts"]
+    assert sorted(second["products"]) == sorted(first["products"])
+    with sessions() as session:
+        runs = session.scalars(select(StepRun)).all()
+    assert {run.generation for run in runs} == {1, 2}
+    assert {run.attempts for run in runs} == {1}
+
+
+def test_a_name_belongs_to_one_source(desk: Desk) -> None:
+    for folder in ("one", "two"):
+        Camera(desk.elsewhere / folder / "data").light("a")
+    desk.done("calibrate_file_batch", url=str(desk.elsewhere / "one" / "data"))
+    other = desk.done("calibrate_file_batch", url=str(desk.elsewhere / "two" / "data"))
+    assert other["name"] == "data-2"
+    taken = desk.order(
+        "calibrate_file_batch", url=str(desk.elsewhere / "two" / "data"), name="data"
+    )
+    assert (taken.status, taken.code) == (OrderStatus.FAILED, 15)
+
+
+def test_a_frame_that_the_telescope_recorded_keeps_its_observation(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    path = Camera(desk.raw / NIGHT).light("a")
+    with sessions.begin() as session:
+        session.add(Exposure(path=str(path), state="raw", alert="S1", notes=[]))
+    desk.done("calibrate_file_batch", url=str(desk.raw / NIGHT))
+    with sessions() as session:
+        (row,) = session.scalars(select(Exposure))
+    assert (row.alert, row.state, row.filter) == ("S1", "calibrated", "V")
+
+
+def test_a_batch_whose_folder_vanished_fails_and_says_why(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    Camera(desk.raw / NIGHT).light("a")
+    result = desk.done("calibrate_file_batch", url=str(desk.raw / NIGHT))
+    shutil.rmtree(desk.raw / NIGHT)
+    reply = desk.order("restart_file_batch", file_batch=result["file_batch"])
+    assert (reply.status, reply.code) == (OrderStatus.FAILED, 101)
+    with sessions() as session:
+        row = session.get_one(FileBatch, result["file_batch"])
+    assert (row.state, row.code) == ("failed", 101)
+    assert row.finished is not None

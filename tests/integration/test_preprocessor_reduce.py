@@ -1,0 +1,311 @@
+"""A folder reduced with no daemons, on real FITS files and a real archive."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.support.night_frames import READ_NOISE_E, Camera, whole_night
+from toros.archive.models import Combination, CombinationInput, Event, Exposure, Metric, StepRun
+from toros.common.config import Config
+from toros.common.errors import Cancelled, NoFilesFound
+from toros.preprocessor.reduce import BatchReport, reduce_folder
+
+Reduce = Callable[..., BatchReport]
+
+
+@pytest.fixture
+def reduce(tmp_path: Path, sessions: sessionmaker[Session]) -> Reduce:
+    def run(folder: Path, out: Path | None = None, **options: Any) -> BatchReport:
+        settings = options.pop("settings", {})
+        config = Config.model_validate({"preprocessor": {"previews": False} | settings})
+        where = out or tmp_path / "out"
+        return reduce_folder(folder, where, sessions, config, config.make_clock(), **options)
+
+    return run
+
+
+def lights(report: BatchReport) -> dict[str, dict[str, Any]]:
+    return {
+        Path(row["path"]).name: row
+        for row in report.document["exposures"]
+        if row["image_type"] == "light"
+    }
+
+
+def by_kind(report: BatchReport) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for product in report.document["products"]:
+        found.setdefault(product["kind"], []).append(product["path"])
+    return found
+
+
+def test_a_whole_night_becomes_masters_and_calibrated_lights(
+    tmp_path: Path, reduce: Reduce, sessions: sessionmaker[Session]
+) -> None:
+    camera = whole_night(tmp_path / "raw")
+    before = {path: path.read_bytes() for path in (tmp_path / "raw").iterdir()}
+    seen: list[tuple[str, int, int]] = []
+    report = reduce(tmp_path / "raw", progress=lambda *step: seen.append(step))
+    assert report.document["problems"] == []
+    kinds = by_kind(report)
+    assert {kind: len(paths) for kind, paths in kinds.items()} == {
+        "master_bias": 1,
+        "master_dark": 1,
+        "master_flat": 1,
+        "calibrated": 4,
+    }
+    assert ("calibrate", 4, 4) in seen
+    assert {path: path.read_bytes() for path in before} == before
+    for path in kinds["calibrated"]:
+        with fits.open(path) as hdus:
+            pixels, header = hdus[0].data, hdus[0].header
+        assert header["BUNIT"] == "electron"
+        for card, kind in (("BIASCOR", "bias"), ("DARKCOR", "dark"), ("FLATCOR", "flat")):
+            assert header[card] == Path(kinds[f"master_{kind}"][0]).name
+        # The sky was 2000 e- on average; 64×48 pixels of noise √(2000 + 45 + 36) e-.
+        noise = np.sqrt(2000 + 45 + READ_NOISE_E**2)
+        assert np.mean(pixels) == pytest.approx(2000, abs=6 * noise / np.sqrt(pixels.size) + 5)
+        assert np.std(pixels) == pytest.approx(noise, rel=0.1)
+    for row in lights(report).values():
+        assert (row["state"], row["code"], row["error"]) == ("calibrated", 0, None)
+        assert set(row["masters"]) == {"bias", "dark", "flat"}
+        assert all(Path(path).is_file() for path in row["masters"].values())
+    assert camera.width == pixels.shape[1]
+    _check_provenance(sessions)
+
+
+def _check_provenance(sessions: sessionmaker[Session]) -> None:
+    with sessions() as session:
+        products = session.scalars(select(Combination)).all()
+        for product in products:
+            assert product.sha256 == hashlib.sha256(Path(product.path).read_bytes()).hexdigest()
+        roles = {product.kind: sorted(item.role for item in product.inputs) for product in products}
+        assert roles["master_flat"] == ["bias", "dark", *["flat"] * 5]
+        assert roles["calibrated"] == ["bias", "dark", "flat", "light"]
+        why = next(p for p in products if p.kind == "calibrated").parameters["masters"]
+        assert "matches" in why["dark"]["why"]
+        metrics = set(session.scalars(select(Metric.name)))
+        assert {"sky_level", "read_noise_adu", "median"} <= metrics
+        runs = session.scalars(select(StepRun)).all()
+        assert {(run.state, run.code, run.attempts) for run in runs} == {("done", 0, 1)}
+
+
+def test_masters_only(tmp_path: Path, reduce: Reduce) -> None:
+    whole_night(tmp_path / "raw", lights=1)
+    kinds = by_kind(reduce(tmp_path / "raw", masters_only=True))
+    assert set(kinds) == {"master_bias", "master_dark", "master_flat"}
+    assert "master_dark_30s_" in kinds["master_dark"][0]
+    assert "master_flat_V_" in kinds["master_flat"][0]
+
+
+def test_a_missing_master_is_reported_and_the_frame_calibrated_with_what_is_there(
+    tmp_path: Path, reduce: Reduce, sessions: sessionmaker[Session], caplog: Any
+) -> None:
+    camera = Camera(tmp_path / "raw")
+    camera.bias()
+    camera.flat("V")
+    camera.light("a", "V")
+    camera.light("b", "R")
+    report = reduce(tmp_path / "raw")
+    found = lights(report)
+    assert (found["a.fits"]["state"], found["a.fits"]["code"]) == ("calibrated", 105)
+    assert found["a.fits"]["masters"]["dark"] is None
+    assert "its filter is V, not R" in found["b.fits"]["error"]
+    header = fits.getheader(tmp_path / "out" / "calib_b.fits")
+    assert (header["DARKCOR"], header["FLATCOR"], header["STATUS"]) == ("NONE", "NONE", "PARTIAL")
+    codes = [problem["code"] for problem in report.document["problems"]]
+    assert codes == [105, 105, 105]  # of the flat, of a, of b
+    assert report.failed == []
+    assert [r.levelname for r in caplog.records if "Code 105 in calibrate" in r.getMessage()]
+    with sessions() as session:
+        events = session.scalars(select(Event).where(Event.kind == "problem")).all()
+    assert {event.code for event in events} == {105}
+
+
+def test_a_missing_master_fails_the_frame_where_so_configured(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    camera = Camera(tmp_path / "raw")
+    camera.bias()
+    camera.light("a")
+    report = reduce(tmp_path / "raw", settings={"missing_masters": "fail"})
+    row = lights(report)["a.fits"]
+    assert (row["state"], row["code"]) == ("failed", 105)
+    assert not (tmp_path / "out" / "calib_a.fits").exists()
+    assert [problem["code"] for problem in report.failed] == [105]
+
+
+def test_frames_of_several_shapes_do_not_mix(tmp_path: Path, reduce: Reduce) -> None:
+    whole_night(tmp_path / "raw", lights=1)
+    small = Camera(tmp_path / "raw" / "small", width=32, height=32)
+    small.bias()
+    small.light("little", "V")
+    report = reduce(tmp_path / "raw")
+    assert len(by_kind(report)["master_bias"]) == 2
+    found = lights(report)
+    assert found["ngc4993_0.fits"]["code"] == 0
+    little = found["little.fits"]
+    assert (little["state"], little["code"]) == ("calibrated", 105)
+    assert "its size is 64×48, not 32×32" in little["error"]
+    assert fits.getdata(little["masters"]["bias"]).shape == (32, 32)
+
+
+def test_a_truncated_frame_is_recorded_and_the_rest_goes_on(tmp_path: Path, reduce: Reduce) -> None:
+    camera = whole_night(tmp_path / "raw", lights=2)
+    cut = camera.light("cut")
+    cut.write_bytes(cut.read_bytes()[:4000])
+    empty = tmp_path / "raw" / "empty.fits"
+    empty.touch()
+    report = reduce(tmp_path / "raw")
+    rows = {Path(row["path"]).name: row for row in report.document["exposures"]}
+    assert (rows["cut.fits"]["state"], rows["cut.fits"]["code"]) == ("failed", 102)
+    assert "truncated" in rows["cut.fits"]["error"]
+    assert rows["empty.fits"]["code"] == 102
+    assert len(by_kind(report)["calibrated"]) == 2
+    assert {problem["code"] for problem in report.document["problems"]} == {102}
+
+
+def test_a_frame_whose_pixels_cannot_be_read_does_not_cost_the_master(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    camera = Camera(tmp_path / "raw")
+    camera.light("a")
+    first = camera.bias()[0]
+    packed = first.with_suffix(".fits.gz")
+    whole = gzip.compress(first.read_bytes())
+    packed.write_bytes(whole[: len(whole) // 2])
+    first.unlink()
+    report = reduce(tmp_path / "raw")
+    rows = {Path(row["path"]).name: row for row in report.document["exposures"]}
+    assert (rows["bias_0.fits.gz"]["state"], rows["bias_0.fits.gz"]["code"]) == ("failed", 102)
+    master = next(p for p in report.document["products"] if p["kind"] == "master_bias")
+    assert len(master["inputs"]) == 4
+
+
+def test_a_folder_without_frames_is_an_error(tmp_path: Path, reduce: Reduce) -> None:
+    (tmp_path / "raw").mkdir()
+    with pytest.raises(NoFilesFound):
+        reduce(tmp_path / "raw")
+    with pytest.raises(NoFilesFound, match="There is no folder"):
+        reduce(tmp_path / "gone")
+
+
+def test_the_same_frame_twice_and_a_frame_of_no_kind_are_left_out(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    camera = Camera(tmp_path / "raw")
+    shutil.copy(camera.bias(3)[0], tmp_path / "raw" / "copy.fits")
+    odd = camera.light("odd")
+    fits.setval(odd, "IMAGETYP", value="focus")
+    report = reduce(tmp_path / "raw")
+    left = {
+        Path(row["path"]).name: row["code"]
+        for row in report.document["exposures"]
+        if row["state"] == "left_out"
+    }
+    assert left == {"copy.fits": 110, "odd.fits": 107}
+    master = report.document["products"][0]
+    assert len(master["inputs"]) == 3
+
+
+def test_a_dark_subtracted_twin_is_told_by_its_pixels(tmp_path: Path, reduce: Reduce) -> None:
+    camera = Camera(tmp_path / "raw")
+    camera.bias()
+    raw = camera.light("raw")
+    dark = fits.getdata(camera.dark(count=1)[0]).astype(np.float64)
+    with fits.open(raw) as hdus:
+        hdus[0].data = np.clip(hdus[0].data - dark + 100, 0, 65535).astype(np.uint16)
+        hdus.writeto(tmp_path / "raw" / "zz.fits")
+    found = lights(reduce(tmp_path / "raw"))
+    assert found["raw.fits"]["state"] == "calibrated"
+    assert (found["zz.fits"]["state"], found["zz.fits"]["code"]) == ("left_out", 108)
+    assert "raw.fits with something subtracted" in found["zz.fits"]["error"]
+
+
+def test_products_are_never_taken_for_raw_frames(tmp_path: Path, reduce: Reduce) -> None:
+    whole_night(tmp_path / "raw", lights=1)
+    first = reduce(tmp_path / "raw", tmp_path / "raw")
+    again = reduce(tmp_path / "raw", tmp_path / "raw")
+    kinds = by_kind(again)
+    assert {k: len(v) for k, v in kinds.items()} == {k: len(v) for k, v in by_kind(first).items()}
+    codes = {row["code"] for row in again.document["exposures"] if row["state"] == "left_out"}
+    assert codes == {108}
+
+
+def test_the_command_begins_anew_and_gives_the_same_products(
+    tmp_path: Path, reduce: Reduce, sessions: sessionmaker[Session]
+) -> None:
+    whole_night(tmp_path / "raw", lights=2)
+    first = reduce(tmp_path / "raw")
+    kept = tmp_path / "kept"
+    shutil.copytree(tmp_path / "out", kept)
+    paths = [Path(product["path"]) for product in first.document["products"]]
+    again = reduce(tmp_path / "raw", threads=1)
+    assert again.status["generation"] == 2
+    for path in paths:
+        # The comment of a checksum says when it was written, and the checksum covers it.
+        difference = fits.FITSDiff(
+            path, kept / path.name, ignore_keywords=["CHECKSUM"], ignore_comments=["DATASUM"]
+        )
+        assert difference.identical, difference.report()
+    with sessions() as session:
+        assert len(session.scalars(select(Combination)).all()) == len(paths)
+        assert len(session.scalars(select(CombinationInput)).all()) == sum(
+            len(product["inputs"]) for product in first.document["products"]
+        )
+
+
+def test_a_cancelled_run_stops_between_units_and_says_so(
+    tmp_path: Path, reduce: Reduce, sessions: sessionmaker[Session]
+) -> None:
+    import threading
+
+    whole_night(tmp_path / "raw", lights=4)
+    cancelled = threading.Event()
+
+    def watch(step: str, done: int, total: int) -> None:
+        if step == "calibrate" and done:
+            cancelled.set()
+
+    with pytest.raises(Cancelled):
+        reduce(tmp_path / "raw", threads=1, progress=watch, cancelled=cancelled)
+    with sessions() as session:
+        done = session.scalars(select(StepRun).where(StepRun.step == "calibrate")).all()
+    assert 1 <= len(done) < 4
+    assert {run.state for run in done} == {"done"}
+
+
+def test_masters_of_another_batch_serve_where_a_batch_has_none(
+    tmp_path: Path, reduce: Reduce, sessions: sessionmaker[Session]
+) -> None:
+    camera = whole_night(tmp_path / "raw", lights=0)
+    reduce(tmp_path / "raw", tmp_path / "masters")
+    camera.folder = tmp_path / "later"
+    camera.light("late")
+    row = lights(reduce(tmp_path / "later", tmp_path / "later_out"))["late.fits"]
+    assert (row["state"], row["code"]) == ("calibrated", 0)
+    assert Path(row["masters"]["flat"]).parent == tmp_path / "masters"
+    alone = reduce(
+        tmp_path / "later", tmp_path / "alone", settings={"masters_from_other_batches": False}
+    )
+    assert lights(alone)["late.fits"]["code"] == 104
+    with sessions() as session:
+        assert len(session.scalars(select(Exposure)).all()) == 16
+
+
+def test_previews_lie_beside_the_calibrated_images(tmp_path: Path, reduce: Reduce) -> None:
+    camera = Camera(tmp_path / "raw")
+    camera.light("a")
+    reduce(tmp_path / "raw", settings={"previews": True})
+    assert (tmp_path / "out" / "calib_a.png").read_bytes().startswith(b"\x89PNG")
