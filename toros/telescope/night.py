@@ -19,6 +19,7 @@ from toros.sky.night import local_mean_noon
 from toros.telescope import target_queue
 from toros.telescope.calibration_frames import FlatRun
 from toros.telescope.handover import Handover
+from toros.telescope.motion import stop_motion
 from toros.telescope.plan import dark_times
 from toros.telescope.state import MODULE, Telescope, event
 
@@ -89,6 +90,7 @@ class Night:
         self._failures = 0
         self._last_trouble = ""
         self._in_step = False
+        self._left_running = False
 
     def resume(self) -> None:
         """Take up the night that a dead process left, as the archive's last transition has it."""
@@ -103,6 +105,7 @@ class Night:
         state = NightState(last.data["to"]) if last else NightState.CLOSED
         if last is None or state is NightState.CLOSED:
             return
+        self._left_running = True
         self.date = date.fromisoformat(last.data["night"])
         self.prepare_only = bool(last.data["prepare_only"])
         if self.date != telescope.tonight():
@@ -184,6 +187,10 @@ class Night:
         """Obey what was ordered, then do one small thing."""
         from toros.telescope.phases import PHASES
 
+        if self._left_running:
+            # A dead process may have left the camera exposing and the mount slewing.
+            self._left_running = False
+            stop_motion(self.telescope)
         with self._lock:
             wanted, self._wanted = self._wanted, None
         if wanted is not None:

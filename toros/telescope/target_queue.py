@@ -186,7 +186,7 @@ def counts(session: Session, observatory: str) -> dict[str, int]:
         .where(Observation.observatory == observatory)
         .group_by(Observation.state)
     )
-    return dict(session.execute(query).tuples().all())
+    return {str(row[0]): int(row[1]) for row in session.execute(query)}
 
 
 def requeue_running(session: Session, observatory: str, reason: str) -> list[str]:

@@ -1,0 +1,188 @@
+"""Nights of the telescope's daemon with the real dome's daemon, on the simulator's hardware."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.support.observatory import LONG, Observatory
+from tests.support.waiting import wait_until
+
+EVENING = datetime(2017, 8, 17, 22, 8, tzinfo=UTC)
+DARK = datetime(2017, 8, 17, 23, 20, tzinfo=UTC)
+NGC4993: dict[str, Any] = {"name": "NGC 4993", "ra": 197.449, "dec": -23.384, "weight": 0.5}
+M83: dict[str, Any] = {"name": "M 83", "ra": 204.25, "dec": -29.87, "weight": 0.1}
+POLARIS: dict[str, Any] = {"name": "Polaris", "ra": 37.95, "dec": 89.26, "weight": 0.9}
+ONLY_LIGHTS: dict[str, Any] = {"bias_count": 0, "dark_count": 0, "flats": {"count": 0}}
+
+Begin = Callable[..., Observatory]
+
+
+@pytest.fixture
+def begin(tmp_path: Path, sessions: sessionmaker[Session]) -> Iterator[Begin]:
+    begun: list[Observatory] = []
+
+    def make(start: datetime = DARK, rate: float = 120.0, **telescope: Any) -> Observatory:
+        settings = telescope or ONLY_LIGHTS
+        begun.append(Observatory(tmp_path, sessions, start, rate, settings))
+        return begun[-1]
+
+    yield make
+    for observatory in begun:
+        observatory.close()
+
+
+def send_targets(observatory: Observatory, *targets: dict[str, Any], revision: int = 1) -> Any:
+    return observatory.ask("targets", alert="GW170817", revision=revision, targets=[*targets])
+
+
+def test_a_whole_night(begin: Begin) -> None:
+    night = begin(EVENING, rate=180.0, bias_count=2, dark_count=1, flats={"count": 2})
+    night.run("preprocessor")
+    answer = send_targets(night, M83, NGC4993, POLARIS)
+    assert sorted(answer["added"]) == ["M 83", "NGC 4993", "Polaris"]
+    night.ask("open_night")
+    night.until("closed")
+
+    assert night.states() == ["preparing", "twilight_flats", "observing", "closing", "closed"]
+    assert night.kinds() == {"bias": 2, "dark": 1, "flat": 2, "light": 6}
+    lights = night.exposures("light")
+    assert [light.object for light in lights] == ["NGC 4993"] * 3 + ["M 83"] * 3
+    assert {light.alert for light in lights} == {"GW170817"}
+    assert all(night.entry(name).state == "done" for name in ("NGC 4993", "M 83"))
+    assert "altitude at most" in night.entry("Polaris").reason
+    assert night.truth()["dome"]["shutter"] == 0.0
+    assert not night.dome()["open"]
+    batches = [event.data for event in night.events("batch")]
+    assert [batch["state"] for batch in batches] == ["pending", "taken"]
+    assert Path(batches[0]["url"]) == night.config.data.raw / "20170817"
+    assert night.events("problem") == []
+
+    header = fits.getheader(lights[0].path)
+    assert header["OBJECT"] == "NGC 4993"
+    assert header["RA"] == pytest.approx(197.449, abs=0.02)
+    assert header["FILTER"] == "r"
+    assert header["CCD-TEMP"] == pytest.approx(-20.0, abs=1.0)
+    for flat in night.exposures("flat"):
+        level = np.median(fits.getdata(flat.path)) / 65535
+        assert 0.15 < level < 0.7
+
+
+def test_unsafe_holds_and_safe_resumes(begin: Begin) -> None:
+    night = begin(resume_after_safe_s=60.0, count=4, exptime_s=60.0, **ONLY_LIGHTS)
+    send_targets(night, NGC4993)
+    night.ask("open_night")
+    night.until_doing("frame 2 of 4")
+    night.safe(False)
+    night.until("holding")
+    wait_until(lambda: night.truth()["dome"]["shutter"] == 0.0, "the dome to close")
+    wait_until(lambda: night.dome()["shutter"] == "closed", "the closure to be read")
+    before = night.entry("NGC 4993")
+    assert before.state == "queued"
+    assert "not safe" in before.reason
+    night.safe(True)
+    night.until("observing")
+    wait_until(lambda: night.entry("NGC 4993").state == "done", "the frames to be taken", LONG)
+    entry = night.entry("NGC 4993")
+    assert entry.taken == 4
+    counted = [light for light in night.exposures("light") if light.state == "raw"]
+    assert len(counted) == 4
+
+
+def test_unsafe_from_the_start_never_opens_the_dome(begin: Begin) -> None:
+    night = begin()
+    night.safe(False)
+    wait_until(lambda: not night.dome()["safe"], "the dome to hear of it")
+    send_targets(night, NGC4993)
+    night.ask("open_night")
+    night.until("holding")
+    assert not night.dome()["open"]
+    night.ask("close_night")
+    night.until("closed")
+    assert night.kinds() == {}
+
+
+def test_a_night_in_which_nothing_is_observable_ends_with_reasons(begin: Begin) -> None:
+    night = begin()
+    send_targets(night, POLARIS)
+    night.ask("open_night")
+    night.until("closed")
+    assert night.kinds() == {}
+    assert "below 30°" in night.entry("Polaris").reason
+    assert [event.data["target"] for event in night.events("left_out")] == ["Polaris"]
+    assert night.events("batch") == []  # there are no files
+    assert night.events("problem") == []
+
+
+def test_a_failing_observation_is_retried_and_the_night_goes_on(begin: Begin) -> None:
+    night = begin()
+    send_targets(night, {**NGC4993, "filter": "no such filter"}, M83)
+    night.ask("open_night")
+    night.until("closed")
+    failed = night.entry("NGC 4993")
+    assert (failed.state, failed.attempts) == ("failed", 2)
+    assert "no such filter" in failed.reason
+    assert failed.code == 213
+    assert night.entry("M 83").state == "done"
+
+
+def test_the_preprocessor_is_told_when_it_comes_back(begin: Begin) -> None:
+    night = begin(batch_retry_s=10.0, **ONLY_LIGHTS)
+    send_targets(night, NGC4993)
+    night.ask("open_night")
+    night.until("closed")
+    wait_until(lambda: night.ask("status")["batch"]["attempts"] >= 2, "a second attempt")
+    assert night.ask("status")["batch"]["state"] == "pending"
+    night.run("preprocessor")
+    wait_until(lambda: night.ask("status")["batch"]["state"] == "taken", "the order to be taken")
+    assert [event.data["state"] for event in night.events("batch")] == ["pending", "taken"]
+
+
+def test_a_restart_takes_the_night_up_again(begin: Begin) -> None:
+    night = begin(count=5, **ONLY_LIGHTS)
+    send_targets(night, NGC4993)
+    night.ask("open_night")
+    night.until_doing("frame 3 of 5")
+    night.end("telescope")
+    assert night.entry("NGC 4993").state == "queued"
+    night.run("telescope")
+    night.until("closed")
+    entry = night.entry("NGC 4993")
+    assert (entry.state, entry.taken) == ("done", 5)
+    assert len([light for light in night.exposures("light") if light.state == "raw"]) == 5
+    causes = [event.data["cause"] for event in night.events("state")]
+    assert "restarted while observing" in causes
+    assert night.truth()["dome"]["shutter"] == 0.0
+
+
+def test_abort_halts_at_once_and_close_night_brings_all_home(begin: Begin) -> None:
+    night = begin(exptime_s=600.0, **ONLY_LIGHTS)
+    send_targets(night, NGC4993)
+    night.ask("open_night")
+    night.until_doing("frame 1 of 3")
+    night.ask("abort")
+    night.until("halted")
+    assert night.entry("NGC 4993").state == "queued"
+    assert night.dome()["open"]  # the dome stays as it is
+    night.ask("close_night")
+    night.until("closed")
+    assert night.truth()["dome"]["shutter"] == 0.0
+    assert night.ask("unpark") is True  # it was parked, and can be used by hand
+
+
+def test_a_dead_dome_holds_the_night_until_it_answers(begin: Begin) -> None:
+    night = begin(resume_after_safe_s=30.0, **ONLY_LIGHTS)
+    send_targets(night, NGC4993)
+    night.end("dome")
+    night.ask("open_night")
+    night.until("holding")
+    night.run("dome")
+    night.until("closed")
+    assert night.entry("NGC 4993").state == "done"

@@ -1,0 +1,142 @@
+"""A small observatory in this process: the simulator, the dome's daemon and the telescope's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
+from toros.archive.models import Event, Exposure, Observation
+from toros.common.client import FrontDeskClient
+from toros.common.clock import Clock
+from toros.common.config import Config, Device, Service
+from toros.common.config.dome import DomeSettings
+from toros.common.config.models import Data, Devices
+from toros.common.config.simulator import CameraSettings, SimulatorSettings
+from toros.common.config.telescope import TelescopeSettings
+from toros.common.daemon import Daemon
+from toros.common.module import Context
+from toros.dome.daemon import build as build_dome
+from toros.preprocessor.daemon import build as build_preprocessor
+from toros.simulator.server import Simulator
+from toros.telescope.daemon import build as build_telescope
+
+CAMERA = CameraSettings(width=128, height=128, readout_s=1.0)
+LONG = 90.0  # machine seconds that a night may take on a loaded machine
+
+
+class Observatory:
+    """Everything that a night needs, on one fast clock."""
+
+    def __init__(
+        self,
+        folder: Path,
+        sessions: sessionmaker[Session],
+        start: datetime,
+        rate: float,
+        telescope: dict[str, Any],
+    ) -> None:
+        self.clock = Clock.simulated(start, rate)
+        settings = SimulatorSettings(discovery=False, galaxies=False, camera=CAMERA)
+        self.simulator = Simulator(settings, self.clock, Config().site)
+        self.simulator.start()
+        device = Device(alpaca=self.simulator.url, number=0)
+        here = {
+            name: Service(ip="127.0.0.1", port=free_port())
+            for name in ("dome", "telescope", "preprocessor")
+        }
+        self.config = Config(
+            services=here,
+            devices=Devices(
+                mount=device,
+                dome=device,
+                camera=device,
+                filter_wheel=device,
+                focuser=device,
+                safety_monitor=[device],
+            ),
+            data=Data(raw=folder / "raw", products=folder / "products"),
+            dome=DomeSettings(),
+            telescope=TelescopeSettings.model_validate(
+                {"filter": "r", "exptime_s": 20.0, "idle_before_close_s": 120.0, **telescope}
+            ),
+        )
+        self.context = Context(self.config, self.clock, sessions)
+        self.daemons: dict[str, Daemon] = {}
+        self.run("dome")
+        wait_until(self._dome_is_safe, "the safety monitor to be heard")
+        self.run("telescope")
+        self.client = FrontDeskClient(self.config.service("telescope").url)
+
+    def _dome_is_safe(self) -> bool:
+        return bool(self.dome()["safe"])
+
+    def run(self, name: str) -> None:
+        build: dict[str, Any] = {
+            "dome": build_dome,
+            "telescope": build_telescope,
+            "preprocessor": build_preprocessor,
+        }
+        self.daemons[name] = Daemon(build[name](self.context), self.context)
+        self.daemons[name].start()
+
+    def end(self, name: str) -> None:
+        self.daemons.pop(name).stop()
+
+    def close(self) -> None:
+        for name in [*self.daemons][::-1]:
+            self.end(name)
+        self.simulator.stop()
+
+    def ask(self, request: str, **fields: Any) -> Any:
+        return self.client.ask(request, **fields)
+
+    def night(self) -> dict[str, Any]:
+        return self.ask("status")["night"]
+
+    def dome(self) -> dict[str, Any]:
+        answer: Any = FrontDeskClient(self.config.service("dome").url).ask("dome_status")
+        return dict(answer)
+
+    def truth(self) -> dict[str, Any]:
+        answer = requests.get(f"{self.simulator.url}/simulator/v1/truth", timeout=10)
+        return dict(answer.json())
+
+    def safe(self, safe: bool | None) -> None:
+        url = f"{self.simulator.url}/simulator/v1/weather"
+        requests.put(url, json={"safe": safe}, timeout=10).raise_for_status()
+
+    def until(self, state: str) -> None:
+        wait_until(lambda: self.night()["state"] == state, f"the night to be {state}", LONG)
+
+    def until_doing(self, what: str) -> None:
+        wait_until(lambda: what in self.night()["doing"], f"the telescope to do {what!r}", LONG)
+
+    def events(self, kind: str) -> list[Event]:
+        with self.context.sessions() as session:
+            query = select(Event).where(Event.module == "telescope", Event.kind == kind)
+            return list(session.scalars(query.order_by(Event.id)))
+
+    def states(self) -> list[str]:
+        return [event.data["to"] for event in self.events("state")]
+
+    def exposures(self, image_type: str | None = None) -> list[Exposure]:
+        query = select(Exposure).order_by(Exposure.id)
+        if image_type is not None:
+            query = query.where(Exposure.image_type == image_type)
+        with self.context.sessions() as session:
+            return list(session.scalars(query))
+
+    def kinds(self) -> Counter[str | None]:
+        return Counter(exposure.image_type for exposure in self.exposures())
+
+    def entry(self, name: str) -> Observation:
+        with self.context.sessions() as session:
+            return session.scalars(select(Observation).where(Observation.name == name)).one()
