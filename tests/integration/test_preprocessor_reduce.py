@@ -309,3 +309,17 @@ def test_previews_lie_beside_the_calibrated_images(tmp_path: Path, reduce: Reduc
     camera.light("a")
     reduce(tmp_path / "raw", settings={"previews": True})
     assert (tmp_path / "out" / "calib_a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_only_what_a_killed_process_left_of_ours_is_swept_away(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    Camera(tmp_path / "raw").light("a")
+    ours = [".calib_a.k3j2h1g0.fits", ".master_bias_0badc0de.abcdef12.fits"]
+    theirs = ["._calib_a.fits", ".calib_a.fits", ".mine.abcdef12.fits", "calib_notes.txt"]
+    for name in (*ours, *theirs):
+        (tmp_path / "raw" / name).touch()
+    reduce(tmp_path / "raw", tmp_path / "raw")
+    names = {path.name for path in (tmp_path / "raw").iterdir()}
+    assert set(theirs) <= names
+    assert not set(ours) & names

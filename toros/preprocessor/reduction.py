@@ -57,6 +57,7 @@ def reduce_batch(
         When the batch as a whole cannot be reduced; what single frames suffer is recorded only.
     """
     try:
+        _sweep(run)
         for step in steps:
             run.raise_if_cancelled()
             run_step(step, run)
@@ -79,3 +80,12 @@ def reduce_batch(
             batches.end(session, batch, run.clock, failure)
         raise
     log.info("File batch %s is done.", batch.name)
+
+
+def _sweep(run: Run) -> None:
+    """Remove the products that a killed process left half-written, under their hidden names."""
+    for kind in ("master", "calib"):
+        # The name that `atomic_path` gives, and no other: the folder may be a person's own.
+        for leftover in run.products.glob(f".{kind}_*.????????.*"):
+            log.info("%s was left half-written and is removed.", leftover)
+            leftover.unlink(missing_ok=True)

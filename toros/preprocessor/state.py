@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -89,13 +89,11 @@ class Preprocessor:
             session.add(batch)
         return batch
 
-    def _night(self, frames: list[Path]) -> datetime:
+    def _night(self, frames: list[Path]) -> date:
         """Return the night of the first frame that has a date, else tonight's."""
         config = self._context.config.site
         site = Site(config.name, config.latitude, config.longitude, config.elevation)
-        moment = first_date(frames) or self._context.clock.now()
-        night = night_of(site, moment)
-        return datetime(night.year, night.month, night.day, tzinfo=moment.tzinfo)
+        return night_of(site, first_date(frames) or self._context.clock.now())
 
     def _reduce(
         self, task: Task, batch: FileBatch, *, anew: bool = False, retry: bool = False

@@ -62,6 +62,7 @@ class Calibrate:
         """Return one unit for each light."""
         lights = queries.exposures(session, run.file_batch_id, image_type="light", usable=True)
         names = product_names([Path(light.path).relative_to(run.folder) for light in lights])
+        offers = offers_for(session, run, ROLES, lights)
         return [
             Unit(
                 Path(light.path).relative_to(run.folder).as_posix(),
@@ -69,10 +70,10 @@ class Calibrate:
                     id=light.id,
                     path=Path(light.path),
                     target=run.products / name,
-                    offers={role: offers_for(session, run, role, light) for role in ROLES},
+                    offers=offered,
                 ),
             )
-            for light, name in zip(lights, names, strict=True)
+            for light, name, offered in zip(lights, names, offers, strict=True)
         ]
 
     def work(self, run: Run, unit: Unit[Calibrating]) -> Calibrated:

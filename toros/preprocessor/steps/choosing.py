@@ -12,7 +12,7 @@ from typing import Literal
 from sqlalchemy.orm import Session
 
 from toros.archive import queries
-from toros.archive.models import Exposure
+from toros.archive.models import Combination, Exposure
 from toros.common.config.preprocessor import PreprocessorSettings
 from toros.common.errors import (
     CalibrationError,
@@ -78,25 +78,34 @@ class Chosen:
         return None if self.offer else _MISSING[self.role](self.choice.why)
 
 
-def offers_for(session: Session, run: Run, role: Role, like: Exposure) -> Offers:
-    """Return the masters that a frame may choose from."""
-    kind = f"master_{role}"
-    own = queries.masters_of_run(session, kind, run.file_batch_id, run.generation)
-    others = (
-        queries.masters_of_others(
-            session,
-            kind,
-            like,
-            run.file_batch_id,
-            timedelta(days=run.settings.masters_max_age_days),
+def offers_for(
+    session: Session, run: Run, roles: Iterable[Role], frames: Sequence[Exposure]
+) -> list[dict[Role, Offers]]:
+    """Return, for each of `frames`, the masters that it may choose from in each role."""
+    wanted = tuple(roles)
+    own = {
+        role: _offers(
+            queries.masters_of_run(session, f"master_{role}", run.file_batch_id, run.generation)
         )
-        if run.settings.masters_from_other_batches
-        else []
+        for role in wanted
+    }
+    return [
+        {role: Offers(own[role], _others(session, run, role, frame)) for role in wanted}
+        for frame in frames
+    ]
+
+
+def _others(session: Session, run: Run, role: Role, like: Exposure) -> tuple[Offer, ...]:
+    if not run.settings.masters_from_other_batches:
+        return ()
+    age = timedelta(days=run.settings.masters_max_age_days)
+    return _offers(
+        queries.masters_of_others(session, f"master_{role}", like, run.file_batch_id, age)
     )
-    return Offers(
-        tuple(Offer(row.id, Path(row.path)) for row in own),
-        tuple(Offer(row.id, Path(row.path)) for row in others),
-    )
+
+
+def _offers(masters: Iterable[Combination]) -> tuple[Offer, ...]:
+    return tuple(Offer(master.id, Path(master.path)) for master in masters)
 
 
 def choose_all(

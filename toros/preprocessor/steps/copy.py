@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ class Copy:
                     "raw files are never replaced: send it in a file batch of another name."
                 )
             return
+        for leftover in target.parent.glob(f".{glob.escape(target.stem)}.????????{target.suffix}"):
+            leftover.unlink(missing_ok=True)  # half a copy, of a process that was killed
         with atomic_path(target) as temporary:
             shutil.copyfile(source, temporary)
             if sha256_of(temporary) != wanted:

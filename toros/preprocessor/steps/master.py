@@ -88,16 +88,20 @@ class MasterStep:
         frames = queries.exposures(
             session, run.file_batch_id, image_type=self.image_type, usable=True
         )
-        return [self._unit(session, run, group) for group in self.groups(frames, run.settings)]
+        groups = self.groups(frames, run.settings)
+        offers = offers_for(session, run, self.wants, [group.frames[0] for group in groups])
+        return [
+            self._unit(run, group, offered) for group, offered in zip(groups, offers, strict=True)
+        ]
 
-    def _unit(self, session: Session, run: Run, group: Group) -> Unit[Making]:
+    def _unit(self, run: Run, group: Group, offers: dict[Role, Offers]) -> Unit[Making]:
         identity = digest(sorted(frame.sha256 or frame.path for frame in group.frames))
         name = master_name(self.name, group.label, identity)
         making = Making(
             target=run.products / name,
             ids=tuple(frame.id for frame in group.frames),
             paths=tuple(Path(frame.path) for frame in group.frames),
-            offers={role: offers_for(session, run, role, group.frames[0]) for role in self.wants},
+            offers=offers,
         )
         return Unit(name, making)
 
