@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import requests
+import yaml
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -15,13 +18,14 @@ from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 from toros.archive.models import Event, Exposure, Observation
 from toros.common.client import FrontDeskClient
-from toros.common.clock import Clock
+from toros.common.clock import Clock, iso
 from toros.common.config import Config, Device, Service
 from toros.common.config.dome import DomeSettings
 from toros.common.config.models import Data, Devices
 from toros.common.config.simulator import CameraSettings, SimulatorSettings
 from toros.common.config.telescope import TelescopeSettings
 from toros.common.daemon import Daemon
+from toros.common.errors import PeerError
 from toros.common.module import Context
 from toros.dome.daemon import build as build_dome
 from toros.preprocessor.daemon import build as build_preprocessor
@@ -68,12 +72,13 @@ class Observatory:
                 {"filter": "r", "exptime_s": 20.0, "idle_before_close_s": 120.0, **telescope}
             ),
         )
+        self.config_path = folder / "toros.conf.yaml"
         self.context = Context(self.config, self.clock, sessions)
         self.daemons: dict[str, Daemon] = {}
         self.run("dome")
         wait_until(self._dome_is_safe, "the safety monitor to be heard")
         self.run("telescope")
-        self.client = FrontDeskClient(self.config.service("telescope").url)
+        self.client = FrontDeskClient.of(self.config, "telescope")
 
     def _dome_is_safe(self) -> bool:
         return bool(self.dome()["safe"])
@@ -87,6 +92,20 @@ class Observatory:
         self.daemons[name] = Daemon(build[name](self.context), self.context)
         self.daemons[name].start()
 
+    def serve(self, name: str, database_url: str) -> subprocess.Popen[bytes]:
+        """Run a module in a process of its own, on the same clock."""
+        document = self.config.model_dump(mode="json", exclude_unset=True)
+        document["database"] = {"url": database_url}
+        document["logging"] = {"file": str(self.config_path.with_suffix(".log"))}
+        document["clock"] = {
+            "start": iso(datetime.fromtimestamp(self.clock.start, UTC)),
+            "anchor": self.clock.anchor,
+            "rate": self.clock.rate,
+        }
+        self.config_path.write_text(yaml.safe_dump(document))
+        command = [sys.executable, "-m", "toros", "serve", name]
+        return subprocess.Popen([*command, "--config", str(self.config_path)])
+
     def end(self, name: str) -> None:
         self.daemons.pop(name).stop()
 
@@ -98,11 +117,18 @@ class Observatory:
     def ask(self, request: str, **fields: Any) -> Any:
         return self.client.ask(request, **fields)
 
+    def answers(self) -> bool:
+        try:
+            self.night()
+        except PeerError:
+            return False
+        return True
+
     def night(self) -> dict[str, Any]:
         return self.ask("status")["night"]
 
     def dome(self) -> dict[str, Any]:
-        answer: Any = FrontDeskClient(self.config.service("dome").url).ask("dome_status")
+        answer: Any = FrontDeskClient.of(self.config, "dome").ask("dome_status")
         return dict(answer)
 
     def truth(self) -> dict[str, Any]:

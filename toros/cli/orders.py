@@ -39,7 +39,7 @@ def send(
     name = check_name(module)
     values = dict(_field(text) for text in fields or [])
     envelope: dict[str, Any] = {key: values.pop(key) for key in ENVELOPE if key in values}
-    client = FrontDeskClient(load_config(config).service(name).url)
+    client = FrontDeskClient.of(load_config(config), name)
     reply = client.send(request, wait=wait, **envelope, **values)
     if as_json:
         print_json(reply.model_dump(mode="json"))
@@ -64,7 +64,7 @@ def status(as_json: JsonOption = False, config: ConfigOption = None) -> None:
         colour = "green" if answer["reachable"] else "red"
         cells = [str(answer[key] or "") for key in ("version", "since")]
         queue = "" if answer["queue"] is None else str(answer["queue"])
-        address = settings.service(name).url
+        address = settings.url_of(name)
         table.add_row(name, f"[{colour}]{answer['status']}[/]", *cells, queue, address)
     out.print(table)
     if not found:
@@ -72,14 +72,14 @@ def status(as_json: JsonOption = False, config: ConfigOption = None) -> None:
 
 
 def _status_of(settings: Config, name: str) -> dict[str, Any]:
-    url = settings.service(name).url
+    url = settings.url_of(name)
     keys = ("status", "version", "since", "queue")
     if name == SIMULATOR:
         return dict.fromkeys(keys) | _simulator_status(url)
     if name not in ROOMS:
         return {"reachable": False, **dict.fromkeys(keys), "status": "not in this version"}
     try:
-        answer = FrontDeskClient(url, STATUS_TIMEOUT_S).ask("status")
+        answer = FrontDeskClient.of(settings, name, STATUS_TIMEOUT_S).ask("status")
     except PeerError as error:
         return {"reachable": False, **dict.fromkeys(keys), "status": error.message}
     return {"reachable": True, **(answer if isinstance(answer, dict) else {})}

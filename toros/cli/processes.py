@@ -79,14 +79,14 @@ class ModuleProcess:
 
 def is_ready(settings: Config, name: str) -> bool:
     """Return whether a module answers."""
-    url = settings.service(name).url
+    url = settings.url_of(name)
     if name == SIMULATOR:
         try:
             return requests.get(f"{url}/management/apiversions", timeout=2).ok
         except requests.RequestException:
             return False
     try:
-        FrontDeskClient(url, timeout_s=2).ask("status")
+        FrontDeskClient.of(settings, name, timeout_s=2).ask("status")
     except PeerError:
         return False
     return True

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import socket
 import xmlrpc.client
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from toros.common.config.models import Config, Credentials
 from toros.common.errors import PeerRefused, PeerTimeout, PeerUnreachable
-from toros.common.work_order import Json, OrderStatus, Reply
+from toros.common.tls import client_context
+from toros.common.work_order import MAX_WAIT_S, Json, OrderStatus, Reply
 
 TIMEOUT_S = 10.0
 
 
 class _Transport(xmlrpc.client.Transport):
-    def __init__(self, timeout_s: float) -> None:
-        super().__init__(use_builtin_types=True)
+    """The standard library's transport with a time-out, for both plain and TLS connections."""
+
+    def __init__(
+        self, timeout_s: float, authority: Path | None, authorization: str | None, tls: bool
+    ) -> None:
+        headers = [("Authorization", authorization)] if authorization else []
+        super().__init__(use_builtin_types=True, headers=headers)
         self._timeout_s = timeout_s
+        self._context = client_context(authority) if tls else None
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        connection = super().make_connection(host)
-        connection.timeout = self._timeout_s
+        name, self._extra_headers, _ = self.get_host_info(host)
+        connection = (
+            http.client.HTTPConnection(name, timeout=self._timeout_s)
+            if self._context is None
+            else http.client.HTTPSConnection(name, timeout=self._timeout_s, context=self._context)
+        )
+        # What stands here is what `close` closes.
+        self._connection = host, connection
         return connection
 
 
@@ -35,11 +51,34 @@ class FrontDeskClient:
         The front desk, for instance ``http://127.0.0.1:8080``.
     timeout_s : float
         How long to wait for an answer, beyond the order's own `wait`.
+    credentials : Credentials, optional
+        User and token, where the desk asks for them. They may also stand in `url`.
+    authority : pathlib.Path, optional
+        Certificate of the authority that the desk's own is of, where it is a private one.
     """
 
-    def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float = TIMEOUT_S,
+        *,
+        credentials: Credentials | None = None,
+        authority: Path | None = None,
+    ) -> None:
         self.url = url
         self._timeout_s = timeout_s
+        self._authorization = _basic(credentials) if credentials else None
+        self._authority = authority
+
+    @classmethod
+    def to(cls, config: Config, url: str, timeout_s: float = TIMEOUT_S) -> FrontDeskClient:
+        """Return a client that calls `url` in the name of this node."""
+        return cls(url, timeout_s, credentials=config.credentials, authority=config.tls.ca)
+
+    @classmethod
+    def of(cls, config: Config, module: str, timeout_s: float = TIMEOUT_S) -> FrontDeskClient:
+        """Return a client of a module of the configuration."""
+        return cls.to(config, config.url_of(module), timeout_s)
 
     def send(
         self,
@@ -64,7 +103,12 @@ class FrontDeskClient:
         """
         envelope = {"id": id, "request": request, "wait": wait, "priority": priority}
         order = {key: value for key, value in envelope.items() if value is not None} | fields
-        transport = _Transport(self._timeout_s + (300.0 if wait is None else wait))
+        transport = _Transport(
+            self._timeout_s + (MAX_WAIT_S if wait is None else wait),
+            self._authority,
+            self._authorization,
+            tls=self.url.startswith("https:"),
+        )
         try:
             with xmlrpc.client.ServerProxy(
                 self.url, transport=transport, allow_none=True, use_builtin_types=True
@@ -99,6 +143,11 @@ class FrontDeskClient:
             )
         result: Json = reply.result
         return result
+
+
+def _basic(credentials: Credentials) -> str:
+    pair = f"{credentials.user}:{credentials.token.get_secret_value()}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 def _cause(error: Exception) -> str:

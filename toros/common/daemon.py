@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from toros.common.desk import Desk
+from toros.common.door import rules_of
 from toros.common.front_desk import FrontDeskServer
 from toros.common.journal import Journal
 from toros.common.module import Context, Loop, Module
@@ -45,7 +46,7 @@ class Daemon:
         desk = Desk(module, self.journal, self._workers, context.clock)
         service = context.config.service(module.name)
         self._server = FrontDeskServer(
-            address or (service.host, service.listening_port), desk.handle
+            address or (service.host, service.listening_port), desk.handle, rules_of(context.config)
         )
         self._stop = threading.Event()
         self._threads = [

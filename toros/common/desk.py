@@ -6,8 +6,9 @@ import logging
 from typing import Any
 
 from toros import __version__
+from toros.common.access import Caller
 from toros.common.clock import Clock, iso
-from toros.common.errors import TorosError
+from toros.common.errors import Forbidden, TorosError
 from toros.common.journal import Journal
 from toros.common.module import Module
 from toros.common.requests import Fields, NoFields, Request, RequestTable, Task
@@ -55,17 +56,26 @@ class Desk:
         self._since = clock.now()
         self._table: RequestTable[Any] = RequestTable([*self._common_requests(), *module.table])
 
-    def handle(self, struct: object) -> dict[str, Any]:
-        """Return the reply to one work order."""
+    def handle(self, struct: object, caller: Caller) -> dict[str, Any]:
+        """Return the reply to one work order.
+
+        Raises
+        ------
+        Forbidden
+            When the caller may not send it.
+        """
         order: WorkOrder | None = None
         try:
-            order = WorkOrder.read(struct).with_id()
+            order = WorkOrder.read(struct).with_id().sent_by(caller.name)
             request = self._table.find(order.request)
+            caller.require(request.name)
             fields = request.read_fields(order)
             if request.journaled:
                 reply = self._journaled(order, request)
             else:
                 reply = self._at_once(order, request, fields)
+        except Forbidden:
+            raise
         except TorosError as error:
             reply = Reply.refusal(self._module.name, order, error, self._clock.now())
         log.log(

@@ -15,6 +15,8 @@
     ├── Cancelled                      16
     ├── Interrupted                    17
     ├── LostOwnership                  18
+    ├── NotAuthenticated               40   answered as Fault 401
+    ├── Forbidden                      41   answered as Fault 403
     ├── PeerError                      30   another module
     │   ├── PeerUnreachable            31
     │   ├── PeerTimeout                32
@@ -141,6 +143,18 @@ class LostOwnership(TorosError):
     """Another worker owns the work order now."""
 
     code = 18
+
+
+class NotAuthenticated(TorosError):
+    """It is not known who sends the work order."""
+
+    code = 40
+
+
+class Forbidden(TorosError):
+    """The sender may not send such work orders."""
+
+    code = 41
 
 
 class PeerError(TorosError):

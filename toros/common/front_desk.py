@@ -5,99 +5,29 @@ from __future__ import annotations
 import errno
 import ipaddress
 import logging
+import re
+import socket
+import ssl
+import sys
 import threading
 from collections.abc import Callable
-from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from typing import Any
-from uuid import uuid4
-from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
+from xmlrpc.server import SimpleXMLRPCServer
 
+from toros.common.access import Caller
+from toros.common.connection_handler import ConnectionHandler
+from toros.common.connections import Connection, Connections, Phase
+from toros.common.door import DoorRules, require_closed_door
 from toros.common.errors import AddressInUse, ConfigurationError
-from toros.common.wire import Malformed, read_call, write_fault, write_reply
+from toros.common.wire import write_fault
 
 log = logging.getLogger(__name__)
 
-MAX_BODY = 1 << 20
-IDLE_S = 30.0
+SWEEP_S = 0.25
+DRAIN_S = 8.0
 
-Handle = Callable[[object], dict[str, Any]]
-
-
-class Refused(Exception):
-    """A request that is answered with a Fault and not read further."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-class _Connection(SimpleXMLRPCRequestHandler):
-    """One client's connection, kept alive between calls."""
-
-    protocol_version = "HTTP/1.1"
-    server_version = "TOROS"
-    sys_version = ""
-    rpc_paths = ("/", "/RPC2")
-    timeout = IDLE_S
-    disable_nagle_algorithm = True
-    wbufsize = -1
-    server: FrontDeskServer
-
-    def do_POST(self) -> None:
-        """Answer one call."""
-        if not self.is_rpc_path_valid():
-            self.send_error(HTTPStatus.NOT_FOUND)
-            return
-        try:
-            answer = self._answer(self._read_body())
-        except Refused as refusal:
-            # The body may not have been read: what follows in the stream is not a request.
-            self.close_connection = True
-            answer = write_fault(refusal.code, refusal.message)
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", "text/xml")
-        self.send_header("Content-Length", str(len(answer)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def _read_body(self) -> bytes:
-        if "Origin" in self.headers:
-            raise Refused(403, "A web page may not send work orders.")
-        if self.headers.get_content_type() != "text/xml":
-            raise Refused(400, "The Content-Type of a call is text/xml.")
-        if "Transfer-Encoding" in self.headers or "Content-Encoding" in self.headers:
-            raise Refused(400, "A call is sent plain: neither compressed nor in chunks.")
-        text = self.headers.get("Content-Length", "")
-        if not (text.isascii() and text.isdigit()):
-            raise Refused(400, "A call says its length in Content-Length.")
-        length = int(text)
-        if length > MAX_BODY:
-            raise Refused(413, f"A call has at most {MAX_BODY} bytes; this one has {length}.")
-        body = self.rfile.read(length)
-        if len(body) < length:
-            raise Refused(400, f"The call broke off after {len(body)} of {length} bytes.")
-        return body
-
-    def _answer(self, body: bytes) -> bytes:
-        try:
-            struct = read_call(body)
-        except Malformed as error:
-            return write_fault(400, str(error))
-        try:
-            return write_reply(self.server.handle(struct))
-        except Exception:
-            # The last line of defence of a server: the client gets a reference, the log the cause.
-            reference = uuid4().hex[:8]
-            log.exception("A work order failed at the front desk (reference %s).", reference)
-            return write_fault(500, f"An error of ours: the log has it under {reference}.")
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Send the server's own messages to the log."""
-        log.debug("%s: %s", self.address_string(), format % args)
+Handle = Callable[[object, Caller], dict[str, Any]]
 
 
 class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
@@ -108,56 +38,133 @@ class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
     address : tuple of str and int
         Where to listen. Port 0 takes a free one.
     handle : callable
-        Takes the struct of a work order and returns that of the reply.
+        Takes the struct of a work order and who sends it; returns the struct of the reply.
+    rules : DoorRules
+        Who is let in.
 
     Raises
     ------
     AddressInUse
         When another process listens there.
     ConfigurationError
-        When the address is not one of this machine, or not a loopback one.
+        When the address is not one of this machine, or open to others without access or TLS.
     """
 
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], handle: Handle) -> None:
+    def __init__(
+        self, address: tuple[str, int], handle: Handle, rules: DoorRules | None = None
+    ) -> None:
         self.handle = handle
-        _require_loopback(address[0])
+        self.rules = rules or DoorRules()
+        self.connections = Connections(self.rules.connections, self.rules.connections_per_peer)
+        self._names = {
+            "localhost",
+            address[0].lower(),
+            *(name.lower() for name in self.rules.hosts),
+        }
+        self._records: dict[int, Connection] = {}
+        require_closed_door(address[0], self.rules)
         try:
-            super().__init__(address, requestHandler=_Connection, logRequests=False)
+            super().__init__(address, requestHandler=ConnectionHandler, logRequests=False)
         except OSError as error:
             raise _listening_failed(address, error) from error
 
     def start(self) -> None:
         """Answer in the background until `stop`."""
         threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="front-desk", daemon=True
+            target=self.serve_forever,
+            kwargs={"poll_interval": SWEEP_S},
+            name="front-desk",
+            daemon=True,
         ).start()
 
     def stop(self) -> None:
-        """Take no more connections."""
+        """Take no more connections, answer what is in flight, and close."""
         self.shutdown()
         self.server_close()
+        self.connections.drain(DRAIN_S)
 
     @property
     def url(self) -> str:
         """Where clients find this server."""
         host, port = self.server_address[:2]
-        return f"http://{host!s}:{port}"
+        return f"{'https' if self.rules.tls else 'http'}://{host!s}:{port}"
 
+    def authenticate(self, header: str | None) -> Caller:
+        """Return who an ``Authorization`` header names; see `Access.authenticate`."""
+        return self.rules.access.authenticate(header)
 
-def _require_loopback(host: str) -> None:
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
-    if not loopback:
-        raise ConfigurationError(
-            f"{host} can be reached from other machines, and there is no 'access' in the "
-            "configuration: listen on 127.0.0.1, or say who may send orders."
-        )
+    def is_ours(self, host: str) -> bool:
+        """Return whether a ``Host`` header names this server: an address, or one of its names."""
+        name = host.rsplit(":", 1)[0] if re.search(r":[0-9]+$", host) else host
+        try:
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return name.lower() in self._names
+        return True
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Return whether connections from there are taken."""
+        if not self.rules.networks:
+            return True
+        peer = ipaddress.ip_address(client_address[0])
+        return any(peer in network for network in self.rules.networks)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give the connection a thread, or turn it away where there are too many."""
+        sock: socket.socket = request
+        phase = Phase.HEADERS
+        if self.rules.tls is not None:
+            sock = self.rules.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            phase = Phase.HANDSHAKE
+        record = self.connections.admit(sock, client_address[0], phase)
+        if record is None:
+            self._turn_away(sock)
+            return
+        self._records[id(sock)] = record
+        super().process_request(sock, client_address)
+
+    def record_of(self, request: Any) -> Connection:
+        """Return the record of an admitted connection."""
+        return self._records[id(request)]
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection and forget it."""
+        self._records.pop(id(request), None)
+        self.connections.release(request)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Cut the connections whose time is over; called by `serve_forever` between connections."""
+        self.connections.sweep()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Record what ended a connection; clients that go away are no news."""
+        error = sys.exception()
+        if isinstance(error, OSError | ValueError):
+            log.debug("The connection of %s ended: %s", client_address[0], error)
+        else:
+            log.exception("The connection of %s ended in an error of ours.", client_address[0])
+
+    def _turn_away(self, sock: socket.socket) -> None:
+        """Say that there are too many, without waiting for anything, and close."""
+        if not isinstance(sock, ssl.SSLSocket):
+            fault = write_fault(429, "There are too many connections; try again in a moment.")
+            head = (
+                "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\n"
+                f"Content-Length: {len(fault)}\r\n\r\n"
+            )
+            sock.setblocking(False)
+            try:
+                sock.send(head.encode() + fault)
+                sock.shutdown(socket.SHUT_WR)
+                sock.recv(1 << 16)
+            except OSError as error:
+                log.debug("A connection too many ended: %s", error)
+        self.shutdown_request(sock)
 
 
 def _listening_failed(address: tuple[str, int], error: OSError) -> Exception:

@@ -92,6 +92,22 @@ class WorkOrder(BaseModel):
         """Return the order with an id of ours where the client gave none."""
         return self if self.id is not None else self.model_copy(update={"id": uuid4().hex})
 
+    def sent_by(self, name: str | None) -> WorkOrder:
+        """Return the order in the name of its sender, where it is known who that is.
+
+        Raises
+        ------
+        InvalidField
+            When the order names another user.
+        """
+        if name is None or name == self.user:
+            return self
+        if self.user is not None:
+            raise InvalidField(
+                f"Work order: field 'user' says '{self.user}', but you are '{name}'."
+            )
+        return self.model_copy(update={"user": name})
+
     def digest(self, request: str) -> str:
         """Return the sha256 of the order's content.
 

@@ -31,7 +31,7 @@ class Heartbeat:
         limit = context.config.dome.telescope_silence_s
         watched = limit is not None and "telescope" in context.config.services
         self._limit_s = age_s(context.clock, limit) if watched and limit is not None else None
-        self._client = FrontDeskClient(context.config.service("telescope").url, timeout_s=5.0)
+        self._client = FrontDeskClient.of(context.config, "telescope", timeout_s=5.0)
         self._heard = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
@@ -68,8 +68,8 @@ class Relay:
         The observatories.
     clock : Clock
         The observatory's time.
-    timeout_s : float
-        How long a telescope may take to answer.
+    connect : callable
+        Returns a client of the front desk at an address.
     retry_s : float
         Pause between attempts (machine seconds: networks know no simulated time).
     """
@@ -80,13 +80,13 @@ class Relay:
         stations: Sequence[Station],
         clock: Clock,
         *,
-        timeout_s: float,
+        connect: Callable[[str], FrontDeskClient],
         retry_s: float,
     ) -> None:
         self._sessions = sessions
         self._stations = {station.name: station for station in stations}
         self._clock = clock
-        self._timeout_s = timeout_s
+        self._connect = connect
         self._retry_s = retry_s
         self._guard = threading.Lock()
         self._sending: dict[str, threading.Lock] = {}
@@ -145,7 +145,7 @@ class Relay:
         station = self._stations.get(order.observatory)
         if station is None:
             return self._wait(order, "it is not among the configured observatories")
-        client = FrontDeskClient(station.telescope_url, timeout_s=self._timeout_s)
+        client = self._connect(station.telescope_url)
         try:
             reply = client.send(
                 order.request,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from toros.archive.models import Alert
+from toros.common.client import FrontDeskClient
 from toros.common.clock import iso
 from toros.common.errors import AlertError, UnknownEvent, UnreadableNotice, UnusableSkyMap
 from toros.common.module import Context
@@ -57,7 +59,9 @@ class AlertDesk:
             context.sessions,
             self._stations,
             context.clock,
-            timeout_s=self._settings.relay_timeout_s,
+            connect=partial(
+                FrontDeskClient.to, context.config, timeout_s=self._settings.relay_timeout_s
+            ),
             retry_s=self._settings.relay_retry_s,
         )
 

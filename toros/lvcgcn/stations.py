@@ -32,4 +32,4 @@ def stations_of(config: Config) -> tuple[Station, ...]:
         return ()
     site = config.site
     here = Site(site.name, site.latitude, site.longitude, site.elevation)
-    return (Station(config.node, config.service("telescope").url, here),)
+    return (Station(config.node, config.url_of("telescope"), here),)

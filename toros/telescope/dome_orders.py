@@ -13,7 +13,6 @@ from toros.common.work_order import OrderStatus
 
 # The reply is fetched in slices, so that an abort need not wait for the slowest shutter.
 SLICE_S = 2.0
-TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -74,14 +73,14 @@ class DomeOrders:
 
     Parameters
     ----------
-    url : str
-        The dome's front desk.
+    client : FrontDeskClient
+        Of the dome's front desk.
     wait_s : float
         How long one order may take, in seconds of the machine.
     """
 
-    def __init__(self, url: str, wait_s: float) -> None:
-        self._client = FrontDeskClient(url, timeout_s=TIMEOUT_S)
+    def __init__(self, client: FrontDeskClient, wait_s: float) -> None:
+        self._client = client
         self._wait_s = wait_s
 
     def view(self) -> DomeView:

@@ -101,7 +101,7 @@ class Handover:
             self.order, self.url, self.attempts = pending["order"], pending["url"], 0
         self.state = PENDING
         self.attempts += 1
-        client = FrontDeskClient(self.telescope.config.service("preprocessor").url)
+        client = FrontDeskClient.of(self.telescope.config, "preprocessor")
         try:
             reply = client.send("calibrate_file_batch", id=self.order, wait=0, url=self.url)
         except PeerError as error:

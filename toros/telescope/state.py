@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.orm import Session, sessionmaker
 
 from toros.archive.models import Event
+from toros.common.client import FrontDeskClient
 from toros.common.clock import Clock
 from toros.common.config import Config
 from toros.common.config.telescope import TelescopeSettings
@@ -25,6 +26,7 @@ from toros.telescope.rawfits import Instrument
 log = logging.getLogger(__name__)
 
 MODULE = "telescope"
+DOME_TIMEOUT_S = 10.0  # machine seconds
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 # The longest and shortest pause of a loop in machine seconds, whatever the clock's rate: orders
 # are obeyed soon on a real clock, and a fast one does not make the loops spin.
@@ -83,7 +85,8 @@ class Telescope:
         self.site = Site(
             config.site.name, config.site.latitude, config.site.longitude, config.site.elevation
         )
-        self.dome = DomeOrders(config.service("dome").url, self.settings.dome_order_wait_s)
+        dome = FrontDeskClient.of(config, "dome", timeout_s=DOME_TIMEOUT_S)
+        self.dome = DomeOrders(dome, self.settings.dome_order_wait_s)
         self.interrupt = Interrupt()
         self.news = threading.Event()
         self.doing = "nothing"

@@ -146,9 +146,9 @@ def _follow(
 def _begin(settings: Config, notice: str | None) -> None:
     """Publish the notice of a replay, and open the night."""
     if notice is not None:
-        lvcgcn = FrontDeskClient(settings.service("lvcgcn").url)
+        lvcgcn = FrontDeskClient.of(settings, "lvcgcn")
         lvcgcn.ask("process_alert", id="replay", notice=notice, wait=60)
-    FrontDeskClient(settings.service("telescope").url).ask("open_night", wait=30)
+    FrontDeskClient.of(settings, "telescope").ask("open_night", wait=30)
 
 
 def _watch_until_over(
@@ -181,11 +181,11 @@ def _watch_until_over(
 
 def _close(settings: Config) -> None:
     try:
-        FrontDeskClient(settings.service("telescope").url).ask("abort", wait=10)
-        FrontDeskClient(settings.service("telescope").url).ask("close_night", wait=10)
+        FrontDeskClient.of(settings, "telescope").ask("abort", wait=10)
+        FrontDeskClient.of(settings, "telescope").ask("close_night", wait=10)
     except PeerError as error:
         err.print(f"toros: {error.message} The dome is closed without it.", style="red")
-        FrontDeskClient(settings.service("dome").url).ask("close_dome", wait=CLOSE_WITHIN_S)
+        FrontDeskClient.of(settings, "dome").ask("close_dome", wait=CLOSE_WITHIN_S)
 
 
 def _wait_until_closed(watch: Watch, view: NightView) -> Snapshot:

@@ -66,7 +66,7 @@ class Watch:
         self._sessions = sessions
         self._since = since
         self._clients = {
-            name: FrontDeskClient(config.service(name).url, STATUS_TIMEOUT_S) for name in FOLLOWED
+            name: FrontDeskClient.of(config, name, STATUS_TIMEOUT_S) for name in FOLLOWED
         }
 
     def look(self) -> Snapshot:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, IPvAnyNetwork, SecretStr, model_validator
 
 from toros.common.clock import Clock
 from toros.common.config.dome import DomeSettings
@@ -94,11 +94,6 @@ class Service(Section):
         found = self.port if self.port is not None else self.port_of_url
         return 0 if found is None else found
 
-    @property
-    def url(self) -> str:
-        """The address as clients call it."""
-        return self.http or f"http://{self.host}:{self.listening_port}"
-
 
 class Logging(Section):
     """Where the log goes."""
@@ -123,17 +118,42 @@ class Database(Section):
 class Grant(Section):
     """Who may send which work orders."""
 
-    user: str
-    token: SecretStr
+    user: str = Field(min_length=1, pattern="^[^:]+$", description="Name of the user.")
+    token: SecretStr = Field(description="Token or its hash; or token_file.")
     may: list[str] = Field(["status"], description="Names of requests, or '*'.")
 
 
 class Tls(Section):
     """Certificates of the front desks."""
 
-    certificate: Path | None = None
-    key: Path | None = None
-    ca: Path | None = None
+    certificate: Path | None = Field(None, description="Certificate of this node, PEM.")
+    key: Path | None = Field(None, description="Its private key, PEM.")
+    ca: Path | None = Field(None, description="Authority that other nodes' certificates are of.")
+    allow_plaintext: bool = Field(
+        False, description="Serve other machines without TLS: tokens are then sent in the clear."
+    )
+
+
+class FrontDeskSettings(Section):
+    """Limits of every front desk."""
+
+    connections: int = Field(64, ge=1, le=1024, description="Most connections at a time.")
+    connections_per_peer: int = Field(
+        8, ge=1, le=1024, description="Most connections at a time from one address."
+    )
+    networks: list[IPvAnyNetwork] = Field(
+        [], description="Networks that connections are taken from, as 10.0.0.0/8; empty: all."
+    )
+    hosts: list[str] = Field(
+        [], description="Names by which clients call this node, beside its addresses."
+    )
+
+
+class Credentials(Section):
+    """With which this node's modules send orders to front desks that ask who they are."""
+
+    user: str
+    token: SecretStr = Field(description="Or token_file.")
 
 
 class Email(Section):
@@ -222,6 +242,10 @@ class Config(Section):
     database: Database = Database()
     access: list[Grant] = Field([], description="Who may send orders; empty: loopback only.")
     tls: Tls = Tls()
+    front_desk: FrontDeskSettings = FrontDeskSettings()
+    credentials: Credentials | None = Field(
+        None, description="User and token that this node's modules send orders with."
+    )
     email: Email = Email()
     devices: Devices = Devices()
     data: Data = Data()
@@ -237,6 +261,12 @@ class Config(Section):
         """Return where `module` listens: as configured, else its default port on loopback."""
         name = _normal(module)
         return self.services.get(name) or Service(ip="127.0.0.1", port=DEFAULT_PORTS[name])
+
+    def url_of(self, module: str) -> str:
+        """Return the address at which clients call `module`."""
+        service = self.service(module)
+        scheme = "https" if self.tls.certificate else "http"
+        return service.http or f"{scheme}://{service.host}:{service.listening_port}"
 
     def make_clock(self) -> Clock:
         """Return the clock that every process of this configuration shares."""

@@ -1,0 +1,198 @@
+"""One client's connection to a front desk: every refusal comes before anything is parsed."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import logging
+import re
+import socket
+import ssl
+from http import HTTPStatus
+from typing import Any, Protocol
+from uuid import uuid4
+from xmlrpc.server import SimpleXMLRPCRequestHandler
+
+from toros.common.access import Caller
+from toros.common.connections import Connection, Connections, Phase
+from toros.common.errors import Forbidden, NotAuthenticated
+from toros.common.wire import Malformed, read_call, write_fault, write_reply
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 1 << 20
+MAX_HEADERS = 16 << 10
+MAX_LINGER = 4 << 20
+PATHS = ("/", "/RPC2")
+
+
+class Desk(Protocol):
+    """What a connection needs of its server."""
+
+    connections: Connections
+
+    def authenticate(self, header: str | None) -> Caller:
+        """Return who an ``Authorization`` header names."""
+
+    def handle(self, struct: object, caller: Caller) -> dict[str, Any]:
+        """Return the reply to a work order."""
+
+    def is_ours(self, host: str) -> bool:
+        """Return whether a ``Host`` header names this server."""
+
+    def record_of(self, request: Any) -> Connection:
+        """Return the record of an admitted connection."""
+
+
+class Refused(Exception):
+    """A request that is answered with a Fault and not read further."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class _Limited(io.BufferedReader):
+    """A buffered reader that gives only so many bytes of headers for each request."""
+
+    left = MAX_HEADERS
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return a line of the request's head."""
+        line = super().readline(
+            min(size or -1, self.left + 1) if (size or -1) > 0 else self.left + 1
+        )
+        self.left -= len(line)
+        if self.left < 0:
+            raise http.client.LineTooLong("header")
+        return line
+
+
+class ConnectionHandler(SimpleXMLRPCRequestHandler):
+    """One client's connection, kept alive between calls."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "TOROS"
+    sys_version = ""
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: Desk  # type: ignore[assignment]  # the base class knows only its own kind
+    rfile: _Limited
+
+    def setup(self) -> None:
+        """Open the streams; under TLS shake hands here, not in the thread that accepts."""
+        self._record: Connection = self.server.record_of(self.request)
+        if isinstance(self.request, ssl.SSLSocket):
+            self.request.do_handshake()
+        super().setup()
+        self.rfile = _Limited(self.rfile.detach())
+        self._served = False
+
+    def handle_one_request(self) -> None:
+        """Wait for a request and answer it."""
+        self._record.enter(Phase.IDLE if self._served else Phase.HEADERS)
+        self.rfile.peek(1)
+        self._record.enter(Phase.HEADERS)
+        self.rfile.left = MAX_HEADERS
+        try:
+            super().handle_one_request()
+        except http.client.LineTooLong:
+            self.close_connection = True
+        self._served = True
+        if self.server.connections.draining:
+            self.close_connection = True
+
+    def do_POST(self) -> None:
+        """Answer one call."""
+        if self.path not in PATHS:
+            self.close_connection = True
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        read_all = False
+        try:
+            caller, length = self._admit()
+            body = self._read_body(length)
+            read_all = True
+            self._record.enter(Phase.WORK)
+            answer = self._answer(body, caller)
+        except Refused as refusal:
+            # What follows in the stream need not be a request: the body was not read, or is short.
+            self.close_connection = self.close_connection or not read_all
+            answer = write_fault(refusal.code, refusal.message)
+            log.info("%s is refused: %s (%d)", self._record.peer, refusal.message, refusal.code)
+        self._write(answer)
+        if not read_all:
+            self._linger()
+
+    def _admit(self) -> tuple[Caller, int]:
+        """Return who calls and how long the call is, or refuse before anything is parsed."""
+        if "Origin" in self.headers:
+            raise Refused(403, "A web page may not send work orders.")
+        self._check_host()
+        if self.headers.get_content_type() != "text/xml":
+            raise Refused(400, "The Content-Type of a call is text/xml.")
+        if "Transfer-Encoding" in self.headers or "Content-Encoding" in self.headers:
+            raise Refused(400, "A call is sent plain: neither compressed nor in chunks.")
+        lengths = self.headers.get_all("Content-Length", [])
+        if len(lengths) != 1 or not re.fullmatch("[0-9]{1,15}", lengths[0], re.ASCII):
+            raise Refused(400, "A call says its length once, in Content-Length.")
+        if int(lengths[0]) > MAX_BODY:
+            raise Refused(413, f"A call has at most {MAX_BODY} bytes; this one has {lengths[0]}.")
+        try:
+            return self.server.authenticate(self.headers.get("Authorization")), int(lengths[0])
+        except NotAuthenticated as error:
+            raise Refused(401, error.message) from error
+
+    def _check_host(self) -> None:
+        """Refuse a name that is not ours: a web page may have made it point here."""
+        given = self.headers.get_all("Host", [])
+        if len(given) != 1 or not self.server.is_ours(given[0]):
+            raise Refused(403, "The Host of a call is this server's address or name.")
+
+    def _read_body(self, length: int) -> bytes:
+        self._record.enter(Phase.BODY)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise Refused(400, f"The call broke off after {len(body)} of {length} bytes.")
+        return body
+
+    def _answer(self, body: bytes, caller: Caller) -> bytes:
+        try:
+            struct = read_call(body)
+        except Malformed as error:
+            return write_fault(400, str(error))
+        try:
+            return write_reply(self.server.handle(struct, caller))
+        except Forbidden as error:
+            return write_fault(403, error.message)
+        except Exception:
+            # The last line of defence of a server: the client gets a reference, the log the cause.
+            reference = uuid4().hex[:8]
+            log.exception("A work order failed at the front desk (reference %s).", reference)
+            return write_fault(500, f"An error of ours: the log has it under {reference}.")
+
+    def _write(self, answer: bytes) -> None:
+        self._record.enter(Phase.ANSWER)
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/xml")
+        self.send_header("Content-Length", str(len(answer)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(answer)
+        self.wfile.flush()
+
+    def _linger(self) -> None:
+        """Read on for a moment: closing on unread bytes would take the Fault from the client."""
+        if isinstance(self.request, ssl.SSLSocket):
+            return
+        self._record.enter(Phase.LINGER)
+        self.request.shutdown(socket.SHUT_WR)
+        left = MAX_LINGER
+        while left > 0 and (chunk := self.rfile.read1(1 << 16)):
+            left -= len(chunk)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Send the server's own messages to the log."""
+        log.debug("%s: %s", self.address_string(), format % args)

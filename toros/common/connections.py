@@ -1,0 +1,155 @@
+"""The connections of a front desk: how many, from whom, and for how long each may take.
+
+A time-out on each read does not stop a client that sends one byte a second. Here every phase of a
+connection has a deadline that is enforced from outside: `sweep` shuts the socket down, and the
+thread that reads from it sees its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """What a connection is doing."""
+
+    HANDSHAKE = "handshake"
+    HEADERS = "headers"
+    BODY = "body"
+    WORK = "work"
+    ANSWER = "answer"
+    IDLE = "idle"
+    LINGER = "linger"
+
+
+# Machine seconds. The work of an order has its own bound: its `wait`.
+SECONDS: dict[Phase, float | None] = {
+    Phase.HANDSHAKE: 5.0,
+    Phase.HEADERS: 5.0,
+    Phase.BODY: 10.0,
+    Phase.WORK: None,
+    Phase.ANSWER: 30.0,
+    Phase.IDLE: 30.0,
+    Phase.LINGER: 1.0,
+}
+
+
+@dataclass(eq=False)
+class Connection:
+    """One client's socket and how long it still has."""
+
+    socket: socket.socket
+    peer: str
+    phase: Phase = Phase.HEADERS
+    deadline: float | None = None
+    since: float = field(default_factory=time.monotonic)
+
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase, with its own deadline."""
+        seconds = SECONDS[phase]
+        self.phase = phase
+        self.since = time.monotonic()
+        self.deadline = None if seconds is None else self.since + seconds
+
+    def cut(self) -> None:
+        """Shut the socket down; whoever reads from it sees its end."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+
+class Connections:
+    """All connections of a server.
+
+    Parameters
+    ----------
+    most : int
+        How many there may be at a time.
+    most_of_one : int
+        How many of them may come from one address.
+    """
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._open: dict[socket.socket, Connection] = {}
+        self._peers: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._draining = False
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._open)
+
+    def admit(self, sock: socket.socket, peer: str, phase: Phase) -> Connection | None:
+        """Return the record of a new connection, or None where there are too many.
+
+        When the server is full, the connection that has been idle longest makes room.
+        """
+        with self._lock:
+            if self._draining or self._peers[peer] >= self._most_of_one:
+                return None
+            if len(self._open) >= self._most and not self._make_room():
+                return None
+            connection = Connection(sock, peer)
+            connection.enter(phase)
+            self._open[sock] = connection
+            self._peers[peer] += 1
+            return connection
+
+    def release(self, sock: socket.socket) -> None:
+        """Forget a connection that is closed."""
+        with self._lock:
+            self._forget(sock)
+
+    def sweep(self) -> None:
+        """Cut every connection whose time is over."""
+        now = time.monotonic()
+        with self._lock:
+            late = [c for c in self._open.values() if c.deadline is not None and c.deadline < now]
+        for connection in late:
+            connection.cut()
+
+    def drain(self, seconds: float) -> None:
+        """Admit nobody, cut who asks nothing, and wait at most `seconds` for what is in flight."""
+        with self._lock:
+            self._draining = True
+        deadline = time.monotonic() + seconds
+        pause = threading.Event()
+        while time.monotonic() < deadline:
+            with self._lock:
+                left = list(self._open.values())
+            if not left:
+                return
+            for connection in left:
+                if connection.phase in (Phase.IDLE, Phase.HANDSHAKE, Phase.HEADERS):
+                    connection.cut()
+            pause.wait(0.02)
+        for connection in left:
+            connection.cut()
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is stopping."""
+        return self._draining
+
+    def _make_room(self) -> bool:
+        idle = [c for c in self._open.values() if c.phase is Phase.IDLE]
+        if not idle:
+            return False
+        oldest = min(idle, key=lambda connection: connection.since)
+        oldest.cut()
+        self._forget(oldest.socket)
+        return True
+
+    def _forget(self, sock: socket.socket) -> None:
+        connection = self._open.pop(sock, None)
+        if connection is not None:
+            self._peers[connection.peer] -= 1
+            if not self._peers[connection.peer]:
+                del self._peers[connection.peer]
