@@ -54,12 +54,10 @@ def test_keys_match_whatever_their_case_and_separators(key: str) -> None:
 
 def test_a_service_address_of_the_predecessor_is_a_service() -> None:
     text = "Preprocessor Service Address: {HTTP: 'http://127.0.0.1:9', IP: 127.0.0.1, Port: 9}"
-    service = parse_config(text).service("preprocessor")
-    assert (service.host, service.listening_port, service.url) == (
-        "127.0.0.1",
-        9,
-        "http://127.0.0.1:9",
-    )
+    config = parse_config(text)
+    service = config.service("preprocessor")
+    assert (service.host, service.listening_port) == ("127.0.0.1", 9)
+    assert config.url_of("preprocessor") == "http://127.0.0.1:9"
 
 
 def test_a_service_address_may_not_say_two_ports() -> None:

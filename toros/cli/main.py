@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from toros import __version__
+from toros.cli.access import access_app
 from toros.cli.alerts import alert_app, catalog_app
 from toros.cli.night.command import night
 from toros.cli.orders import send, status
@@ -44,6 +45,7 @@ app.add_typer(alert_app, name="alert")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(config_app, name="config")
 app.add_typer(db_app, name="db")
+app.add_typer(access_app, name="access")
 
 
 def _show_version(wanted: bool) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary path beside `target`; on success flush it to disk and rename it there.
 
     On an error the temporary file is removed and `target` is left as it was.
@@ -19,6 +19,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     ----------
     target : pathlib.Path
         The final path. Its folder is made if it is missing.
+    mode : int
+        Permissions of the file; by default others may read it.
 
     Yields
     ------
@@ -33,8 +35,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes files private; a product is read by others.
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         _flush(temporary)
         temporary.replace(target)
         _flush(target.parent)

@@ -40,6 +40,10 @@ SECONDS: dict[Phase, float | None] = {
 }
 
 
+# Who makes room for a newcomer when the server is full.
+STALLED = (Phase.IDLE, Phase.LINGER, Phase.HANDSHAKE, Phase.HEADERS, Phase.BODY)
+
+
 @dataclass(eq=False)
 class Connection:
     """One client's socket and how long it still has."""
@@ -89,7 +93,8 @@ class Connections:
     def admit(self, sock: socket.socket, peer: str, phase: Phase) -> Connection | None:
         """Return the record of a new connection, or None where there are too many.
 
-        When the server is full, the connection that has been idle longest makes room.
+        When the server is full, whoever has kept it waiting longest makes room: clients that are
+        idle first, then those that are slow to say what they want. Orders under way are safe.
         """
         with self._lock:
             if self._draining or self._peers[peer] >= self._most_of_one:
@@ -139,12 +144,12 @@ class Connections:
         return self._draining
 
     def _make_room(self) -> bool:
-        idle = [c for c in self._open.values() if c.phase is Phase.IDLE]
-        if not idle:
+        stalled = [c for c in self._open.values() if c.phase in STALLED]
+        if not stalled:
             return False
-        oldest = min(idle, key=lambda connection: connection.since)
-        oldest.cut()
-        self._forget(oldest.socket)
+        victim = min(stalled, key=lambda c: (STALLED.index(c.phase), c.since))
+        victim.cut()
+        self._forget(victim.socket)
         return True
 
     def _forget(self, sock: socket.socket) -> None:
