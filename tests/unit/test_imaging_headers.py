@@ -43,7 +43,7 @@ def described(cards: dict[str, Any], name: str = "frame.fits") -> ExposureInfo:
         ("Master Dark", "dark"),
         ("ARC", "arc"),
         ("elephant", None),
-        ("dark flat", None),
+        ("dark flat", "dark"),
         ("", None),
     ],
 )

@@ -14,10 +14,14 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from numpy.typing import NDArray
 
 from toros.common.errors import MixedShapes, UnusableFrame
+from toros.imaging.amplifiers import assemble
 from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.options import ReductionOptions
 
 Pixels = NDArray[np.float32]
+
+_DEFAULTS = ReductionOptions()
 
 
 class MaskBit(IntFlag):
@@ -27,6 +31,9 @@ class MaskBit(IntFlag):
     SATURATED = 2
     BAD_MASTER = 4  # bad in the master bias or dark
     BAD_FLAT = 8  # no response in the master flat
+    COSMIC_RAY = 16
+    BAD_PIXEL = 32  # in the bad-pixel mask: hot, dead, non-linear, noisy
+    BLEED = 64  # charge that flowed out of a saturated pixel
 
 
 @dataclass(frozen=True)
@@ -38,11 +45,17 @@ class Frame:
     header: fits.Header
 
 
-def read_frame(path: Path, info: ExposureInfo, rows: slice | None = None) -> Frame:
+def read_frame(
+    path: Path,
+    info: ExposureInfo,
+    rows: slice | None = None,
+    options: ReductionOptions = _DEFAULTS,
+) -> Frame:
     """Read a raw frame, or some rows of it.
 
     Values that are not finite and pixels at or over ``info.saturation_adu`` are masked. Integers
-    of up to 16 bits are exact in float32.
+    of up to 16 bits are exact in float32. A file with an overscan or with several amplifiers
+    (``info.layout``) becomes one frame: see `toros.imaging.amplifiers`.
 
     Raises
     ------
@@ -53,11 +66,13 @@ def read_frame(path: Path, info: ExposureInfo, rows: slice | None = None) -> Fra
     """
     with open_fits(path) as hdus:
         hdu = image_hdu(hdus, path)
+        header = whole_header(hdus, hdu)
+        if info.layout is not None:
+            return _assembled(assemble(hdus, path, info, options), header, rows)
         if len(hdu.shape) != 2:
             size = "×".join(str(axis) for axis in reversed(hdu.shape))
             raise UnusableFrame(f"{path}: an image of {size} is not one plane of pixels.")
         raw = read_pixels(hdu, path, rows)
-        header = hdu.header.copy()
     pixels = raw.astype(np.float32)
     mask = np.zeros(pixels.shape, dtype=np.uint8)
     finite = np.isfinite(pixels)
@@ -67,6 +82,29 @@ def read_frame(path: Path, info: ExposureInfo, rows: slice | None = None) -> Fra
     if info.saturation_adu is not None:
         mask[raw >= info.saturation_adu] |= MaskBit.SATURATED.value
     return Frame(pixels, mask, header)
+
+
+def _assembled(
+    parts: tuple[Pixels, NDArray[np.bool_], NDArray[np.bool_]],
+    header: fits.Header,
+    rows: slice | None,
+) -> Frame:
+    at = slice(None) if rows is None else rows
+    pixels, saturated, empty = parts[0][at], parts[1][at], parts[2][at]
+    mask = np.zeros(pixels.shape, dtype=np.uint8)
+    mask[empty] |= MaskBit.NO_DATA.value
+    mask[saturated] |= MaskBit.SATURATED.value
+    return Frame(pixels, mask, header)
+
+
+def whole_header(hdus: fits.HDUList, hdu: Any) -> fits.Header:
+    """Return the header of an image with what it inherits from the primary one."""
+    header: fits.Header = hdu.header.copy()
+    if hdu is not hdus[0]:
+        primary = hdus[0].header.copy()
+        primary.strip()
+        header.extend(primary, unique=True, update=False)
+    return header
 
 
 @dataclass(frozen=True)

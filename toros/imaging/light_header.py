@@ -13,6 +13,7 @@ from toros.imaging.fits_io import quiet
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.headers.angles import has_celestial_wcs
 from toros.imaging.headers.cards import Cards
+from toros.imaging.headers.layout import Layout
 from toros.imaging.products import (
     NONE,
     add_history,
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 _OF_THE_RAW_FILE = (
     "BZERO", "BSCALE", "BLANK", "BLOCKED", "CHECKSUM", "DATASUM", "DATAMIN", "DATAMAX", "DATAMEAN",
     "CBLACK", "CWHITE", "CSTRETCH", "PEDESTAL", "XTENSION", "EXTNAME", "INHERIT", "PCOUNT",
-    "GCOUNT",
+    "GCOUNT", "BIASSEC", "TRIMSEC", "DATASEC", "DETSEC", "CCDSEC", "AMPSEC", "DETSIZE", "CCDSIZE",
+    "AMPSIZE", "LTV1", "LTV2", "LTM1_1", "LTM2_2", "ATV1", "ATV2", "ATM1_1", "ATM2_2", "DTV1",
+    "DTV2", "DTM1_1", "DTM2_2",
 )  # fmt: skip
 # Measured by some other program on other pixels: ours are there only where they are measured.
 _MEASURED_ELSEWHERE = ("FWHM", "MAGZPT", "MAGLIM", "SKYLEVEL", "STATUS", "ZMAG")
@@ -49,6 +52,7 @@ def light_header(
 ) -> fits.Header:
     """Return the raw frame's header with what the calibration did to it (CONTRACT §6)."""
     header = _inherited(raw, result)
+    move_wcs(header, info.layout)
     set_card(header, "IMAGETYP", (info.image_type or "light").upper(), "type of frame")
     set_card(header, "BUNIT", result.unit, "unit of the pixels")
     _noise_cards(header, info, result, read_noise_adu)
@@ -71,6 +75,41 @@ def light_header(
     _say_what_is_missing(header, result, missing)
     add_history(header, result.notes)
     return header
+
+
+def move_wcs(header: fits.Header, layout: Layout | None) -> None:
+    """Bring the WCS of the first amplifier's image to the frame that it was put into.
+
+    A pixel that was at x is at x' = ±(x - shift); the sky under it is the same.
+    """
+    if layout is None or "CRPIX1" not in header:
+        return
+    first = layout.amplifiers[0]
+    for axis, (start, place, size, turned) in enumerate(
+        (
+            (first.data.x_start, first.place.x_start, first.data.shape[1], first.place.flip_x),
+            (first.data.y_start, first.place.y_start, first.data.shape[0], first.place.flip_y),
+        ),
+        start=1,
+    ):
+        at = header.get(f"CRPIX{axis}")
+        if not isinstance(at, int | float):
+            continue
+        offset = at - start
+        header[f"CRPIX{axis}"] = place + (size + 1 - offset if turned else offset)
+        if turned:
+            _turn(header, axis)
+
+
+def _turn(header: fits.Header, axis: int) -> None:
+    """Change the sign of a pixel axis: its column of CD or PC, else its CDELT."""
+    for matrix in ("CD", "PC"):
+        names = [name for name in (f"{matrix}1_{axis}", f"{matrix}2_{axis}") if name in header]
+        if names:
+            break
+    for name in names or [f"CDELT{axis}"]:
+        if name in header:
+            header[name] = -header[name]
 
 
 def _inherited(raw: fits.Header, result: CalibratedResult) -> fits.Header:

@@ -34,6 +34,11 @@ class ReductionOptions:
         Bound on the memory for the stack of one master.
     gain_e_adu, read_noise_e : float, optional
         Used where the header does not say.
+    overscan : str
+        How the overscan of a frame that has one is subtracted: ``"fit"`` (the medians of its rows,
+        fitted), ``"row"`` (these medians as they are), ``"median"`` (one level), ``"off"``.
+    overscan_degree : int
+        Degree of the fitted polynomial.
     """
 
     combine: Literal["sigma_clip", "median", "mean"] = "sigma_clip"
@@ -48,3 +53,5 @@ class ReductionOptions:
     memory_limit_bytes: int = 512 * 1024**2
     gain_e_adu: float | None = None
     read_noise_e: float | None = None
+    overscan: Literal["fit", "row", "median", "off"] = "fit"
+    overscan_degree: int = 3

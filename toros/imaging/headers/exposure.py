@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from toros.common.clock import iso
+from toros.imaging.headers.layout import Layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +38,14 @@ class ExposureInfo:
     saturation_adu : float, optional
         Raw level [ADU] from which a pixel is saturated.
     naxis1, naxis2 : int, optional
-        Width and height [pixel].
+        Width and height of the image in the file [pixel], overscan included.
     date_obs : datetime.datetime, optional
         Start of the exposure, aware, UTC.
     ra_deg, dec_deg : float, optional
         Where the telescope pointed, ICRS [degree].
+    layout : Layout, optional
+        How the frame is cut from its file or put together from its amplifiers; None where the
+        image of the file is the frame as it is.
     processed : str, optional
         Why this is no raw frame any more: a master, or calibrated by the program that took it.
     decided_by : dict
@@ -71,6 +75,7 @@ class ExposureInfo:
     dec_deg: float | None = None
     instrument: str | None = None
     object: str | None = None
+    layout: Layout | None = None
     processed: str | None = None
     decided_by: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -78,7 +83,9 @@ class ExposureInfo:
 
     @property
     def shape(self) -> tuple[int, int] | None:
-        """(height, width) in pixels, as numpy counts."""
+        """(height, width) of the frame in pixels, trimmed and put together, as numpy counts."""
+        if self.layout is not None:
+            return self.layout.shape
         if self.naxis1 is None or self.naxis2 is None:
             return None
         return (self.naxis2, self.naxis1)
@@ -109,4 +116,6 @@ def inspect_json(info: ExposureInfo) -> dict[str, Any]:
         "read_out_mode": info.read_out_mode,
         "saturation": info.saturation_adu,
         "processed": info.processed,
+        "shape": list(info.shape) if info.shape else None,
+        "amplifiers": len(info.layout.amplifiers) if info.layout else 1,
     }

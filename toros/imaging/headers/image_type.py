@@ -16,7 +16,7 @@ _TYPE_CARDS = (
 
 _WORDS = {
     "bias": "bias", "zero": "bias", "offset": "bias", "superbias": "bias",
-    "dark": "dark",
+    "dark": "dark", "flatdark": "dark", "darkflat": "dark",
     "flat": "flat", "flatfield": "flat", "domeflat": "flat", "skyflat": "flat",
     "twilight": "flat", "twilightflat": "flat",
     "light": "light", "science": "light", "object": "light", "expose": "light",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from toros.imaging.headers.detector import (
 )
 from toros.imaging.headers.exposure import ExposureInfo
 from toros.imaging.headers.image_type import decide_image_type
+from toros.imaging.headers.layout import ImageCards, decide_layout
 from toros.imaging.headers.names import decide_filter, decide_instrument, decide_object
 from toros.imaging.headers.processed import why_processed
 from toros.imaging.headers.times import decide_date_obs
@@ -42,11 +44,24 @@ def read_exposure(path: Path) -> ExposureInfo:
             hdu = image_hdu(hdus, path)
             shape = hdu.shape
             headers = [hdu.header] if hdu is hdus[0] else [hdu.header, hdus[0].header]
+            images = _images(hdus)
             return describe_header(
-                path, *headers, naxis=(shape[-1], shape[-2]), bits=_unsigned_bits(hdu.header)
+                path,
+                *headers,
+                naxis=(shape[-1], shape[-2]),
+                bits=_unsigned_bits(hdu.header),
+                images=images,
             )
         except BROKEN as error:
             raise UnreadableFile(f"{path}: its header cannot be read: {error}") from error
+
+
+def _images(hdus: fits.HDUList) -> list[ImageCards]:
+    return [
+        ImageCards(index, Cards(hdu.header), (hdu.shape[0], hdu.shape[1]))
+        for index, hdu in enumerate(hdus)
+        if getattr(hdu, "is_image", False) and len(hdu.shape) == 2
+    ]
 
 
 def _unsigned_bits(header: fits.Header) -> int | None:
@@ -66,6 +81,7 @@ def describe_header(
     *headers: fits.Header,
     naxis: tuple[int, int] | None = None,
     bits: int | None = None,
+    images: Sequence[ImageCards] = (),
 ) -> ExposureInfo:
     """Return what `headers` (the image's first, then what it inherits) say of the exposure.
 
@@ -77,6 +93,13 @@ def describe_header(
         (NAXIS1, NAXIS2) of the image; otherwise taken from the header.
     bits : int, optional
         Width of the pixels if they are unsigned integers.
+    images : sequence of ImageCards, optional
+        Every plain image of the file, for its amplifiers, overscan and trim.
+
+    Raises
+    ------
+    UnreadableFile
+        If its amplifiers do not fit together.
     """
     cards, findings = Cards(*headers), Findings()
     for keyword in cards.unreadable:
@@ -90,6 +113,12 @@ def describe_header(
     if processed is not None:
         findings.note(processed)
     width, height = naxis or _naxis(cards)
+    # A product of ours, or of anybody, is whole and trimmed.
+    layout = decide_layout(path, images, findings) if processed is None else None
+    if layout is not None and layout.gain_e_adu is not None:
+        gain_e_adu = layout.gain_e_adu
+        if len(layout.amplifiers) > 1:
+            findings.decide("gain", "mean of the amplifiers")
     values: dict[str, Any] = {
         "image_type": decide_image_type(cards, path, exptime_s, findings),
         "filter": decide_filter(cards, findings),
@@ -112,6 +141,7 @@ def describe_header(
         naxis2=height,
         ra_deg=ra_deg,
         dec_deg=dec_deg,
+        layout=layout,
         processed=processed,
         decided_by=findings.decided_by,
         notes=tuple(findings.notes),
