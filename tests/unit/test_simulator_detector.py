@@ -5,6 +5,7 @@ import pytest
 
 from toros.common.config.simulator import CameraSettings, SimulatorSettings
 from toros.simulator.detector import MAX_ADU, Detector
+from toros.simulator.readout import Illumination
 
 SIZE = 512
 SETTINGS = SimulatorSettings(camera=CameraSettings(width=SIZE, height=SIZE))
@@ -49,6 +50,37 @@ def test_light_has_poisson_noise(detector, electrons):
     assert residual.var() == pytest.approx(variance, rel=5 * np.sqrt(2) / SIZE)
 
 
+@pytest.mark.parametrize("read_noise_e", [0.0, 3.0, 6.0])
+@pytest.mark.parametrize("electrons", [0.5, 5.0, 29.0, 400.0])
+def test_light_is_as_skewed_as_poisson_numbers(read_noise_e, electrons):
+    """The third and fourth cumulants of Poisson plus normal noise; both cumulants are `electrons`.
+
+    With N independent pixels their estimates scatter by sqrt(6 / N) and sqrt(24 / N).
+    """
+    camera = CameraSettings(
+        width=SIZE, height=SIZE, read_noise_e=read_noise_e, gain_e_adu=0.1, full_well_e=1e6
+    )
+    frame = Detector(SimulatorSettings(camera=camera)).read_out(even(electrons), rng())
+    residual = (frame - frame.mean(axis=0)) * camera.gain_e_adu
+    deviation = residual / residual.std()
+    spread = np.sqrt(electrons + read_noise_e**2)
+    assert (deviation**3).mean() == pytest.approx(
+        electrons / spread**3, abs=5 * np.sqrt(6) / SIZE + 0.01 * electrons / spread**3
+    )
+    excess = (deviation**4).mean() - 3.0
+    # Beyond the noise: what the approximation leaves out, at most 1 / spread².
+    left_out = electrons / spread**4 if read_noise_e >= 5 else 0.05 * electrons / spread**4
+    tolerance = 5 * np.sqrt(24) / SIZE * (1 + 3 * electrons / spread**4) + left_out
+    if electrons < 30 or read_noise_e >= 5:
+        assert excess == pytest.approx(electrons / spread**4, abs=tolerance)
+
+
+def test_noise_does_not_depend_on_the_number_of_threads(detector, monkeypatch):
+    threaded = detector.read_out(even(50.0), rng())
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    assert np.array_equal(threaded, detector.read_out(even(50.0), rng()))
+
+
 def test_dark_current_doubles_and_hot_pixels_stay(detector):
     cold, warm = detector.dark_rate(-20.0), detector.dark_rate(-20.0 + 6.3)
     assert np.median(cold) == pytest.approx(SETTINGS.camera.dark_e_s)
@@ -56,8 +88,8 @@ def test_dark_current_doubles_and_hot_pixels_stay(detector):
     hot = cold > 1.0
     assert hot.mean() == pytest.approx(SETTINGS.camera.hot_pixels, rel=0.3)
     assert np.array_equal(hot, Detector(SETTINGS).dark_rate(-20.0) > 1.0)
-    electrons = even(0.0)
-    detector.add_dark(electrons, -20.0, 100.0)
+    level, spots = detector.dark(-20.0, 100.0)
+    electrons = Illumination((SIZE, SIZE), dark=level, spots=spots).rows(0, SIZE)
     assert electrons == pytest.approx(100.0 * cold)
 
 
@@ -86,10 +118,12 @@ def test_cosmic_rays_come_at_their_rate(detector):
     camera = SETTINGS.camera
     area = (SIZE * camera.pixel_size_um * 1e-4) ** 2
     expected = camera.cosmic_rays_per_cm2_s * area * 3e4
-    electrons = even(0.0)
-    struck = detector.add_cosmic_rays(electrons, 3e4, rng())
-    assert set(np.flatnonzero(electrons)) == set(struck)
-    assert expected < struck.size < 12 * expected  # a track has several pixels
+    spots = detector.cosmic_rays(3e4, rng())
+    assert expected < spots.index.size < 12 * expected  # a track has several pixels
+    assert (spots.electrons > 0).all()
+    electrons = Illumination((SIZE, SIZE), spots=spots.sorted()).rows(100, 300)
+    inside = (spots.index >= 100 * SIZE) & (spots.index < 300 * SIZE)
+    assert set(np.flatnonzero(electrons)) == set(spots.index[inside] - 100 * SIZE)
 
 
 def test_binning_sums_before_the_read_noise(detector):

@@ -12,7 +12,7 @@ from toros.common.clock import Clock
 from toros.common.config import Config
 from toros.common.config.simulator import SimulatorSettings, full_frame
 from toros.simulator.errors import BadRequest, InvalidValue
-from toros.simulator.image_bytes import encode, encode_error
+from toros.simulator.image_bytes import chunks, encode_error, length
 from toros.simulator.members import MemberTable, absent, boolean, constant, integer, read, real
 from toros.simulator.observatory import Observatory
 from toros.simulator.protocol import Arguments
@@ -74,7 +74,8 @@ def test_names_follow_the_case_rule_of_their_verb():
 
 def test_image_bytes_have_the_layout_of_the_specification():
     image = np.arange(6, dtype=np.uint16).reshape(3, 2)  # three columns of two pixels
-    raw = encode(image, 7, 9)
+    raw = b"".join(chunks(image, 7, 9))
+    assert len(raw) == length(image)
     assert struct.unpack("<iiIIiiiiiii", raw[:44]) == (1, 0, 7, 9, 44, 2, 8, 2, 3, 2, 0)
     assert np.array_equal(np.frombuffer(raw[44:], "<u2"), np.arange(6))
     error = encode_error(0x40B, "kein Bild: ∅", 7, 9)

@@ -16,15 +16,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from toros.common.config.simulator import SimulatorSettings
+from toros.simulator.parallel import blocks, in_parallel
+from toros.simulator.readout import MAX_ADU, Electronics, Frame, Illumination, Image, Spots
 
-Image = NDArray[np.float32]
-Frame = NDArray[np.uint16]
+__all__ = ["MAX_ADU", "Detector", "Frame", "Image"]
 
-MAX_ADU = 65535
 REFERENCE_C = -20.0
-# Above so many electrons a Poisson number is drawn as a normal one: the skewness is then under 0.2.
-POISSON_BELOW = 30.0
-_BLOCK_PIXELS = 1 << 21
 
 
 class Detector:
@@ -92,11 +89,11 @@ class Detector:
         rate.reshape(-1)[self._hot_index] += self._hot_rate * np.float32(self._warmth(ccd_temp_c))
         return rate
 
-    def add_dark(self, electrons: Image, ccd_temp_c: float, exptime_s: float) -> None:
-        """Add the dark current of an exposure to `electrons`, in place."""
+    def dark(self, ccd_temp_c: float, exptime_s: float) -> tuple[float, Spots]:
+        """Return the dark current of an exposure: of every pixel, and of the hot ones beyond it."""
         scale = self._warmth(ccd_temp_c) * exptime_s
-        electrons += np.float32(self._camera.dark_e_s * scale)
-        electrons.reshape(-1)[self._hot_index] += self._hot_rate * np.float32(scale)
+        hot = Spots(self._hot_index, self._hot_rate * np.float32(scale))
+        return self._camera.dark_e_s * scale, hot
 
     def flat_response(self, filter_name: str) -> Image:
         """Return the response to even light through a filter, mean one, shape (height, width)."""
@@ -108,16 +105,39 @@ class Detector:
         x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
         rng = self._rng("flat", filter_name)
         shift_x, shift_y = rng.normal(0.0, 0.04, 2).astype(np.float32)
-        r2 = (x - shift_x) ** 2 + (y - shift_y) ** 2
-        response: Image = 1.0 - np.float32(self._camera.vignetting / 2.0) * r2
+        across = (x - shift_x) ** 2
+        loss, rms = np.float32(self._camera.vignetting / 2.0), self._camera.pixel_response_rms
+        response: Image = np.empty(self.shape, np.float32)
+        parts = blocks(height, width)
+        # The pixels' own differences are mostly the same in every colour.
+        shared = self._rng("pixels").spawn(len(parts))
+        own = self._rng("flat", filter_name, "pixels").spawn(len(parts))
+        sums = np.zeros(len(parts))
+
+        def pixels(number: int) -> None:
+            first, last = parts[number]
+            part = 1.0 - loss * (across + (y[first:last] - shift_y) ** 2)
+            part *= 1.0 + rms * shared[number].standard_normal(part.shape, dtype=np.float32)
+            part *= 1.0 + 0.2 * rms * own[number].standard_normal(part.shape, dtype=np.float32)
+            response[first:last] = part
+
+        in_parallel(pixels, len(parts))
         # Dust on the filter, out of focus: the shadow of the annular pupil.
         for _ in range(self._camera.dust_rings):
             self._add_dust(response, rng)
-        # The pixels' own differences are mostly the same in every colour.
-        rms = self._camera.pixel_response_rms
-        response *= 1.0 + rms * self._rng("pixels").standard_normal(self.shape, dtype=np.float32)
-        response *= 1.0 + 0.2 * rms * rng.standard_normal(self.shape, dtype=np.float32)
-        response /= np.float32(response.mean(dtype=np.float64))
+
+        def add_up(number: int) -> None:
+            first, last = parts[number]
+            sums[number] = response[first:last].sum(dtype=np.float64)
+
+        in_parallel(add_up, len(parts))
+        scale = np.float32(response.size / sums.sum())
+
+        def normalise(number: int) -> None:
+            first, last = parts[number]
+            response[first:last] *= scale
+
+        in_parallel(normalise, len(parts))
         response.setflags(write=False)
         return response
 
@@ -136,21 +156,13 @@ class Detector:
         ring = 0.5 * (np.tanh((radius - 0.45) / edge) - np.tanh((radius - 1.0) / edge))
         response[bottom:top, left:right] *= 1.0 - np.float32(depth) * ring
 
-    def add_cosmic_rays(
-        self, electrons: Image, exptime_s: float, rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """Add the cosmic rays of an exposure to `electrons`, in place.
-
-        Returns
-        -------
-        array
-            Flat indices of the pixels that were hit.
-        """
-        height, width = electrons.shape
+    def cosmic_rays(self, exptime_s: float, rng: np.random.Generator) -> Spots:
+        """Return the cosmic rays of an exposure."""
+        height, width = self.shape
         size_cm = self._camera.pixel_size_um * 1e-4
         area_cm2 = math.prod(self.shape) * size_cm**2
         number = int(rng.poisson(self._camera.cosmic_rays_per_cm2_s * area_cm2 * exptime_s))
-        struck = []
+        struck, charge = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
         for _ in range(number):
             length = min(1.0 + rng.exponential(4.0), 60.0)
             angle = rng.uniform(0.0, math.pi)
@@ -159,13 +171,13 @@ class Detector:
             y = (rng.uniform(0, height) + steps * math.sin(angle)).astype(np.int64)
             inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
             flat = y[inside] * width + x[inside]
-            electrons.reshape(-1)[flat] += np.float32(rng.lognormal(math.log(900.0), 0.6))
             struck.append(flat)
-        return np.concatenate(struck) if struck else np.zeros(0, np.int64)
+            charge.append(np.full(flat.size, rng.lognormal(math.log(900.0), 0.6), np.float32))
+        return Spots(np.concatenate(struck), np.concatenate(charge))
 
     def read_out(
         self,
-        electrons: Image,
+        electrons: Image | Illumination,
         rng: np.random.Generator,
         *,
         binning: tuple[int, int] = (1, 1),
@@ -177,7 +189,7 @@ class Detector:
 
         Parameters
         ----------
-        electrons : array, shape (height, width)
+        electrons : array, shape (height, width), or Illumination
             Expected electrons: light times response, plus dark.
         rng : numpy.random.Generator
             Source of the noise.
@@ -194,39 +206,14 @@ class Detector:
         -------
         array of uint16, shape (height, width) of the window
         """
-        gain = gain_e_adu or self.gain_e_adu
-        bias = self._bias_columns + extra_bias_adu
-        bin_x, bin_y = binning
-        if binning != (1, 1):
-            rows, columns = self.shape[0] // bin_y, self.shape[1] // bin_x
-            whole = electrons[: rows * bin_y, : columns * bin_x]
-            electrons = np.sum(whole.reshape(rows, bin_y, columns, bin_x), axis=(1, 3))
-            bias = bias[: columns * bin_x].reshape(columns, bin_x).mean(axis=1)
-        if window is not None:
-            left, bottom, width, height = window
-            electrons = electrons[bottom : bottom + height, left : left + width]
-            bias = bias[left : left + width]
-        frame: Frame = np.empty((len(electrons), len(bias)), np.uint16)
-        block = max(_BLOCK_PIXELS // len(bias), 1)
-        for start in range(0, len(frame), block):
-            part = electrons[start : start + block]
-            frame[start : start + block] = self._digitise(part, bias, gain, rng)
-        return frame
-
-    def _digitise(
-        self, mean: Image, bias: NDArray[np.float64], gain: float, rng: np.random.Generator
-    ) -> Frame:
-        signal = rng.standard_normal(mean.shape, dtype=np.float32)
-        faint = mean < POISSON_BELOW
-        # One normal number carries both noises where the light's is normal; where it is not, the
-        # light gets a Poisson number of its own.
-        shot = np.where(faint, np.float32(0.0), mean)
-        signal *= np.sqrt(shot + np.float32(self.read_noise_e**2))
-        signal += shot
-        if faint.any():
-            signal[faint] += rng.poisson(np.maximum(mean[faint], 0.0)).astype(np.float32)
-        np.minimum(signal, np.float32(self.full_well_e), out=signal)
-        signal *= np.float32(1.0 / gain)
-        signal += bias.astype(np.float32)
-        np.clip(np.rint(signal, out=signal), 0, MAX_ADU, out=signal)
-        return signal.astype(np.uint16)
+        if not isinstance(electrons, Illumination):
+            electrons = Illumination(self.shape, light=electrons)
+        chain = Electronics(
+            self._bias_columns + extra_bias_adu,
+            self.read_noise_e,
+            self.full_well_e,
+            gain_e_adu or self.gain_e_adu,
+            binning,
+            window,
+        )
+        return chain.read_out(electrons, rng)

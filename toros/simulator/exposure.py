@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from toros.simulator.astrometry import airmass, separation_deg
 from toros.simulator.detector import Detector, Frame
 from toros.simulator.projection import Projection
+from toros.simulator.readout import Illumination
 from toros.simulator.scene import Scene, View
 from toros.simulator.sky_brightness import sky_mag
 from toros.simulator.surroundings import Surroundings
@@ -94,10 +95,13 @@ def take(scene: Scene, detector: Detector, around: Surroundings, plan: Plan) -> 
     truth : Truth
         What it shows.
     """
-    rng = np.random.default_rng([scene.settings.seed, round(plan.start_unix * 1000)])
+    rng = np.random.Generator(np.random.SFC64([scene.settings.seed, round(plan.start_unix * 1000)]))
     truth, pieces = look(scene, around, plan)
-    lit = plan.light and truth.light_fraction > 0.0 and plan.exptime_s > 0.0
-    if lit:
+    level, hot = detector.dark(plan.ccd_temp_c, plan.exptime_s)
+    lit = Illumination(
+        detector.shape, dark=level, spots=hot.and_also(detector.cosmic_rays(plan.exptime_s, rng))
+    )
+    if plan.light and truth.light_fraction > 0.0 and plan.exptime_s > 0.0:
         view = View(
             scene.projection(truth.ra_deg, truth.dec_deg),
             scene.settings.filter(truth.filter),
@@ -105,18 +109,15 @@ def take(scene: Scene, detector: Detector, around: Surroundings, plan: Plan) -> 
             truth.fwhm_px,
             plan.start_unix,
         )
-        electrons = scene.light(view, pieces)
-        electrons *= np.float32(around.transparency(plan.start_unix))
-        electrons += np.float32(
-            truth.sky_electrons_s * truth.light_fraction * max(plan.exptime_s, 0.0)
+        lit = replace(
+            lit,
+            light=scene.light(view, pieces),
+            scale=around.transparency(plan.start_unix),
+            sky=truth.sky_electrons_s * truth.light_fraction * plan.exptime_s,
+            response=detector.flat_response(truth.filter),
         )
-        electrons *= detector.flat_response(truth.filter)
-    else:
-        electrons = np.zeros(detector.shape, np.float32)
-    detector.add_dark(electrons, plan.ccd_temp_c, plan.exptime_s)
-    detector.add_cosmic_rays(electrons, plan.exptime_s, rng)
     frame = detector.read_out(
-        electrons,
+        lit,
         rng,
         binning=plan.binning,
         window=plan.window,

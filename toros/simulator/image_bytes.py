@@ -7,6 +7,7 @@ and are to be understood as 32-bit ones. They are ordered ``[x][y]``, y fastest.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,11 @@ MEDIA_TYPE = "application/imagebytes"
 HEADER = struct.Struct("<iiIIiiiiiii")
 METADATA_VERSION = 1
 INT32, UINT16 = 2, 8
+_CHUNK_BYTES = 1 << 21
 
 
-def encode(image: NDArray[np.uint16], client_id: int, server_id: int) -> bytes:
-    """Return an image as ImageBytes.
+def chunks(image: NDArray[np.uint16], client_id: int, server_id: int) -> Iterator[bytes]:
+    """Return an image as ImageBytes, in pieces that are made as they are sent.
 
     Parameters
     ----------
@@ -27,11 +29,18 @@ def encode(image: NDArray[np.uint16], client_id: int, server_id: int) -> bytes:
     client_id, server_id : int
         Transaction numbers.
     """
-    header = HEADER.pack(
+    yield HEADER.pack(
         *(METADATA_VERSION, 0, client_id, server_id, HEADER.size),
         *(INT32, UINT16, 2, image.shape[0], image.shape[1], 0),
     )
-    return header + np.ascontiguousarray(image, dtype="<u2").tobytes()
+    columns = max(_CHUNK_BYTES // (2 * image.shape[1]), 1)
+    for first in range(0, image.shape[0], columns):
+        yield np.ascontiguousarray(image[first : first + columns], dtype="<u2").tobytes()
+
+
+def length(image: NDArray[np.uint16]) -> int:
+    """Return how many bytes `chunks` will give."""
+    return HEADER.size + 2 * image.size
 
 
 def encode_error(number: int, message: str, client_id: int, server_id: int) -> bytes:

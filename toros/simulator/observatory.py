@@ -87,6 +87,10 @@ class Observatory:
         """Return which filter is in the beam."""
         return self.filter_wheel.index(unix)
 
+    def filter_name(self, unix: float) -> str:
+        """Return the name of the filter in the beam."""
+        return self.settings.filters[self.filter_index(unix)].name
+
     def defocus_arcsec(self, unix: float) -> float:
         """Return the blur from being out of focus, arcseconds."""
         focuser = self.settings.focuser

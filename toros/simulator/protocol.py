@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from toros.simulator.devices.base import Device
 from toros.simulator.errors import AlpacaError, BadRequest
-from toros.simulator.image_bytes import MEDIA_TYPE, encode, encode_error
+from toros.simulator.image_bytes import MEDIA_TYPE, chunks, encode_error, length
 from toros.simulator.members import Member, Picture, Value, Wait
 
 log = logging.getLogger(__name__)
@@ -174,7 +174,11 @@ def _picture(
     pixels: NDArray[np.uint16], as_bytes: bool, client_id: int, server_id: int
 ) -> Response:
     if as_bytes:
-        return Response(encode(pixels, client_id, server_id), media_type=MEDIA_TYPE)
+        return StreamingResponse(
+            _stream(pixels, client_id, server_id),
+            media_type=MEDIA_TYPE,
+            headers={"Content-Length": str(length(pixels))},
+        )
     body = {
         "Type": INT32_TYPE,
         "Rank": 2,
@@ -182,3 +186,12 @@ def _picture(
         **envelope(client_id, server_id),
     }
     return Response(json.dumps(body, separators=(",", ":")), media_type="application/json")
+
+
+async def _stream(
+    pixels: NDArray[np.uint16], client_id: int, server_id: int
+) -> AsyncIterator[bytes]:
+    for chunk in chunks(pixels, client_id, server_id):
+        yield chunk
+        # Other clients are answered while a large frame goes out.
+        await asyncio.sleep(0)

@@ -27,6 +27,10 @@ class Surroundings(Protocol):
         """Return which filter is in the beam."""
         ...
 
+    def filter_name(self, unix: float) -> str:
+        """Return the name of the filter in the beam."""
+        ...
+
     def defocus_arcsec(self, unix: float) -> float:
         """Return the blur (FWHM) from being out of focus."""
         ...

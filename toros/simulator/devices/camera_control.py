@@ -127,6 +127,9 @@ class CameraControl(Device):
 
     def _run(self, exposure: Exposure) -> None:
         """Wait for the end of the exposure, then make the frame."""
+        if exposure.plan.light:
+            # Made once per filter, and at full size that takes seconds: not after the exposure.
+            self._detector.flat_response(self._around.filter_name(exposure.plan.start_unix))
         self.clock.wait(exposure.ended, exposure.end_unix - self.clock.unix())
         if exposure.aborted.is_set():
             return
