@@ -13,7 +13,7 @@ from toros.archive.models import Exposure, Observation
 from toros.common.errors import DeviceError, NotObservable, NotSafe
 from toros.telescope import target_queue
 from toros.telescope.flats import SkyLevel, accepted, advise, measure
-from toros.telescope.frames import Purpose, expose, keep, night_span, take, tonight_counts
+from toros.telescope.frames import Purpose, expose, keep, night_counts, night_span, take
 from toros.telescope.motion import arrive, check_dome, settle, unpark
 from toros.telescope.pointing import altaz_at, flat_field
 from toros.telescope.state import Telescope
@@ -31,7 +31,7 @@ def wanted_darks(telescope: Telescope) -> list[float]:
     settings = telescope.settings
     if settings.dark_exptimes_s:
         return sorted(set(settings.dark_exptimes_s), reverse=True)
-    first, last = night_span(telescope)
+    first, last = night_span(telescope, telescope.tonight())
     with telescope.sessions() as session:
         rows = target_queue.open_entries(session, telescope.observatory)
         taken = select(Exposure.exptime).where(
@@ -46,7 +46,7 @@ def missing(telescope: Telescope) -> Iterator[Purpose]:
     """Yield the biases and darks that tonight still lacks."""
     settings = telescope.settings
     with telescope.sessions() as session:
-        have = tonight_counts(telescope, session)
+        have = night_counts(telescope, session, telescope.tonight())
     biases = sum(number for (kind, _, _), number in have.items() if kind == "bias")
     for _ in range(settings.bias_count - biases):
         yield Purpose(image_type="bias", exptime_s=0.0)
@@ -66,7 +66,7 @@ def wanted_flats(telescope: Telescope) -> list[str | None]:
     if settings.flats.count == 0:
         return []
     with telescope.sessions() as session:
-        have = tonight_counts(telescope, session)
+        have = night_counts(telescope, session, telescope.tonight())
         query = select(Observation.filter).where(
             Observation.observatory == telescope.observatory,
             Observation.state.in_(target_queue.OPEN),

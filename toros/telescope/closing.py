@@ -12,7 +12,7 @@ from toros.common.errors import (
     TorosError,
 )
 from toros.telescope.calibration_frames import missing
-from toros.telescope.frames import take, tonight_counts
+from toros.telescope.frames import night_counts, take
 from toros.telescope.handover import announce
 from toros.telescope.motion import stop_motion
 from toros.telescope.night import Night, NightState, Transition
@@ -89,11 +89,12 @@ def _park_dome(night: Night) -> bool:
 def _take_missing(night: Night) -> bool:
     """Take one bias or dark that the night lacks; return whether there may be more.
 
-    A person who closes the night wants it closed now.
+    A person who closes the night wants it closed now; a night that a restart found long over
+    lacks nothing any more.
     """
-    if night.memory.ended_by_order:
-        return False
     telescope = night.telescope
+    if night.memory.ended_by_order or night.date != telescope.tonight():
+        return False
     lacking = next(missing(telescope), None)
     if lacking is None:
         return False
@@ -113,8 +114,9 @@ def _report(night: Night) -> bool:
             f"{left.target.name} was left out: {left.reason}",
             data={"observation": left.target.key, "target": left.target.name},
         )
+    night_date = night.date or telescope.tonight()
     with telescope.sessions() as session:
-        counts = tonight_counts(telescope, session)
+        counts = night_counts(telescope, session, night_date)
     kinds = {
         kind: sum(number for (each, _, _), number in counts.items() if each == kind)
         for kind in sorted({kind for kind, _, _ in counts})
@@ -122,11 +124,11 @@ def _report(night: Night) -> bool:
     said = ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "no frames"
     telescope.record(
         "night",
-        f"Night {night.date} is over: {said}; {len(plan.left_out)} targets left out.",
-        data={"night": str(night.date), "frames": kinds, "left_out": len(plan.left_out)},
+        f"Night {night_date} is over: {said}; {len(plan.left_out)} targets left out.",
+        data={"night": str(night_date), "frames": kinds, "left_out": len(plan.left_out)},
     )
-    if kinds and night.date is not None:
-        announce(telescope, night.date, sum(kinds.values()))
+    if kinds:
+        announce(telescope, night_date, sum(kinds.values()))
     return False
 
 

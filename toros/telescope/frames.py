@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -153,12 +153,12 @@ def _row(
     )
 
 
-def tonight_counts(
-    telescope: Telescope, session: Session
+def night_counts(
+    telescope: Telescope, session: Session, night: date
 ) -> dict[tuple[str, float, str | None], int]:
-    """Return how many frames of each image type, exposure time and filter the night has."""
-    first, last = night_span(telescope)
-    folder = telescope.config.data.raw.absolute() / f"{telescope.tonight():%Y%m%d}"
+    """Return how many frames of each image type, exposure time and filter a night has."""
+    first, last = night_span(telescope, night)
+    folder = telescope.config.data.raw.absolute() / f"{night:%Y%m%d}"
     query = (
         select(Exposure.image_type, Exposure.exptime, Exposure.filter, func.count())
         .where(
@@ -175,7 +175,7 @@ def tonight_counts(
     }
 
 
-def night_span(telescope: Telescope) -> tuple[datetime, datetime]:
-    """Return the local noons between which tonight lies."""
-    noon = local_mean_noon(telescope.site, telescope.tonight())
+def night_span(telescope: Telescope, night: date) -> tuple[datetime, datetime]:
+    """Return the local noons between which a night lies."""
+    noon = local_mean_noon(telescope.site, night)
     return noon, noon + timedelta(days=1)

@@ -60,6 +60,7 @@ class Memory:
     """What the phases of one night remember; nothing that a restart must know."""
 
     cooling_since: datetime | None = None
+    told_of_warmth: bool = False
     flats: FlatRun | None = None
     idle_since: datetime | None = None
     safe_since: datetime | None = None

@@ -82,10 +82,10 @@ def _is_cold(night: Night) -> bool:
         return True
     if now - memory.cooling_since <= timedelta(seconds=settings.cooling_timeout_s):
         return False
-    error = DeviceError(f"it is at {temperature:.1f} °C, not at {set_point:g} °C")
-    if night.cause != error.message:
+    if not memory.told_of_warmth:
+        memory.told_of_warmth = True
+        error = DeviceError(f"it is at {temperature:.1f} °C, not at {set_point:g} °C")
         telescope.problem("The camera does not get cold", error)
-        night.cause = error.message
     return True
 
 
@@ -95,6 +95,10 @@ def twilight_flats(night: Night) -> Transition | None:
     if memory.flats is None:
         memory.flats = FlatRun(wanted_flats(telescope))
     run = memory.flats
+    if run.bands and sun_now(telescope) > telescope.settings.flats.sun_altitude_deg[0]:
+        # What led here early was a failure: the dome stays closed until the Sun is down.
+        telescope.pause(20.0)
+        return None
     if run.bands and sun_now(telescope) < telescope.settings.flats.sun_altitude_deg[1]:
         for band in run.bands:
             run.skipped.setdefault(band or "no filter", "the twilight is over")
