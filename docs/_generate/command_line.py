@@ -19,7 +19,7 @@ def page() -> str:
         usage = " ".join([*words, *command.collect_usage_pieces(context)])
         lines += [f"## `{' '.join(words)}`", "", command.help or "", "", f"```text\n{usage}\n```"]
         records = [item.get_help_record(context) for item in command.get_params(context)]
-        rows: Rows = [(f"`{name}`", cell(text)) for name, text in filter(None, records)]
+        rows: Rows = [(f"`{cell(name)}`", cell(text)) for name, text in filter(None, records)]
         lines += ["", *table(("", ""), rows)]
     return "\n".join(lines)
 

@@ -14,10 +14,11 @@ def page() -> str:
     return "\n".join(_section("", schema, schema["$defs"], {}))
 
 
-def _section(path: str, schema: Schema, known: Schema, told: dict[str, str]) -> Iterator[str]:
+def _section(path: str, schema: Schema, known: Schema, told: dict[int, str]) -> Iterator[str]:
     """Yield the plain keys of a section as a table, then its sections.
 
-    `told` has the key under which each model was described: five devices are described once.
+    `told` has the key under which each model was described, by its identity: five devices are
+    described once. (Two models may have the same name.)
     """
     sections: list[tuple[str, Schema]] = []
     rows: Rows = []
@@ -29,13 +30,12 @@ def _section(path: str, schema: Schema, known: Schema, told: dict[str, str]) -> 
             rows.append(row(name, item, schema, known))
     yield from table(("Key", "Type", "Default", "Meaning"), rows)
     for key, inner in sections:
-        title = inner["title"]
         yield from (f"{'###' if '.' in key else '##'} `{key}`", "")
         yield from (one_line(inner.get("description", "")), "")
-        if title in told:
-            yield from (f"The same keys as `{told[title]}`.", "")
+        if id(inner) in told:
+            yield from (f"The same keys as `{told[id(inner)]}`.", "")
         else:
-            told[title] = key
+            told[id(inner)] = key
             yield from _section(f"{key}.", inner, known, told)
 
 
