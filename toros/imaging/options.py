@@ -39,6 +39,14 @@ class ReductionOptions:
         fitted), ``"row"`` (these medians as they are), ``"median"`` (one level), ``"off"``.
     overscan_degree : int
         Degree of the fitted polynomial.
+    linearity : tuple of float
+        Coefficients of `toros.imaging.linearity`; none: the detector is taken as linear.
+    leave_out_odd_frames : bool
+        Leave frames out of a master whose level, noise or shape is not that of the others.
+    mask_bleeding : bool
+        Mask the trails that bleed out of saturated stars.
+    read_out_axis : str
+        Along which axis charge is shifted as the detector is read out: ``"y"`` or ``"x"``.
     """
 
     combine: Literal["sigma_clip", "median", "mean"] = "sigma_clip"
@@ -55,3 +63,7 @@ class ReductionOptions:
     read_noise_e: float | None = None
     overscan: Literal["fit", "row", "median", "off"] = "fit"
     overscan_degree: int = 3
+    linearity: tuple[float, ...] = ()
+    leave_out_odd_frames: bool = True
+    mask_bleeding: bool = True
+    read_out_axis: Literal["y", "x"] = "y"

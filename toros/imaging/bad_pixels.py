@@ -1,0 +1,192 @@
+"""The bad-pixel mask: hot, dead, non-linear and noisy pixels, and the columns that they make up.
+
+References
+----------
+IRAF's ``ccdmask`` (and `ccdproc.ccdmask` after it) finds pixels whose response changes from a
+faint to a bright flat; here the errors of both are known, so that a pixel is judged by them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from toros.imaging.frames import Master, Pixels
+from toros.imaging.noise import scatter
+
+Mask = NDArray[np.bool_]
+
+
+class Defect(IntFlag):
+    """Bits of a bad-pixel mask."""
+
+    HOT = 1  # dark current far above the others'
+    DEAD = 2  # hardly answers to light
+    NONLINEAR = 4  # answers otherwise to much light than to little
+    NOISY = 8  # its scatter over the frames is far above the others'
+    COLUMN = 16  # in a column that is bad for a good part of its length
+    NO_VALUE = 32  # no frame of a master has a value there
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadPixelLimits:
+    """From where a pixel is bad.
+
+    Parameters
+    ----------
+    hot_sigmas, hot_e_s : float
+        A hot pixel is so many deviations, and so much [e-/s, or ADU/s where no gain is known],
+        above the median of the dark current.
+    dead_response : float
+        A dead pixel has less than this part of the response around it; one of more than
+        ``2 - dead_response`` is as bad.
+    nonlinear_sigmas, nonlinear_ratio : float
+        A non-linear pixel changes its response by so many deviations and by such a part.
+    noisy_ratio : float
+        A noisy pixel scatters so many times what it should.
+    bad_column : float
+        A segment of a column with such a part of its pixels bad is bad as a whole.
+    """
+
+    hot_sigmas: float = 10.0
+    hot_e_s: float = 1.0
+    dead_response: float = 0.5
+    nonlinear_sigmas: float = 6.0
+    nonlinear_ratio: float = 0.03
+    noisy_ratio: float = 3.0
+    bad_column: float = 0.3
+
+
+_LIMITS = BadPixelLimits()
+_SEGMENT_PX = 64
+_BOX_PX = 16
+
+
+def hot_pixels(
+    dark: Master, exptime_s: float, gain_e_adu: float | None, limits: BadPixelLimits = _LIMITS
+) -> Mask:
+    """Return the hot pixels of a bias-subtracted master dark [ADU]."""
+    good = ~dark.mask
+    if not good.any() or exptime_s <= 0:
+        return np.zeros(dark.mask.shape, dtype=np.bool_)
+    rate = dark.pixels * np.float32((gain_e_adu or 1.0) / exptime_s)
+    middle = float(np.median(rate[good]))
+    sigma = scatter(rate[good])
+    hot: Mask = rate > middle + max(limits.hot_sigmas * sigma, limits.hot_e_s)
+    return hot & good
+
+
+def noisy_pixels(
+    dark: Master, frames: int, gain_e_adu: float | None, limits: BadPixelLimits = _LIMITS
+) -> Mask:
+    """Return pixels that scatter over the frames of a master dark far more than they should.
+
+    Parameters
+    ----------
+    dark : Master
+        Its uncertainty is what the frames show where that is more than expected.
+    frames : int
+        How many frames are in it.
+    gain_e_adu : float, optional
+        For the photon noise of hot pixels, which is no defect of its own.
+    """
+    good = ~dark.mask
+    if dark.uncertainty is None or not good.any():
+        return np.zeros(dark.mask.shape, dtype=np.bool_)
+    typical = float(np.median(dark.uncertainty[good]))
+    level = np.clip(dark.pixels - np.median(dark.pixels[good]), 0, None)
+    expected = np.sqrt(typical**2 + level / ((gain_e_adu or 1.0) * max(frames, 1)))
+    noisy: Mask = good & (dark.uncertainty > limits.noisy_ratio * expected)
+    return noisy & (typical > 0)
+
+
+def dead_pixels(flat: Master, limits: BadPixelLimits = _LIMITS) -> Mask:
+    """Return pixels of a master flat whose response is far from that around them."""
+    around = _around(flat.pixels, flat.mask)
+    response = flat.pixels / around
+    odd: Mask = (response < limits.dead_response) | (response > 2 - limits.dead_response)
+    return odd & ~flat.mask
+
+
+def nonlinear_pixels(faint: Master, bright: Master, limits: BadPixelLimits = _LIMITS) -> Mask:
+    """Return pixels whose response differs between master flats of few and of many counts.
+
+    Columns are judged by their segments too: a small change that a whole segment shares.
+    """
+    good = ~(faint.mask | bright.mask) & (faint.pixels > 0.1) & (bright.pixels > 0.1)
+    ratio = np.where(good, bright.pixels / np.where(good, faint.pixels, 1), np.float32(1))
+    ratio = ratio / _around(ratio, ~good)
+    error = np.zeros_like(ratio)
+    for flat in (faint, bright):
+        if flat.uncertainty is not None:
+            relative = np.nan_to_num(flat.uncertainty) / np.where(good, flat.pixels, 1)
+            error = np.hypot(error, relative)
+    measured = scatter(ratio[good]) if good.any() else 0.0
+    error = np.maximum(error, np.float32(measured))
+    ratio = np.asarray(ratio, dtype=np.float32)
+    off = np.abs(ratio - 1)
+    bad: Mask = good & (off > limits.nonlinear_sigmas * error) & (off > limits.nonlinear_ratio)
+    return bad | (_odd_segments(ratio, good, measured, limits) & good)
+
+
+def bad_columns(bad: Mask, limits: BadPixelLimits = _LIMITS) -> Mask:
+    """Return the segments of columns that are bad for a good part of their length."""
+    found = np.zeros_like(bad)
+    for start in range(0, bad.shape[0], _SEGMENT_PX):
+        rows = slice(start, min(start + _SEGMENT_PX, bad.shape[0]))
+        part = bad[rows].mean(axis=0)
+        found[rows, part > limits.bad_column] = True
+    return found
+
+
+def _odd_segments(ratio: Pixels, good: Mask, sigma: float, limits: BadPixelLimits) -> Mask:
+    found = np.zeros_like(good)
+    for start in range(0, ratio.shape[0], _SEGMENT_PX):
+        rows = slice(start, min(start + _SEGMENT_PX, ratio.shape[0]))
+        many = good[rows].sum(axis=0)
+        middle = np.median(ratio[rows], axis=0)
+        # The standard error of a median of so many.
+        error = 1.2533 * sigma / np.sqrt(np.maximum(many, 1))
+        off = np.abs(middle - 1)
+        odd = (off > limits.nonlinear_sigmas * error) & (off > limits.nonlinear_ratio / 3)
+        found[rows, odd & (many > _SEGMENT_PX // 4)] = True
+    return found
+
+
+def _around(image: Pixels, bad: Mask) -> Pixels:
+    """Return the median of the image around each pixel: of boxes, and of boxes beside them."""
+    height, width = image.shape
+    size = max(1, min(_BOX_PX, height, width))
+    rows, columns = -(-height // size), -(-width // size)
+    padded = np.full((rows * size, columns * size), np.nan, dtype=np.float32)
+    padded[:height, :width] = np.where(bad, np.float32(np.nan), image)
+    boxes = padded.reshape(rows, size, columns, size).transpose(0, 2, 1, 3)
+    flat_boxes = np.sort(boxes.reshape(rows, columns, -1), axis=-1)  # NaN go last
+    count = np.isfinite(flat_boxes).sum(axis=-1)
+    middle = np.take_along_axis(flat_boxes, (np.maximum(count, 1) // 2)[..., None], axis=-1)[..., 0]
+    middle = np.where(count > 0, middle, np.float32(1))
+    middle = ndimage.median_filter(middle, 3, mode="nearest")
+    # Linear between the boxes' centres, so that a slope of the light leaves no steps.
+    at = [
+        np.clip((np.arange(length) + 0.5) / size - 0.5, 0, number - 1)
+        for length, number in ((height, rows), (width, columns))
+    ]
+    around = ndimage.map_coordinates(
+        middle, np.meshgrid(*at, indexing="ij"), order=1, mode="nearest"
+    )
+    around[around <= 0] = 1
+    return np.asarray(around, dtype=np.float32)
+
+
+def combine(parts: dict[Defect, Mask], limits: BadPixelLimits = _LIMITS) -> NDArray[np.uint8]:
+    """Return one mask of `Defect` bits from a mask of each, bad columns added."""
+    masks = list(parts.values())
+    result = np.zeros(masks[0].shape, dtype=np.uint8)
+    for defect, mask in parts.items():
+        result[mask] |= defect.value
+    result[bad_columns(result != 0, limits) & (result == 0)] |= Defect.COLUMN.value
+    return result

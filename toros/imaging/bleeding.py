@@ -1,0 +1,92 @@
+"""Bleed trails: charge that flowed out of saturated pixels along their column.
+
+The counts there are finite, below saturation, and wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Mask = NDArray[np.bool_]
+
+# A saturated star is about as high as wide; a trail makes it longer than this along the column.
+_ELONGATION = 2.0
+_SHORTEST_PX = 8
+# Pixels of a trail stand out from those beside it by so many of their deviations.
+_THRESHOLD = 5.0
+_BESIDE_PX = (3, 12)
+# A trail may be lost in the noise for so many pixels and come back.
+_MISSES = 3
+_MAD_TO_SIGMA = 1.482602218505602
+
+
+def bleed_mask(pixels: NDArray[np.float32], saturated: Mask, axis: Literal[0, 1] = 0) -> Mask:
+    """Return the pixels of bleed trails, saturated ones included, a pixel wider on each side.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        The frame [y, x].
+    saturated : numpy.ndarray
+        Which pixels are saturated.
+    axis : int
+        Along which axis charge is shifted as the detector is read out: 0, along y, for most.
+
+    Notes
+    -----
+    Connected saturated pixels that are much longer along the column than across it are a trail.
+    From each of its ends the trail is followed while the pixel is brighter than those beside it.
+    """
+    if not saturated.any():
+        return np.zeros_like(saturated)
+    if axis == 1:
+        return np.ascontiguousarray(bleed_mask(pixels.T, saturated.T, 0).T)
+    labels, _ = ndimage.label(saturated, np.ones((3, 3)))
+    trail = np.zeros_like(saturated)
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        rows, columns = box
+        height = rows.stop - rows.start
+        part = labels[box] == number
+        # The width where it is long: half of its columns reach across a star's own core.
+        lengths = part.sum(axis=0)
+        wide = int((lengths > height / 2).sum())
+        if height < _SHORTEST_PX or height < _ELONGATION * min(wide, columns.stop - columns.start):
+            continue
+        for column in np.flatnonzero(lengths > height / 2) + columns.start:
+            _follow(pixels, saturated, trail, int(column), rows)
+    if not trail.any():
+        return trail
+    return np.asarray(ndimage.binary_dilation(trail, np.ones((1, 3))), dtype=np.bool_)
+
+
+def _follow(
+    pixels: NDArray[np.float32], saturated: Mask, trail: Mask, column: int, rows: slice
+) -> None:
+    trail[rows, column] = True
+    for start, step in ((rows.start - 1, -1), (rows.stop, 1)):
+        row, misses, found = start, 0, start - step
+        while 0 <= row < pixels.shape[0] and misses < _MISSES:
+            if saturated[row, column] or _stands_out(pixels, row, column):
+                misses, found = 0, row
+            else:
+                misses += 1
+            row += step
+        low, high = sorted((start, found))
+        if (found - start) * step >= 0:
+            trail[low : high + 1, column] = True
+
+
+def _stands_out(pixels: NDArray[np.float32], row: int, column: int) -> bool:
+    near, far = _BESIDE_PX
+    left = pixels[row, max(0, column - far) : max(0, column - near)]
+    right = pixels[row, column + near + 1 : column + far + 1]
+    beside = np.concatenate([left, right])
+    if beside.size == 0:
+        return False
+    level = float(np.median(beside))
+    sigma = _MAD_TO_SIGMA * float(np.median(np.abs(beside - level)))
+    return float(pixels[row, column]) > level + _THRESHOLD * max(sigma, 1e-6 * abs(level))

@@ -1,0 +1,198 @@
+"""The bad-pixel mask as a product: made from masters, written, read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from toros.common.errors import MixedShapes, NoFilesFound, UnreadableFile
+from toros.imaging.bad_pixels import (
+    BadPixelLimits,
+    Defect,
+    combine,
+    dead_pixels,
+    hot_pixels,
+    noisy_pixels,
+    nonlinear_pixels,
+)
+from toros.imaging.fits_io import image_hdu, open_fits, read_pixels, write_fits
+from toros.imaging.frames import Master, read_master_for
+from toros.imaging.headers import ExposureInfo, read_exposure
+from toros.imaging.matching import is_bias_subtracted
+from toros.imaging.products import add_history, master_header, set_card
+
+_DEFAULTS = BadPixelLimits()
+
+
+@dataclass(frozen=True)
+class MaskResult:
+    """What came of a bad-pixel mask.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Its file.
+    inputs : tuple of pathlib.Path
+        The masters that it is made from.
+    masked : int
+        Bad pixels.
+    hot, dead, nonlinear, noisy, column, no_value : int
+        Of each kind; a pixel may be of several.
+    notes : tuple of str
+        What a person should know.
+    """
+
+    path: Path
+    inputs: tuple[Path, ...]
+    masked: int
+    hot: int
+    dead: int
+    nonlinear: int
+    noisy: int
+    column: int
+    no_value: int
+    notes: tuple[str, ...] = ()
+    kind: str = "bad_pixel_mask"
+
+
+def make_bad_pixel_mask(
+    target: Path,
+    *,
+    dark: Path | None,
+    flats: Sequence[Path] = (),
+    limits: BadPixelLimits = _DEFAULTS,
+) -> MaskResult:
+    """Find the bad pixels of a camera in its masters, and write the mask.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+        The file to write.
+    dark : pathlib.Path, optional
+        The master dark of the longest exposure.
+    flats : sequence of pathlib.Path
+        Master flats of any filters; two of one filter whose levels differ twofold or more tell
+        the non-linear pixels.
+
+    Raises
+    ------
+    NoFilesFound, UnreadableFile, MixedShapes
+        If there is no master, or one cannot be read, or is of another size.
+    """
+    paths = [path for path in (dark, *flats) if path is not None]
+    if not paths:
+        raise NoFilesFound("There is no master to find bad pixels in.")
+    infos = [read_exposure(path) for path in paths]
+    masters = [read_master_for(infos[0], path) for path in paths]
+    parts: dict[Defect, NDArray[np.bool_]] = {
+        defect: np.zeros(masters[0].mask.shape, dtype=np.bool_) for defect in Defect
+    }
+    notes: list[str] = []
+    if dark is not None:
+        _judge_dark(infos[0], masters[0], parts, notes, limits)
+    first = 0 if dark is None else 1
+    for flat in masters[first:]:
+        parts[Defect.DEAD] |= dead_pixels(flat, limits)
+    _judge_linearity(infos[first:], masters[first:], parts, notes, limits)
+    # A hole in one flat may be a star in all of its frames; in every master it is a defect.
+    parts[Defect.NO_VALUE] = np.logical_and.reduce([master.mask for master in masters])
+    return _write(target, infos, parts, notes, limits)
+
+
+def _judge_dark(
+    info: ExposureInfo,
+    master: Master,
+    parts: dict[Defect, NDArray[np.bool_]],
+    notes: list[str],
+    limits: BadPixelLimits,
+) -> None:
+    if not is_bias_subtracted(info):
+        notes.append("The master dark holds the bias: hot pixels are judged above its median.")
+    parts[Defect.HOT] = hot_pixels(master, info.exptime_s or 0.0, info.gain_e_adu, limits)
+    frames = info.header.get("NCOMBINE")
+    parts[Defect.NOISY] = noisy_pixels(
+        master, frames if isinstance(frames, int) else 1, info.gain_e_adu, limits
+    )
+
+
+def _judge_linearity(
+    infos: Sequence[ExposureInfo],
+    flats: Sequence[Master],
+    parts: dict[Defect, NDArray[np.bool_]],
+    notes: list[str],
+    limits: BadPixelLimits,
+) -> None:
+    by_filter: dict[str | None, list[tuple[float, Master]]] = {}
+    for info, flat in zip(infos, flats, strict=True):
+        level = info.header.get("FLATLEV")
+        if isinstance(level, int | float):
+            by_filter.setdefault(info.filter, []).append((float(level), flat))
+    for name, of_one in by_filter.items():
+        of_one.sort(key=lambda pair: pair[0])
+        faint, bright = of_one[0], of_one[-1]
+        if len(of_one) > 1 and bright[0] >= 2 * faint[0]:
+            parts[Defect.NONLINEAR] |= nonlinear_pixels(faint[1], bright[1], limits)
+            notes.append(
+                f"Linearity from flats in {name} of {faint[0]:.0f} and {bright[0]:.0f} ADU."
+            )
+
+
+def _write(
+    target: Path,
+    infos: Sequence[ExposureInfo],
+    parts: dict[Defect, NDArray[np.bool_]],
+    notes: Sequence[str],
+    limits: BadPixelLimits,
+) -> MaskResult:
+    mask = combine(parts, limits)
+    header = master_header("defects", infos[:1], "")
+    set_card(header, "NCOMBINE", len(infos), "number of masters it is made from")
+    counts = {defect: int(((mask & defect.value) != 0).sum()) for defect in Defect}
+    for defect in Defect:
+        name = (defect.name or "").lower()
+        bit = defect.value.bit_length() - 1
+        set_card(header, f"BIT{bit}", name, f"meaning of bit value {defect.value}")
+        set_card(header, f"NBIT{bit}", counts[defect], "pixels that have it")
+    masked = int((mask != 0).sum())
+    set_card(header, "NMASKED", masked, "bad pixels")
+    add_history(header, [f"Made from: {info.path.name}" for info in infos])
+    add_history(header, notes)
+    write_fits(target, fits.HDUList([fits.PrimaryHDU(mask, header=header)]))
+    return MaskResult(
+        path=target,
+        inputs=tuple(info.path for info in infos),
+        masked=masked,
+        hot=counts[Defect.HOT],
+        dead=counts[Defect.DEAD],
+        nonlinear=counts[Defect.NONLINEAR],
+        noisy=counts[Defect.NOISY],
+        column=counts[Defect.COLUMN],
+        no_value=counts[Defect.NO_VALUE],
+        notes=tuple(notes),
+    )
+
+
+def read_bad_pixels(info: ExposureInfo, path: Path) -> NDArray[np.bool_]:
+    """Read a bad-pixel mask for the frame `info`: any value but 0 is bad.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file cannot be read.
+    MixedShapes
+        If it has another size.
+    """
+    with open_fits(path) as hdus:
+        mask = read_pixels(image_hdu(hdus, path), path) != 0
+    if mask.ndim != 2:
+        raise UnreadableFile(f"{path}: is no plain image.")
+    if mask.shape != info.shape:
+        raise MixedShapes(
+            f"{path.name} is {mask.shape[1]}×{mask.shape[0]}, not the size of {info.path.name}."
+        )
+    return np.asarray(mask)

@@ -1,0 +1,93 @@
+"""Stars in twilight flats: found by comparing flats, and masked with their wings.
+
+A clip over a few dithered flats takes out the core of a star and leaves its wings. Here each flat
+is averaged in blocks and compared with the median of all: what stands out is a star.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+BLOCK_PX = 8
+# With two flats nobody can say which of them has the star.
+FEWEST = 3
+_SIGMAS = 4.0
+_SMOOTH_BLOCKS = 15
+_MAD_TO_SIGMA = 1.482602218505602
+
+Blocks = NDArray[np.float32]
+
+
+def in_blocks(pixels: NDArray[np.float32], bad: NDArray[np.bool_] | None = None) -> Blocks:
+    """Return the means of blocks of 8×8 pixels; incomplete blocks at the far edges are left out.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        A flat at a level of 1 [y, x].
+    bad : numpy.ndarray, optional
+        Pixels that count as 1.
+    """
+    image = pixels if bad is None else np.where(bad, np.float32(1), pixels)
+    height, width = (size // BLOCK_PX * BLOCK_PX for size in image.shape)
+    cut = image[:height, :width]
+    shape = (height // BLOCK_PX, BLOCK_PX, width // BLOCK_PX, BLOCK_PX)
+    return np.asarray(cut.reshape(shape).mean(axis=(1, 3)), dtype=np.float32)
+
+
+def star_blocks(flats: Sequence[Blocks]) -> list[NDArray[np.bool_]]:
+    """Return, for each flat in blocks, which blocks a star is in, their neighbours included."""
+    if len(flats) < FEWEST or min(flats[0].shape) < 3:
+        return [np.zeros(flat.shape, dtype=np.bool_) for flat in flats]
+    common = np.median(np.stack(flats), axis=0)
+    common[common <= 0] = 1
+    rests, sigmas = [], []
+    for flat in flats:
+        ratio = flat / common
+        # The light of the sky slopes, and not in all flats alike: that is no star.
+        rest = _level(ratio)
+        size = min(_SMOOTH_BLOCKS, *ratio.shape)
+        rest = rest - ndimage.median_filter(rest, size, mode="reflect")
+        rests.append(rest)
+        sigmas.append(_MAD_TO_SIGMA * float(np.median(np.abs(rest - np.median(rest)))))
+    # A flat that is itself the median of all in many blocks shows less scatter than it has.
+    usual = float(np.median(sigmas))
+    return [
+        np.asarray(
+            ndimage.binary_dilation(rest > _SIGMAS * max(sigma, usual, 1e-6), np.ones((3, 3))),
+            dtype=np.bool_,
+        )
+        for rest, sigma in zip(rests, sigmas, strict=True)
+    ]
+
+
+def _level(ratio: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return `ratio` less the plane through it; stars are left out of the fit."""
+    y, x = np.indices(ratio.shape)
+    terms = np.stack([np.ones(ratio.size), x.ravel(), y.ravel()], axis=1)
+    values = ratio.ravel().astype(np.float64)
+    used = np.ones(values.shape, dtype=np.bool_)
+    rest = values
+    for _ in range(3):
+        fit, *_ = np.linalg.lstsq(terms[used], values[used], rcond=None)
+        rest = values - terms @ fit
+        sigma = _MAD_TO_SIGMA * float(np.median(np.abs(rest - np.median(rest))))
+        used = np.abs(rest) <= _SIGMAS * max(sigma, 1e-9)
+        if used.sum() < 3:
+            break
+    return rest.reshape(ratio.shape)
+
+
+def in_pixels(blocks: NDArray[np.bool_], rows: slice, width: int, height: int) -> NDArray[np.bool_]:
+    """Return blocks as pixels for some rows of a frame of (height, width)."""
+    start, stop, _ = rows.indices(height)
+    mask = np.zeros((stop - start, width), dtype=np.bool_)
+    y = np.arange(start, stop) // BLOCK_PX
+    inside = y < blocks.shape[0]
+    expanded = np.repeat(blocks, BLOCK_PX, axis=1)[:, :width]
+    mask[inside, : expanded.shape[1]] = expanded[y[inside]]
+    return mask

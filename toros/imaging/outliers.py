@@ -1,0 +1,167 @@
+"""Frames that do not belong in a stack: by their level, their noise, their shape.
+
+A clip deals with single values. A frame that is wrong as a whole (light leaked in, the cooler had
+not settled, the lamp was off, a cloud passed) shifts every pixel by less than the clip sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toros.imaging.frames import read_frame
+from toros.imaging.headers import ExposureInfo
+from toros.imaging.options import ReductionOptions
+
+Kind = Literal["bias", "dark", "flat"]
+
+# With fewer frames nobody can say which is the odd one.
+FEWEST = 4
+# The frame is sampled in strips of rows, spread over its height.
+_STRIPS = 8
+_ROWS = 4
+_BLOCKS = 8
+_MAD_TO_SIGMA = 1.482602218505602
+
+# A frame is odd when it is this many deviations (from the MAD over the frames) off the others …
+_SIGMAS = 8.0
+# … and by more than matters: level and shape of a bias or dark, in units of one pixel's noise;
+_LEVEL_OF_NOISE = 0.3
+_SHAPE_OF_NOISE = 0.5
+# shape of a flat, as a part of its level; the noise, as a ratio.
+_SHAPE_OF_FLAT = 0.05
+_NOISE_RATIO = 1.3
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A frame in a few numbers, from a sample of its rows.
+
+    Parameters
+    ----------
+    level : float
+        Median [ADU].
+    noise : float
+        Noise per pixel [ADU], from the differences of neighbours (their pattern included).
+    shape : numpy.ndarray
+        Medians of blocks [ADU].
+    """
+
+    level: float
+    noise: float
+    shape: NDArray[np.float64]
+
+
+def measure(info: ExposureInfo, options: ReductionOptions) -> Measure:
+    """Measure a frame on strips of its rows.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file cannot be read.
+    """
+    height, _ = info.shape or (0, 0)
+    return measure_strips(
+        [read_frame(info.path, info, rows, options).pixels for rows in strips_of(height)]
+    )
+
+
+def strips_of(height: int) -> list[slice]:
+    """Return the strips of rows that a frame of this height is measured on."""
+    count = min(_STRIPS, max(1, height // _ROWS))
+    starts = np.linspace(0, max(0, height - _ROWS), count)
+    return [slice(start, start + _ROWS) for start in sorted({int(value) for value in starts})]
+
+
+def measure_strips(strips: Sequence[NDArray[np.float32]]) -> Measure:
+    """Measure a frame by strips [row, x] of it, all of one size."""
+    width = strips[0].shape[1]
+    across = np.array_split(np.arange(width), min(_BLOCKS, max(1, width)))
+    shape = np.array([[float(np.median(strip[:, part])) for part in across] for strip in strips])
+    sample = np.stack(strips)
+    differences = np.diff(sample, axis=2)
+    # Percentiles, not the MAD: the differences of whole numbers are whole numbers.
+    low, high = np.percentile(differences, [15.865525393145708, 84.13447460685429])
+    return Measure(float(np.median(sample)), float(high - low) / 2 / np.sqrt(2), shape)
+
+
+def odd_frames(measures: Sequence[Measure], kind: Kind) -> dict[int, str]:
+    """Return the index of each frame that does not belong, and why.
+
+    Parameters
+    ----------
+    measures : sequence of Measure
+        Of all frames; none is odd among fewer than four.
+    kind : str
+        Flats may differ in level and are compared after division by it.
+    """
+    if len(measures) < FEWEST:
+        return {}
+    odd: dict[int, str] = {}
+    for judge in (_by_level, _by_noise, _by_shape):
+        for index, why in judge(measures, kind).items():
+            odd.setdefault(index, why)
+    # When most are odd, there is no common frame to be odd against: nobody is left out.
+    return odd if len(odd) <= len(measures) // 2 else {}
+
+
+def _by_level(measures: Sequence[Measure], kind: Kind) -> dict[int, str]:
+    if kind == "flat":
+        return {}
+    levels = np.array([one.level for one in measures])
+    noise = float(np.median([one.noise for one in measures]))
+    middle, sigma = _middle(levels)
+    limit = max(_SIGMAS * sigma, _LEVEL_OF_NOISE * noise, 1.0)
+    return {
+        int(index): (
+            f"Its level of {levels[index]:.1f} ADU is {levels[index] - middle:+.1f} ADU "
+            f"off the others (limit {limit:.1f})."
+        )
+        for index in np.flatnonzero(np.abs(levels - middle) > limit)
+    }
+
+
+def _by_noise(measures: Sequence[Measure], kind: Kind) -> dict[int, str]:
+    noises = np.array([one.noise for one in measures])
+    if kind == "flat":
+        # Photon noise goes with the root of the level.
+        noises = noises / np.sqrt([max(one.level, 1.0) for one in measures])
+    middle, sigma = _middle(noises)
+    if middle <= 0:
+        return {}
+    found = (np.abs(noises - middle) > _SIGMAS * sigma) & (
+        (noises > _NOISE_RATIO * middle) | (noises * _NOISE_RATIO < middle)
+    )
+    return {
+        int(index): f"Its noise is {noises[index] / middle:.2f} times that of the others."
+        for index in np.flatnonzero(found)
+    }
+
+
+def _by_shape(measures: Sequence[Measure], kind: Kind) -> dict[int, str]:
+    if kind == "flat":
+        shapes = np.stack([one.shape / max(one.level, 1.0) for one in measures])
+        limit, unit, scale = _SHAPE_OF_FLAT, "%", 100.0
+    else:
+        shapes = np.stack([one.shape - one.level for one in measures])
+        noise = float(np.median([one.noise for one in measures]))
+        limit, unit, scale = max(_SHAPE_OF_NOISE * noise, 1.0), " ADU", 1.0
+    off = np.abs(shapes - np.median(shapes, axis=0)).reshape(len(measures), -1).max(axis=1)
+    middle, sigma = _middle(off)
+    limit = max(limit, middle + _SIGMAS * sigma)
+    return {
+        int(index): (
+            f"Its shape is up to {off[index] * scale:.1f}{unit} off that of the others "
+            f"(limit {limit * scale:.1f})."
+        )
+        for index in np.flatnonzero(off > limit)
+    }
+
+
+def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
+    middle = float(np.median(values))
+    return middle, _MAD_TO_SIGMA * float(np.median(np.abs(values - middle)))
