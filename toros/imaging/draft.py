@@ -50,6 +50,8 @@ class MasterResult:
         Number of pixels with no usable value.
     method : str
         ``"sigma_clip"``, ``"median"`` or ``"mean"``.
+    measured_gain_e_adu : float, optional
+        Gain measured on pairs of the frames [e-/ADU]; of a master flat.
     notes : tuple of str
         What a person should know.
     """
@@ -65,6 +67,7 @@ class MasterResult:
     exptime_s: float | None = None
     filter: str | None = None
     read_noise_adu: float | None = None
+    measured_gain_e_adu: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -124,6 +127,7 @@ def finish(
     exptime_s: float | None = None,
     filter_name: str | None = None,
     read_noise_adu: float | None = None,
+    measured_gain_e_adu: float | None = None,
     left_out: tuple[tuple[Path, str], ...] = (),
 ) -> MasterResult:
     """Write the master and say what came of it."""
@@ -149,5 +153,6 @@ def finish(
         exptime_s=exptime_s,
         filter=filter_name,
         read_noise_adu=read_noise_adu,
+        measured_gain_e_adu=measured_gain_e_adu,
         notes=draft.notes,
     )

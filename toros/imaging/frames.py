@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from pathlib import Path
@@ -82,6 +83,27 @@ def read_frame(
     if info.saturation_adu is not None:
         mask[raw >= info.saturation_adu] |= MaskBit.SATURATED.value
     return Frame(pixels, mask, header)
+
+
+def read_strips(
+    path: Path, info: ExposureInfo, strips: Sequence[slice], options: ReductionOptions = _DEFAULTS
+) -> list[Pixels]:
+    """Read some strips of rows of a raw frame, opening its file once.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file cannot be read.
+    """
+    with open_fits(path) as hdus:
+        if info.layout is not None:
+            whole = assemble(hdus, path, info, options)[0]
+            return [whole[rows] for rows in strips]
+        hdu = image_hdu(hdus, path)
+        found = [read_pixels(hdu, path, rows).astype(np.float32) for rows in strips]
+    for strip in found:
+        strip[~np.isfinite(strip)] = 0
+    return found
 
 
 def _assembled(

@@ -20,8 +20,10 @@ from toros.imaging.draft import (
 from toros.imaging.flats import make_master_flat
 from toros.imaging.frames import MaskBit, Pixels, read_frame, read_master_for
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.linearity import linearise
 from toros.imaging.noise import read_noise_of_one, read_noise_of_pair
 from toros.imaging.options import ReductionOptions
+from toros.imaging.outliers import FEWEST, Kind, measure, odd_frames
 from toros.imaging.products import NONE, master_header, set_card
 from toros.imaging.stack import read_inputs, stack
 
@@ -42,9 +44,9 @@ def make_master_bias(
     NoFilesFound, UnreadableFile, MixedShapes, AlreadyCalibrated
         See `read_inputs`.
     """
-    infos = read_inputs(paths, "bias")
+    infos, left_out = without_odd(read_inputs(paths, "bias"), "bias", options)
     made = stack(infos, options)
-    read_noise_adu = _read_noise(infos)
+    read_noise_adu = _read_noise(infos, options)
     pixels, mask = filled(made, 0.0)
     error = standard_error(made, read_noise_adu)
     header = master_header("bias", infos, "adu")
@@ -58,7 +60,7 @@ def make_master_bias(
         "[electron] read noise, measured",
     )
     draft = Draft("bias", infos, made, pixels, error, mask, header)
-    return finish(draft, target, read_noise_adu=read_noise_adu)
+    return finish(draft, target, read_noise_adu=read_noise_adu, left_out=left_out)
 
 
 def make_master_dark(
@@ -82,9 +84,10 @@ def make_master_dark(
     """
     infos = read_inputs(paths, "dark")
     exptime_s = _one_exptime(infos, options)
+    infos, left_out = without_odd(infos, "dark", options)
     made = stack(infos, options)
     pixels, mask = filled(made, 0.0)
-    temporal_adu = _read_noise(infos[:2])
+    temporal_adu = _read_noise(infos[:2], options)
     header = master_header("dark", infos, "adu")
     set_card(header, "EXPTIME", exptime_s, "[s] exposure time of each frame")
     notes: tuple[str, ...] = ()
@@ -96,13 +99,24 @@ def make_master_dark(
         set_card(header, "BIASCOR", NONE, "no master bias was subtracted")
     else:
         master = read_master_for(infos[0], bias)
-        pixels = pixels - master.pixels
+        pixels = linearise(pixels - master.pixels, options.linearity)
         one = _noise_of_one_dark(pixels, temporal_adu, gain)
         error = np.hypot(standard_error(made, one), error_of(master))
         mask[master.mask] |= MaskBit.BAD_MASTER.value
         set_card(header, "BIASCOR", bias.name, "master bias subtracted")
     draft = Draft("dark", infos, made, pixels, error, mask, header, notes)
-    return finish(draft, target, exptime_s=exptime_s)
+    return finish(draft, target, exptime_s=exptime_s, left_out=left_out)
+
+
+def without_odd(
+    infos: Sequence[ExposureInfo], kind: Kind, options: ReductionOptions
+) -> tuple[list[ExposureInfo], tuple[tuple[Path, str], ...]]:
+    """Return the frames that belong together, and the others with the reason."""
+    if not options.leave_out_odd_frames or len(infos) < FEWEST:
+        return list(infos), ()
+    odd = odd_frames([measure(info, options) for info in infos], kind)
+    kept = [info for index, info in enumerate(infos) if index not in odd]
+    return kept, tuple((infos[index].path, why) for index, why in sorted(odd.items()))
 
 
 def _one_exptime(infos: Sequence[ExposureInfo], options: ReductionOptions) -> float:
@@ -118,13 +132,13 @@ def _one_exptime(infos: Sequence[ExposureInfo], options: ReductionOptions) -> fl
     return times[0]
 
 
-def _read_noise(infos: Sequence[ExposureInfo]) -> float:
-    first = read_frame(infos[0].path, infos[0]).pixels
+def _read_noise(infos: Sequence[ExposureInfo], options: ReductionOptions) -> float:
+    first = read_frame(infos[0].path, infos[0], options=options).pixels
     if len(infos) == 1:
         return read_noise_of_one(first)
     measured = []
     for _, info in pairwise(infos[: _PAIRS + 1]):
-        second = read_frame(info.path, info).pixels
+        second = read_frame(info.path, info, options=options).pixels
         measured.append(read_noise_of_pair(first, second))
         first = second
     return float(np.median(measured))

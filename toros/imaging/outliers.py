@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from toros.imaging.frames import read_frame
+from toros.imaging.frames import read_strips
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.options import ReductionOptions
 
@@ -65,9 +65,7 @@ def measure(info: ExposureInfo, options: ReductionOptions) -> Measure:
         If the file cannot be read.
     """
     height, _ = info.shape or (0, 0)
-    return measure_strips(
-        [read_frame(info.path, info, rows, options).pixels for rows in strips_of(height)]
-    )
+    return measure_strips(read_strips(info.path, info, strips_of(height), options))
 
 
 def strips_of(height: int) -> list[slice]:
