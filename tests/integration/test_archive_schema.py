@@ -36,7 +36,7 @@ TABLES = {
 
 
 def test_the_contract_s_tables_are_there(sessions: sessionmaker[Session]) -> None:
-    assert TABLES == set(Base.metadata.tables)
+    assert set(Base.metadata.tables) == TABLES
 
 
 def test_the_migrations_make_what_the_models_say(database_url: str) -> None:

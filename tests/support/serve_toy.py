@@ -13,8 +13,11 @@ from toros.common.module import Context
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    url, port = sys.argv[1:]
-    config = parse_config(f"services: {{dome: {{ip: 127.0.0.1, port: {port}}}}}")
+    url, port, *node = sys.argv[1:]
+    config = parse_config(
+        f"{{node: {node[0] if node else 'macon'}, "
+        f"services: {{dome: {{ip: 127.0.0.1, port: {port}}}}}}}"
+    )
     engine = make_engine(url)
     context = Context(config, config.make_clock(), make_sessions(engine))
     Daemon(build(context), context).serve()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from toros.archive.models import Event
 from toros.common.errors import DomeError
-from toros.common.module import Context, Module
+from toros.common.module import Context, Loop, Module
 from toros.common.requests import Fields, NoFields, Request, RequestTable, Task
 from toros.common.work_order import Json
 
@@ -19,6 +21,16 @@ class Toy:
     context: Context
     release: threading.Event = field(default_factory=threading.Event)
     folder: Path | None = None
+    jammed: threading.Event = field(default_factory=threading.Event)
+    unjam: threading.Event = field(default_factory=threading.Event)
+
+    def tick(self, stop: threading.Event) -> None:
+        """The toy's own loop, which hangs when it is jammed."""
+        while not stop.wait(0.05):
+            if self.jammed.is_set():
+                self.unjam.wait()
+                self.jammed.clear()
+                self.unjam.clear()
 
 
 class Numbers(Fields):
@@ -55,6 +67,41 @@ def write_line(_toy: Toy, fields: Line, _task: Task) -> Json:
     return fields.text
 
 
+def strike(_toy: Toy, fields: Line, _task: Task) -> Json:
+    """What hardware does: it cannot be taken back, and no transaction holds it."""
+    descriptor = os.open(fields.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(descriptor, f"{fields.text}\n".encode())
+    finally:
+        os.close(descriptor)
+    return fields.text
+
+
+def record(toy: Toy, fields: Line, task: Task) -> Json:
+    """What a reduction does: its result and the end of its order are one transaction."""
+    with toy.context.sessions.begin() as session:
+        row = Event(time=toy.context.clock.now(), module="toy", kind="done", message=fields.text)
+        session.add(row)
+        task.complete(session, fields.text)
+    return fields.text
+
+
+def deaf(toy: Toy, _fields: NoFields, _task: Task) -> Json:
+    """Does not obey when it is cancelled."""
+    toy.release.wait()
+    return "released"
+
+
+def jam(toy: Toy, _fields: NoFields, _task: Task) -> Json:
+    toy.jammed.set()
+    return True
+
+
+def unjam(toy: Toy, _fields: NoFields, _task: Task) -> Json:
+    toy.unjam.set()
+    return True
+
+
 TABLE: RequestTable[Toy] = RequestTable(
     [
         Request(name="add", fields=Numbers, handler=add, summary="Add two numbers."),
@@ -80,10 +127,36 @@ TABLE: RequestTable[Toy] = RequestTable(
             journaled=True,
             restart="repeat",
         ),
+        Request(
+            name="strike",
+            fields=Line,
+            handler=strike,
+            summary="Append a line to a file, once or not at all.",
+            journaled=True,
+            lane="hardware",
+        ),
+        Request(
+            name="record",
+            fields=Line,
+            handler=record,
+            summary="Record an event.",
+            journaled=True,
+            restart="repeat",
+            anywhere=True,
+            lane="reduction",
+        ),
+        Request(name="deaf", fields=NoFields, handler=deaf, summary="Wait.", journaled=True),
+        Request(name="jam", fields=NoFields, handler=jam, summary="Hang the loop."),
+        Request(name="unjam", fields=NoFields, handler=unjam, summary="Let it go on."),
     ]
 )
+
+# Machine seconds that the toy's loop may be silent: short, so that a test need not wait for long.
+PATIENCE_S = 2.0
 
 
 def build(context: Context) -> Module[Toy]:
     # It borrows the name, and so the address, of a module of the configuration.
-    return Module(name="dome", state=Toy(context), table=TABLE)
+    toy = Toy(context)
+    loops = (Loop("ticker", toy.tick, PATIENCE_S),)
+    return Module(name="dome", state=toy, table=TABLE, loops=loops)

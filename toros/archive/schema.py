@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from toros.archive.models import StatusCode
 from toros.common.database import make_sessions
-from toros.common.errors import DatabaseNotReady, status_codes
+from toros.common.errors import DatabaseNotReady, SchemaNotCurrent, status_codes
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -55,12 +55,14 @@ def check_current(engine: Engine) -> None:
 
     Raises
     ------
-    DatabaseNotReady
+    SchemaNotCurrent
         Saying what to do.
+    DatabaseNotReady
+        When the database cannot be reached.
     """
     found, wanted = current(engine), newest()
     if found != wanted:
-        raise DatabaseNotReady(
+        raise SchemaNotCurrent(
             f"The database {_name(engine)} is at revision {found or 'none'}, this version of TOROS "
             f"works with {wanted}: run 'toros db upgrade'."
         )

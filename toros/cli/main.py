@@ -17,10 +17,10 @@ from toros.cli.orders import send, status
 from toros.cli.output import err
 from toros.cli.plan import plan
 from toros.cli.reduction import calibrate, inspect, masters
-from toros.cli.serve import serve
+from toros.cli.serve import VAIN, serve
 from toros.cli.settings import config_app, db_app
 from toros.cli.up import up
-from toros.common.errors import ConfigurationError, InvalidField, TorosError
+from toros.common.errors import InvalidField, TorosError
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 
@@ -77,7 +77,7 @@ def run(arguments: list[str] | None = None) -> int:
     """Run the command on `arguments` and return its exit status."""
     try:
         app(args=arguments)
-    except (ConfigurationError, InvalidField) as error:
+    except (*VAIN, InvalidField) as error:
         return _say(error.message, WRONG_USE)
     except TorosError as error:
         return _say(f"{error.message} (code {error.code})", FAILED)

@@ -14,7 +14,7 @@ import requests
 from toros.cli.modules import SIMULATOR
 from toros.common.client import FrontDeskClient
 from toros.common.config import Config
-from toros.common.errors import PeerError, PeerUnreachable
+from toros.common.errors import PeerError, PeerRefused, PeerUnreachable
 
 POLL_S = 0.1
 READY_S = 60.0
@@ -68,13 +68,17 @@ class ModuleProcess:
         if self.exit_status is None:
             self._process.terminate()
 
+    def kill(self) -> None:
+        """End it at once: a process that hangs obeys nothing else."""
+        self._process.kill()
+        self._process.wait()
+
     def wait(self, seconds: float) -> None:
         """Wait for its end; kill it after `seconds`."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
 
 
 def is_ready(settings: Config, name: str) -> bool:
@@ -87,6 +91,8 @@ def is_ready(settings: Config, name: str) -> bool:
             return False
     try:
         FrontDeskClient.of(settings, name, timeout_s=2).ask("status")
+    except PeerRefused:
+        return True  # to us it says nothing, but it answers
     except PeerError:
         return False
     return True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from typing import Annotated
 
 import typer
@@ -13,8 +15,15 @@ from toros.cli.options import ConfigOption
 from toros.common.config import Config, load_config
 from toros.common.daemon import Daemon
 from toros.common.database import make_engine, make_sessions
+from toros.common.errors import AddressInUse, ConfigurationError, SchemaNotCurrent, TorosError
 from toros.common.logs import set_up_logging
 from toros.common.module import Context
+from toros.common.sd_notify import Notifier
+
+log = logging.getLogger(__name__)
+
+# What no restart mends: the command exits with 2, upon which systemd does not try again.
+VAIN = (ConfigurationError, AddressInUse, SchemaNotCurrent)
 
 
 def serve(
@@ -22,15 +31,42 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Run one daemon in the foreground, as systemd does."""
-    name = check_name(module)
-    settings = load_config(config)
-    mail = set_up_logging(settings, name, settings.make_clock())
     try:
-        _serve(name, settings)
-    finally:
-        if mail is not None:
-            mail.close()
-        logging.shutdown()
+        name = check_name(module)
+        settings = load_config(config)
+        mail = set_up_logging(settings, name, settings.make_clock())
+        try:
+            _serve(name, settings)
+            left = _left_behind()
+        except TorosError as error:
+            log.error("%s cannot start: %s", name, error.message)  # noqa: TRY400
+            raise
+        finally:
+            if mail is not None:
+                mail.close()
+            logging.shutdown()
+    except TorosError as error:
+        Notifier.from_environment().status(_why(error))
+        raise
+    if left:
+        # The interpreter would wait for them. Their orders are in the journal, and are taken up or
+        # marked interrupted at the next start.
+        os._exit(0)
+
+
+def _why(error: TorosError) -> str:
+    """Return what `systemctl status` shows of a module that could not start."""
+    mend = " Mend it, then start the module again." if isinstance(error, VAIN) else ""
+    return f"Cannot start: {error.message}{mend}"
+
+
+def _left_behind() -> list[str]:
+    """Return the threads that did not stop in their time and would hold up the end."""
+    own = threading.main_thread()
+    left = [t.name for t in threading.enumerate() if t is not own and not t.daemon]
+    if left:
+        log.warning("The module ends without these threads: %s.", ", ".join(left))
+    return left
 
 
 def _serve(name: str, settings: Config) -> None:

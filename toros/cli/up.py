@@ -13,13 +13,12 @@ import typer
 from toros.cli.modules import ROOMS, SIMULATOR, check_name
 from toros.cli.options import ConfigOption
 from toros.cli.output import err
-from toros.cli.processes import ModuleProcess, stop_all, wait_until_ready
+from toros.cli.processes import stop_all, wait_until_ready
+from toros.cli.supervised import Supervised
 from toros.common.config import config_path, load_config
-from toros.common.errors import ConfigurationError
+from toros.common.errors import ConfigurationError, PeerUnreachable
 
 POLL_S = 0.5
-FIRST_DELAY_S = 1.0
-LONGEST_DELAY_S = 60.0
 
 
 def up(
@@ -28,7 +27,7 @@ def up(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Run modules of this node until Ctrl-C, and restart what dies."""
+    """Run modules of this node until Ctrl-C, and restart what dies or hangs."""
     path = config_path(config)
     settings = load_config(path)
     configured = [name.replace("_", "-") for name in settings.services]
@@ -46,36 +45,14 @@ def up(
     folder = (settings.logging.file or Path("logs/toros.log")).parent
     # The simulator first: what talks to devices finds them there.
     names.sort(key=lambda name: name != SIMULATOR)
-    group = [Supervised(name, path, folder) for name in names]
+    group = [Supervised(name, path, settings, folder / f"{name}.out") for name in names]
     try:
         wait_until_ready(settings, [item.process for item in group])
         err.print(f"Ready: {', '.join(names)}. Ctrl-C stops them.")
         while not asked.wait(POLL_S):
             for item in group:
-                item.restart_if_dead(asked)
+                item.look()
+            if all(item.given_up for item in group):
+                raise PeerUnreachable("No module is left that a restart could help.")
     finally:
         stop_all([item.process for item in group])
-
-
-class Supervised:
-    """A module that is started again, ever more slowly, when it dies."""
-
-    def __init__(self, name: str, config: Path, folder: Path) -> None:
-        self._delay_s = FIRST_DELAY_S
-        self._output = folder / f"{name}.out"
-        self.process = ModuleProcess(name, config, self._output)
-
-    def restart_if_dead(self, asked: threading.Event) -> None:
-        """Start the module again if it has ended; `asked` ends the wait before."""
-        status = self.process.exit_status
-        if status is None:
-            return
-        name = self.process.name
-        err.print(
-            f"{name} ended (exit status {status}): {self.process.last_words()} "
-            f"It is started again in {self._delay_s:g} s.",
-            markup=False,
-        )
-        if not asked.wait(self._delay_s):
-            self._delay_s = min(self._delay_s * 2, LONGEST_DELAY_S)
-            self.process = ModuleProcess(name, self.process.config, self._output)

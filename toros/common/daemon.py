@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import threading
-from types import FrameType
+import time
 from typing import Any
-from uuid import uuid4
 
 from toros.common.desk import Desk
 from toros.common.door import rules_of
 from toros.common.front_desk import FrontDeskServer
 from toros.common.journal import Journal
+from toros.common.lifecycle import Lifecycle
 from toros.common.module import Context, Loop, Module
+from toros.common.owner import make_owner
+from toros.common.pulse import Pulse, PulsingEvent
+from toros.common.sd_notify import Notifier
 from toros.common.workers import Workers
 
 log = logging.getLogger(__name__)
 
-DRAIN_S = 10.0
+# From SIGTERM to the end (machine seconds), and what of it is kept for the last answers.
+DRAIN_S = 9.0
+ANSWER_S = 2.0
 LOOP_RETRY_S = 1.0
 
 
@@ -40,19 +43,16 @@ class Daemon:
         self, module: Module[Any], context: Context, address: tuple[str, int] | None = None
     ) -> None:
         self._module = module
-        owner = f"{context.config.node}/{os.getpid()}/{uuid4().hex[:8]}"
-        self.journal = Journal(context.sessions, module.name, owner, context.clock)
+        node = context.config.node
+        self.journal = Journal(context.sessions, module.name, node, make_owner(node), context.clock)
         self._workers = Workers(self.journal, module.table, module.state)
         desk = Desk(module, self.journal, self._workers, context.clock)
         service = context.config.service(module.name)
         self._server = FrontDeskServer(
             address or (service.host, service.listening_port), desk.handle, rules_of(context.config)
         )
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, args=(loop,), name=loop.name, daemon=True)
-            for loop in module.loops
-        ]
+        self._loops = [_RunningLoop(loop, module.name) for loop in module.loops]
+        self.pulses = [*self._workers.pulses, *(loop.pulse for loop in self._loops)]
 
     @property
     def url(self) -> str:
@@ -62,41 +62,62 @@ class Daemon:
     def start(self) -> None:
         """Take up what was left, then answer."""
         self._workers.start()
-        for thread in self._threads:
-            thread.start()
+        for loop in self._loops:
+            loop.start()
         self._server.start()
         log.info("%s is ready at %s.", self._module.name, self.url)
 
     def stop(self) -> None:
-        """Take no more orders, let what runs come to a safe end, and leave."""
+        """Take no more orders, let what runs come to a safe end, and leave within `DRAIN_S`."""
         log.info("%s stops.", self._module.name)
-        self._server.stop()
-        self._stop.set()
-        self._workers.stop(DRAIN_S)
-        for thread in self._threads:
-            thread.join(DRAIN_S)
+        deadline = time.monotonic() + DRAIN_S
+        for loop in self._loops:
+            loop.stop.set()
+        # At once nobody comes in any more; it ends when those within have their answers.
+        closing = threading.Thread(target=self._server.stop, name="closing", daemon=True)
+        closing.start()
+        self._workers.stop(deadline - ANSWER_S)
+        self.journal.close()
+        closing.join(max(deadline - time.monotonic(), 0.0))
+        for loop in self._loops:
+            loop.join(max(deadline - time.monotonic(), 0.0))
         self._module.close()
         log.info("%s has stopped.", self._module.name)
 
-    def serve(self) -> None:
-        """Start, wait for SIGTERM or SIGINT, stop."""
-        asked = threading.Event()
+    def serve(self, notifier: Notifier | None = None) -> None:
+        """Start, wait for SIGTERM or SIGINT, stop; systemd is told by `notifier`."""
+        told = notifier or Notifier.from_environment()
+        Lifecycle(self._module.name, told, self.pulses, self._describe).run(self.start, self.stop)
 
-        def on_signal(number: int, _frame: FrameType | None) -> None:
-            log.info("Received %s.", signal.Signals(number).name)
-            asked.set()
+    def _describe(self) -> str:
+        doing = self._workers.doing()
+        return f"Answers at {self.url}. Doing: {', '.join(doing) or 'nothing'}."
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, on_signal)
-        self.start()
-        asked.wait()
-        self.stop()
 
-    def _run(self, loop: Loop) -> None:
-        """Run a loop until the daemon stops; an error is recorded and the loop goes on."""
-        while not self._stop.is_set():
+class _RunningLoop:
+    """A loop of a module in its thread."""
+
+    def __init__(self, loop: Loop, module: str) -> None:
+        self._loop = loop
+        self._module = module
+        self.pulse = Pulse(f"loop {loop.name}", loop.patience_s)
+        self.stop = PulsingEvent(self.pulse)
+        self._thread = threading.Thread(target=self._run, name=loop.name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        """Run the loop until the daemon stops; an error is recorded and the loop goes on."""
+        while not self.stop.is_set():
             try:
-                loop.run(self._stop)
+                self._loop.run(self.stop)
             except Exception:
-                log.exception("The loop %s of %s failed; it goes on.", loop.name, self._module.name)
-            self._stop.wait(LOOP_RETRY_S)
+                log.exception(
+                    "The loop %s of %s failed; it goes on.", self._loop.name, self._module
+                )
+            self.stop.wait(LOOP_RETRY_S)
+        self.pulse.rest()

@@ -5,6 +5,7 @@
     TorosError                          1   something failed that has no better name
     ├── ConfigurationError             20
     ├── DatabaseNotReady               21
+    │   └── SchemaNotCurrent           23
     ├── AddressInUse                   22
     ├── RefusedOrder                   10   an order that is not taken
     │   ├── UnknownRequest             11
@@ -83,6 +84,12 @@ class DatabaseNotReady(TorosError):
     """The database cannot be reached or its schema is not the current one."""
 
     code = 21
+
+
+class SchemaNotCurrent(DatabaseNotReady):
+    """The database's schema is not the one that this version of TOROS works with."""
+
+    code = 23
 
 
 class AddressInUse(TorosError):

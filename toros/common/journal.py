@@ -5,91 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Text, UniqueConstraint, func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, sessionmaker
+from sqlalchemy.orm import Session, aliased, sessionmaker
 
-from toros.common.clock import Clock, iso
-from toros.common.database import Base
+from toros.common.clock import Clock
 from toros.common.errors import LostOwnership, OrderConflict, TorosError, UnknownOrder
+from toros.common.leases import LEASE_S, Leases, database_unix
+from toros.common.order_row import OPEN, RUNNING, WorkOrderRow
 from toros.common.requests import Request
-from toros.common.work_order import Json, OrderStatus, Reply, WorkOrder
+from toros.common.work_order import Json, OrderStatus, WorkOrder
 
-RUNNING = "running"
+__all__ = ["POLL_S", "Journal", "WorkOrderRow"]
+
 # How often a waiter looks for what another process did (machine seconds).
 POLL_S = 1.0
-OPEN = (OrderStatus.ACCEPTED.value, RUNNING)
-
-
-class WorkOrderRow(Base):
-    """One order in the journal."""
-
-    __tablename__ = "work_order"
-    __table_args__ = (UniqueConstraint("module", "id"),)
-
-    number: Mapped[int] = mapped_column(primary_key=True)
-    module: Mapped[str] = mapped_column(Text)
-    id: Mapped[str] = mapped_column(Text)
-    request: Mapped[str] = mapped_column(Text)
-    lane: Mapped[str] = mapped_column(Text)
-    user: Mapped[str | None] = mapped_column(Text)
-    priority: Mapped[float | None]
-    fields: Mapped[dict[str, Any]] = mapped_column(JSON)
-    digest: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(Text, index=True)  # accepted running and the ends of orders
-    owner: Mapped[str | None] = mapped_column(Text)
-    cancel_requested: Mapped[bool] = mapped_column(default=False)
-    attempts: Mapped[int] = mapped_column(default=0)
-    code: Mapped[int] = mapped_column(default=0)
-    message: Mapped[str] = mapped_column(Text, default="")
-    result: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
-    received: Mapped[datetime]
-    started: Mapped[datetime | None]
-    finished: Mapped[datetime | None]
-
-    def order(self) -> WorkOrder:
-        """Return the order as its client gave it."""
-        return WorkOrder(
-            id=self.id,
-            request=self.request,
-            user=self.user,
-            priority=self.priority,
-            fields=self.fields,
-        )
-
-    def reply(self, now: datetime) -> Reply:
-        """Return what the front desk says of the order as it stands."""
-        running = self.state in OPEN
-        return Reply(
-            id=self.id,
-            module=self.module,
-            request=self.request,
-            status=OrderStatus.ACCEPTED if running else OrderStatus(self.state),
-            code=self.code,
-            message="Work order received." if running else self.message,
-            result=None if running else self.result,
-            datetime=iso(now),
-        )
-
-    def summary(self) -> dict[str, Json]:
-        """Return the row as `work_order_status` and `list_work_orders` show it."""
-        return {
-            "id": self.id,
-            "request": self.request,
-            "state": self.state,
-            "user": self.user,
-            "priority": self.priority,
-            "code": self.code,
-            "message": self.message,
-            "attempts": self.attempts,
-            "received": iso(self.received),
-            "started": iso(self.started) if self.started else None,
-            "finished": iso(self.finished) if self.finished else None,
-            "result": self.result,
-        }
 
 
 class Journal:
@@ -101,21 +33,35 @@ class Journal:
         Sessions of the database that holds the journal.
     module : str
         The module whose orders these are.
+    node : str
+        This node: other nodes may use the same database.
     owner : str
         Who claims orders: unique to this process.
     clock : Clock
         The observatory's time.
+    lease_s : float
+        How long a claimed order is ours without a sign of life (seconds).
     """
 
     def __init__(
-        self, sessions: sessionmaker[Session], module: str, owner: str, clock: Clock
+        self,
+        sessions: sessionmaker[Session],
+        module: str,
+        node: str,
+        owner: str,
+        clock: Clock,
+        lease_s: float = LEASE_S,
     ) -> None:
         self._sessions = sessions
         self._module = module
+        self._node = node
         self._owner = owner
         self._clock = clock
+        self._lease_s = lease_s
+        self.leases = Leases(sessions, module, owner, clock, lease_s)
         self._changed = threading.Condition()
         self._news = 0
+        self._closed = False
 
     def accept(self, order: WorkOrder, request: Request[Any, Any]) -> WorkOrderRow:
         """Commit `order` and return its row; a repetition gets the row that stands.
@@ -123,7 +69,8 @@ class Journal:
         Raises
         ------
         OrderConflict
-            When an order with the same id but other content was accepted before.
+            When an order with the same id but other content was accepted before; or by another
+            node, when only that node can do it.
         """
         digest = order.digest(request.name)
         values = {
@@ -135,6 +82,7 @@ class Journal:
             "priority": order.priority,
             "fields": order.fields,
             "digest": digest,
+            "node": self._node,
             "state": OrderStatus.ACCEPTED.value,
             "cancel_requested": False,
             "attempts": 0,
@@ -152,12 +100,26 @@ class Journal:
                 f"Work order {order.key} was received before with other content; "
                 "give a new order an id of its own."
             )
+        if row.node != self._node and not request.anywhere:
+            raise OrderConflict(
+                f"Work order {order.key} was received before by the node {row.node}; "
+                "give a new order an id of its own."
+            )
         if fresh:
             self.notify()
         return row
 
-    def claim(self, lane: str) -> WorkOrderRow | None:
-        """Take the next order of `lane`: the highest priority, then the oldest."""
+    def claim(self, lane: str, anywhere: Sequence[str] = ()) -> WorkOrderRow | None:
+        """Take the next order of `lane`: the highest priority, then the oldest.
+
+        Parameters
+        ----------
+        lane : str
+            The lane.
+        anywhere : sequence of str
+            The requests that this node may do for another. All others are done by the node that
+            took them: a dome is opened where its order was received.
+        """
         candidate = aliased(WorkOrderRow)
         oldest = (
             select(candidate.number)
@@ -165,6 +127,7 @@ class Journal:
                 candidate.module == self._module,
                 candidate.lane == lane,
                 candidate.state == OrderStatus.ACCEPTED.value,
+                or_(candidate.node == self._node, candidate.request.in_(anywhere)),
             )
             .order_by(func.coalesce(candidate.priority, -1).desc(), candidate.number)
             .limit(1)
@@ -177,6 +140,7 @@ class Journal:
             .values(
                 state=RUNNING,
                 owner=self._owner,
+                lease_until=database_unix() + self._lease_s,
                 started=self._clock.now(),
                 attempts=WorkOrderRow.attempts + 1,
             )
@@ -217,6 +181,7 @@ class Journal:
                 code=code,
                 message=message,
                 finished=self._clock.now(),
+                lease_until=None,
             )
             .returning(WorkOrderRow.number)
             .execution_options(synchronize_session=False)
@@ -238,42 +203,6 @@ class Journal:
                 message=error.message if error else "",
             )
         self.notify()
-
-    def take_up(self, repeated: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Deal with what a dead process left running; called once, before the workers start.
-
-        Parameters
-        ----------
-        repeated : sequence of str
-            The requests that are done again. The others are marked interrupted.
-
-        Returns
-        -------
-        tuple of list
-            The ids that will be done again, and those that were interrupted.
-        """
-        left = (WorkOrderRow.module == self._module, WorkOrderRow.state == RUNNING)
-        again = (
-            update(WorkOrderRow)
-            .where(*left, WorkOrderRow.request.in_(repeated))
-            .values(state=OrderStatus.ACCEPTED.value, owner=None)
-            .returning(WorkOrderRow.id)
-            .execution_options(synchronize_session=False)
-        )
-        lost = (
-            update(WorkOrderRow)
-            .where(*left)
-            .values(
-                state=OrderStatus.INTERRUPTED.value,
-                code=17,
-                message="The module stopped while it worked on this order.",
-                finished=self._clock.now(),
-            )
-            .returning(WorkOrderRow.id)
-            .execution_options(synchronize_session=False)
-        )
-        with self._sessions.begin() as session:
-            return list(session.scalars(again)), list(session.scalars(lost))
 
     def request_cancel(self, key: str) -> WorkOrderRow:
         """Cancel an order that waits, or ask the worker of a running one to stop."""
@@ -324,11 +253,17 @@ class Journal:
         deadline = time.monotonic() + seconds
         while True:
             seen = self.news
+            closed = self._closed
             row = self.get(key)
             left = deadline - time.monotonic()
-            if row.state not in OPEN or left <= 0:
+            if row.state not in OPEN or left <= 0 or closed:
                 return row
             self.wait_for_news(seen, min(left, POLL_S))
+
+    def close(self) -> None:
+        """Answer all that wait with what is known: the module stops."""
+        self._closed = True
+        self.notify()
 
     @property
     def news(self) -> int:

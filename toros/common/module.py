@@ -16,6 +16,9 @@ from toros.common.work_order import Json
 
 S = TypeVar("S")
 
+# Longer than any time-out of a device or a peer that a loop may wait for (machine seconds).
+PATIENCE_S = 600.0
+
 
 @dataclass(frozen=True)
 class Context:
@@ -37,10 +40,15 @@ class Loop:
     run : callable
         Called once with an event; returns soon after the event is set. If it raises, the daemon
         logs the error and calls it again.
+    patience_s : float, optional
+        How long, in machine seconds, the loop may go without a look at the event (`is_set` or
+        `wait`); a wait on the event itself may be as long as it likes. A loop that is silent for
+        longer hangs: the watchdog is not fed, and systemd restarts the module. None: for ever.
     """
 
     name: str
     run: Callable[[threading.Event], None]
+    patience_s: float | None = PATIENCE_S
 
 
 def _nothing() -> None:

@@ -37,6 +37,8 @@ class Task:
     cancelled: threading.Event = field(default_factory=threading.Event)
     _complete: Completion | None = None
     completed: bool = False
+    # Set with `cancelled` when the order belongs to another worker by now.
+    lost: bool = False
 
     @property
     def id(self) -> str:
@@ -90,6 +92,9 @@ class Request(Generic[S, F]):
         How long a reply is held when the client does not say.
     restart : str
         What becomes of it when the module dies under it: done again, or marked interrupted.
+    anywhere : bool
+        Whether any node whose module uses the same database may do it; else only the node whose
+        front desk took it, as it is with all that moves hardware or reads local files.
     """
 
     name: str
@@ -101,6 +106,7 @@ class Request(Generic[S, F]):
     lane: str = "main"
     wait_s: float = 0.0
     restart: Literal["repeat", "interrupt"] = "interrupt"
+    anywhere: bool = False
 
     def read_fields(self, order: WorkOrder) -> F:
         """Return the order's own fields, checked.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 from uuid import uuid4
 
@@ -13,12 +15,16 @@ from sqlalchemy.orm import Session
 
 from toros.common.errors import Cancelled, Interrupted, LostOwnership, TorosError
 from toros.common.journal import POLL_S, Journal, WorkOrderRow
+from toros.common.pulse import Pulse
 from toros.common.requests import RequestTable, Task
 from toros.common.work_order import Json, OrderStatus
 
 log = logging.getLogger(__name__)
 
 S = TypeVar("S")
+
+# Longer than the database may take for one statement, its time-outs included (machine seconds).
+LANE_PATIENCE_S = 90.0
 
 
 def run_guarded(what: str, work: Callable[[], Json]) -> Json:
@@ -58,34 +64,37 @@ class Workers(Generic[S]):
         self._journal = journal
         self._table = table
         self._state = state
+        self._repeated = [request.name for request in table if request.restart == "repeat"]
+        self._anywhere = [request.name for request in table if request.anywhere]
         self._stop = threading.Event()
         self._tasks: dict[str, Task] = {}
         self._lock = threading.Lock()
+        lanes = {lane: Pulse(f"lane {lane}", LANE_PATIENCE_S) for lane in table.lanes()}
+        keeper = Pulse("the keeper of leases", LANE_PATIENCE_S)
+        self.pulses = [*lanes.values(), keeper]
         self._threads = [
-            threading.Thread(target=self._work, args=(lane,), name=f"lane-{lane}", daemon=True)
-            for lane in table.lanes()
+            threading.Thread(target=self._work, args=item, name=f"lane-{item[0]}", daemon=True)
+            for item in lanes.items()
         ]
+        self._keeper = threading.Thread(
+            target=self._keep, args=(keeper,), name="keeper", daemon=True
+        )
 
     def start(self) -> None:
         """Take up what a dead process left, then begin."""
-        repeated = [request.name for request in self._table if request.restart == "repeat"]
-        again, lost = self._journal.take_up(repeated)
-        for key in again:
-            log.warning("Work order %s was left unfinished; it is done again.", key)
-        for key in lost:
-            log.warning("Work order %s was left unfinished; it is marked interrupted.", key)
-        for thread in self._threads:
+        self._take_over()
+        for thread in (*self._threads, self._keeper):
             thread.start()
 
-    def stop(self, seconds: float) -> None:
-        """Ask every running task to stop, and wait at most `seconds` of the machine for each."""
+    def stop(self, deadline: float) -> None:
+        """Ask every running task to stop, and wait for them until `deadline` (monotonic)."""
         self._stop.set()
         with self._lock:
             for task in self._tasks.values():
                 task.cancelled.set()
         self._journal.notify()
-        for thread in self._threads:
-            thread.join(seconds)
+        for thread in (*self._threads, self._keeper):
+            thread.join(max(deadline - time.monotonic(), 0.0))
 
     def cancel(self, key: str) -> None:
         """Tell the task that does order `key`, if one does, to stop."""
@@ -94,25 +103,79 @@ class Workers(Generic[S]):
         if task is not None:
             task.cancelled.set()
 
-    def _work(self, lane: str) -> None:
+    def doing(self) -> list[str]:
+        """Return what is being done now."""
+        with self._lock:
+            tasks = list(self._tasks.values())
+        return [f"{task.order.request} (order {task.id})" for task in tasks]
+
+    def _keep(self, pulse: Pulse) -> None:
+        """Renew our leases, and take over what others let go, until the module stops.
+
+        It goes on while the lanes end their tasks: until then the orders are ours.
+        """
+        while not self._stop.is_set() or any(thread.is_alive() for thread in self._threads):
+            pulse.beat()
+            try:
+                self._renew()
+                if not self._stop.is_set():
+                    self._take_over()
+            except SQLAlchemyError:
+                log.exception("The leases cannot be renewed; it is tried again.")
+            every = self._journal.leases.renew_every_s
+            pulse.beat(every)
+            self._stop.wait(every if not self._stop.is_set() else POLL_S)
+            if self._stop.is_set():
+                self._join_lanes()
+
+    def _join_lanes(self) -> None:
+        for thread in self._threads:
+            thread.join(POLL_S / len(self._threads))
+
+    def _renew(self) -> None:
+        with self._lock:
+            tasks = dict(self._tasks)
+        held = self._journal.leases.renew(tasks.keys())
+        for key in held.lost | held.cancelled:
+            with self._lock:
+                current = self._tasks.get(key) is tasks[key]
+            if current and not tasks[key].completed:
+                tasks[key].lost = key in held.lost
+                tasks[key].cancelled.set()
+
+    def _take_over(self) -> None:
+        taken = self._journal.leases.take_over(self._repeated)
+        for key in taken.again:
+            log.warning("Work order %s was left unfinished; it is done again.", key)
+        for key in taken.interrupted:
+            log.warning("Work order %s was left unfinished; it is marked interrupted.", key)
+        if taken.again or taken.interrupted:
+            self._journal.notify()
+
+    def _work(self, lane: str, pulse: Pulse) -> None:
         while not self._stop.is_set():
+            pulse.beat(POLL_S)
             seen = self._journal.news
             try:
-                row = self._journal.claim(lane)
+                row = self._journal.claim(lane, self._anywhere)
                 if row is None:
                     self._journal.wait_for_news(seen, POLL_S)
                 else:
+                    pulse.rest()
                     self._do(row)
             except LostOwnership as error:
                 log.warning("%s", error)
             except SQLAlchemyError:
                 log.exception("Lane %s cannot reach the journal; it tries again.", lane)
                 self._stop.wait(POLL_S)
+        pulse.rest()
 
     def _do(self, row: WorkOrderRow) -> None:
         task = Task(row.order(), _complete=self._completion(row.id))
         with self._lock:
             self._tasks[row.id] = task
+            if self._stop.is_set():
+                task.cancelled.set()
         log.info("Order %s (%s) of %s begins.", row.id, row.request, row.user or "nobody")
         try:
             self._run(row, task)
@@ -129,22 +192,42 @@ class Workers(Generic[S]):
         except LostOwnership:
             raise
         except Cancelled as error:
-            self._stopped(row, error)
+            self._record(row, partial(self._stopped, row, task, error))
         except TorosError as error:
             log.error("%s failed with code %d: %s", what, error.code, error)  # noqa: TRY400
-            self._journal.end(row.id, OrderStatus.FAILED, error=error)
+            end = partial(self._journal.end, row.id, OrderStatus.FAILED, error=error)
+            self._record(row, end)
         else:
             if task.completed:
                 self._journal.notify()
             else:
-                self._journal.end(row.id, OrderStatus.COMPLETED, result=result)
+                end = partial(self._journal.end, row.id, OrderStatus.COMPLETED, result=result)
+                self._record(row, end)
             log.info("%s is completed.", what)
 
-    def _stopped(self, row: WorkOrderRow, error: Cancelled) -> None:
+    def _record(self, row: WorkOrderRow, end: Callable[[], None]) -> None:
+        """Record the end of an order, however long the database is away: its client must learn it.
+
+        Meanwhile the order is among our tasks, so that its lease is renewed as soon as it can be.
+        """
+        while True:
+            try:
+                end()
+            except SQLAlchemyError:
+                log.exception("The end of order %s cannot be recorded; it is tried again.", row.id)
+                if self._stop.wait(POLL_S):
+                    raise
+            else:
+                return
+
+    def _stopped(self, row: WorkOrderRow, task: Task, error: Cancelled) -> None:
         """Record a task that obeyed `cancelled`: because of its client, or because we stop."""
+        if task.lost:
+            raise LostOwnership(f"Work order {row.id} was taken over by another worker.")
         if not self._stop.is_set() or self._journal.get(row.id).cancel_requested:
             self._journal.end(row.id, OrderStatus.CANCELLED, error=error)
-        elif self._table.find(row.request).restart == "repeat":
+        elif row.request in self._repeated:
+            self._journal.leases.give_back(row.id)
             log.info("Order %s is taken up again at the next start.", row.id)
         else:
             cause = Interrupted("The module was stopped while it worked on this order.")

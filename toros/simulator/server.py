@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import errno
 import logging
-import signal
 import socket
 import threading
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 
 import uvicorn
@@ -19,7 +18,10 @@ import uvicorn
 from toros.common.clock import Clock
 from toros.common.config import Config
 from toros.common.config.simulator import SimulatorSettings
-from toros.common.errors import AddressInUse, TorosError
+from toros.common.errors import AddressInUse, ConfigurationError, TorosError
+from toros.common.lifecycle import Lifecycle
+from toros.common.pulse import Pulse
+from toros.common.sd_notify import Notifier
 from toros.simulator.app import make_app
 from toros.simulator.observatory import Observatory, Place
 
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 START_S = 30.0
 STOP_S = 10.0
 BACKLOG = 128
+# Its event loop beats ten times a second; nothing that it does lasts this long (machine seconds).
+PATIENCE_S = 60.0
 
 
 class _Server(uvicorn.Server):
@@ -36,6 +40,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = threading.Event()
+        self.pulse = Pulse("the event loop", PATIENCE_S)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Show that the event loop turns; called by uvicorn ten times a second."""
+        self.pulse.beat()
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen."""
@@ -63,6 +73,8 @@ class Simulator:
     ------
     AddressInUse
         If another process listens there.
+    ConfigurationError
+        If the address is not one of this machine.
 
     Examples
     --------
@@ -97,6 +109,11 @@ class Simulator:
             )
         )
         self._thread: threading.Thread | None = None
+
+    @property
+    def pulse(self) -> Pulse:
+        """The signs of life of the server."""
+        return self._server.pulse
 
     @property
     def address(self) -> str:
@@ -160,7 +177,9 @@ def _listen(host: str, port: int) -> socket.socket:
             raise AddressInUse(
                 f"The simulator cannot listen at {host}:{port}: another process does."
             ) from error
-        raise TorosError(f"The simulator cannot listen at {host}:{port}: {error}") from error
+        raise ConfigurationError(
+            f"The simulator cannot listen at {host}:{port}: {error}"
+        ) from error
     return sock
 
 
@@ -170,15 +189,8 @@ def serve(config: Config, clock: Clock) -> None:
     simulator = Simulator(
         config.simulator, clock, config.site, service.host, service.listening_port
     )
-    asked = threading.Event()
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        log.info("Received %s.", signal.Signals(number).name)
-        asked.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    with simulator:
-        log.info("The simulator answers at %s.", simulator.url)
-        asked.wait()
+    notifier = Notifier.from_environment()
+    answers = f"Answers at {simulator.url}."
+    life = Lifecycle("simulator", notifier, [simulator.pulse], lambda: answers)
+    life.run(simulator.start, simulator.stop)
     log.info("The simulator has stopped.")

@@ -11,6 +11,9 @@ from toros.telescope.requests import TABLE
 from toros.telescope.state import MODULE, Telescope
 from toros.telescope.watch import Watch
 
+# A step of the night may be an exposure of an hour, with the cooling and the slew before it.
+LONGEST_STEP_S = 3 * 3600.0
+
 
 def build(context: Context) -> Module[TelescopeDesk]:
     """Return the module, ready to be served; a night that was left running is taken up again."""
@@ -24,7 +27,7 @@ def build(context: Context) -> Module[TelescopeDesk]:
         desk,
         TABLE,
         loops=(
-            Loop("telescope-night", night.run),
+            Loop("telescope-night", night.run, LONGEST_STEP_S),
             Loop("telescope-watch", Watch(night).run),
             Loop("telescope-handover", night.handover.run),
         ),

@@ -132,7 +132,9 @@ def upgrade() -> None:
         sa.Column("fields", sa.JSON(), nullable=False),
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("node", sa.Text(), nullable=False),
         sa.Column("owner", sa.Text(), nullable=True),
+        sa.Column("lease_until", sa.Double(), nullable=True),
         sa.Column("cancel_requested", sa.Boolean(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("code", sa.Integer(), nullable=False),
@@ -396,7 +398,6 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_step_run_file_batch_id"), ["file_batch_id"], unique=False
         )
-
 
 
 def downgrade() -> None:
