@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from toros.imaging.combine import combine_cube, method_for, rows_per_tile
+from toros.imaging.combine import combine_cube, method_for
 from toros.imaging.headers import read_exposure
 from toros.imaging.noise import (
     gain_of_pairs,
@@ -24,7 +24,8 @@ from toros.imaging.noise import (
     scatter,
 )
 from toros.imaging.options import ReductionOptions
-from toros.imaging.stack import stack
+from toros.imaging.pool import cores
+from toros.imaging.stack import rows_per_strip, stack
 
 OPTIONS = ReductionOptions()
 
@@ -125,8 +126,8 @@ def test_the_stack_is_the_same_in_tiles_of_any_height(tmp_path: Path) -> None:
         infos.append(read_exposure(path))
     whole = stack(infos, OPTIONS).combined
     for rows in (1, 5, 36):
-        options = ReductionOptions(memory_limit_bytes=rows * 6 * 20 * 24)
-        assert rows_per_tile(6, 20, options) == rows
+        options = ReductionOptions(memory_limit_bytes=cores() * rows * 6 * 20 * 8)
+        assert rows_per_strip(6, 20, options) == rows
         tiled = stack(infos, options).combined
         assert np.array_equal(tiled.pixels, whole.pixels)
         assert np.array_equal(tiled.uncertainty, whole.uncertainty)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
 from toros.imaging.draft import Draft, MasterResult, error_of, filled, finish, standard_error
-from toros.imaging.flat_stars import Blocks, in_blocks, in_pixels, star_blocks
+from toros.imaging.flat_stars import Blocks, in_blocks, star_blocks
 from toros.imaging.frames import Frame, MaskBit, Pixels, read_frame, read_master_for
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.linearity import linearise
@@ -55,9 +55,7 @@ def make_master_flat(
         raise UnusableFrame(f"The flat frames have several filters: {', '.join(filters)}.")
     pedestal = _Pedestal(infos, bias, dark, options)
     good, levels, stars, left_out = _levels(infos, pedestal, options)
-    height, width = good[0].shape or (0, 0)
-
-    made = stack(good, options, pedestal.preparation(good, levels))
+    made = stack(good, options, pedestal.preparation(good, levels, stars))
     pixels, mask = filled(made, 1.0)
     mask[pixels < options.flat_floor] |= MaskBit.BAD_FLAT.value
     usable = pixels[mask == 0]
@@ -67,7 +65,8 @@ def make_master_flat(
     measured = pedestal.measured_gain(good)
     gain = good[0].gain_e_adu or options.gain_e_adu or (measured.gain_e_adu if measured else None)
     one = _noise_of_one(pixels, levels, gain, pedestal.read_noise_adu)
-    error = np.hypot(standard_error(made, one), pedestal.error(pixels, good, levels)) / mean
+    common = pedestal.error(pixels, good, levels)
+    error: Pixels = np.hypot(standard_error(made, one), common) / mean
     pixels = pixels / mean
     pixels[mask != 0] = 1.0
     header = master_header("flat", good, "")
@@ -122,17 +121,6 @@ class _Pedestal:
                 raise UnusableFrame(f"{dark}: cannot be subtracted from {info.path.name}: {scale}.")
             self._scales[info.path] = scale
 
-    def preparation(self, infos: Sequence[ExposureInfo], levels: Sequence[float]) -> Preparation:
-        """Return what is done to `infos` before they are stacked."""
-        masters = [master for master in (self._bias, self._dark) if master is not None]
-        return Preparation(
-            bias=self._bias.pixels if self._bias else None,
-            dark=self._dark.pixels if self._dark else None,
-            bad=np.logical_or.reduce([master.mask for master in masters]) if masters else None,
-            dark_scales=[self._scales[info.path] for info in infos],
-            levels=levels,
-        )
-
     def subtract(
         self, info: ExposureInfo, frame: Frame, rows: slice
     ) -> tuple[Pixels, NDArray[np.uint8]]:
@@ -145,6 +133,24 @@ class _Pedestal:
             pixels -= self._dark.pixels[rows] * np.float32(self._scales[info.path])
             mask[self._dark.mask[rows]] |= MaskBit.BAD_MASTER.value
         return pixels, mask
+
+    def preparation(
+        self,
+        flats: Sequence[ExposureInfo],
+        levels: Sequence[float],
+        stars: Sequence[NDArray[np.bool_]],
+    ) -> Preparation:
+        """Return what is done to the flats before they are combined."""
+        masks = [one.mask for one in (self._bias, self._dark) if one is not None]
+        return Preparation(
+            bias=None if self._bias is None else self._bias.pixels,
+            dark=None if self._dark is None else self._dark.pixels,
+            bad=np.logical_or.reduce(masks) if masks else None,
+            dark_scales=[self._scales[info.path] for info in flats],
+            levels=levels,
+            stars=stars if any(blocks.any() for blocks in stars) else None,
+            linearity=self._options.linearity,
+        )
 
     def measured_gain(self, flats: Sequence[ExposureInfo]) -> MeasuredGain | None:
         """Return the gain that pairs of the flats tell, None where they do not."""
@@ -165,7 +171,7 @@ class _Pedestal:
         if self._dark is not None:
             parts = [self._scales[info.path] / at for info, at in zip(flats, levels, strict=True)]
             total = np.hypot(total, error_of(self._dark) * np.float32(np.mean(parts)))
-        return np.nan_to_num(total)
+        return np.asarray(np.nan_to_num(total), dtype=np.float32)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +10,68 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.common.errors import AlreadyCalibrated, MixedShapes, NoFilesFound
-from toros.imaging.combine import Combined, Method, combine_cube, method_for, rows_per_tile
-from toros.imaging.frames import Frame, read_frame
+from toros.imaging.combine import Combined, Method, method_for, rule_for
+from toros.imaging.flat_stars import in_pixels
+from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo, read_exposure
+from toros.imaging.kernels.decoding import subtract_and_divide
+from toros.imaging.kernels.rules import Rule
+from toros.imaging.kernels.sorting import network
+from toros.imaging.kernels.stacking import stack_counts, stack_floats
+from toros.imaging.linearity import linearise
 from toros.imaging.options import ReductionOptions
+from toros.imaging.pool import cores, in_threads
+from toros.imaging.sources import MASKED, Source, open_sources
 
-# Makes the rows of one frame ready for the stack: subtracts, divides; in place or not.
-Prepare = Callable[[int, Frame, slice], Frame]
+# Bytes of one frame in a strip: read in one piece, and all frames' together stay in the cache.
+_STRIP_BYTES = 64 * 1024
+# Strips that the disk may be ahead of the kernels.
+_AHEAD = 16
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to frames before they are combined: ``(linear(frame - bias) - dark) / level``.
+
+    Parameters
+    ----------
+    bias, dark : numpy.ndarray, optional
+        Subtracted [ADU].
+    bad : numpy.ndarray, optional
+        Pixels that are used of no frame.
+    dark_scales, levels : sequence of float
+        By frame: the factor on the dark, and the divisor.
+    linearity : sequence of float
+        Coefficients of `toros.imaging.linearity`, applied above the bias.
+    stars : sequence of numpy.ndarray, optional
+        By frame: the blocks of `toros.imaging.flat_stars` that are not used.
+    """
+
+    bias: Pixels | None
+    dark: Pixels | None
+    bad: NDArray[np.bool_] | None
+    dark_scales: Sequence[float]
+    levels: Sequence[float]
+    linearity: Sequence[float] = ()
+    stars: Sequence[NDArray[np.bool_]] | None = None
+
+    def apply(self, index: int, rows: slice, pixels: Pixels, width: int) -> None:
+        """Make the flat `pixels` of `rows` of frame `index` ready, in place; masked ones are ∞."""
+        none, no_mask = np.empty(0, np.float32), np.empty(0, np.bool_)
+        bias = none if self.bias is None else self.bias[rows].reshape(-1)
+        dark = none if self.dark is None else self.dark[rows].reshape(-1)
+        bad = no_mask if self.bad is None else self.bad[rows].reshape(-1)
+        scale, level = np.float32(self.dark_scales[index]), np.float32(self.levels[index])
+        if self.linearity and self.bias is not None:
+            subtract_and_divide(pixels, bias, none, scale, np.float32(1), bad, MASKED)
+            with np.errstate(invalid="ignore"):
+                counts = linearise(pixels, self.linearity)
+            pixels[:] = np.where(pixels == MASKED, MASKED, counts)
+            bias = none
+        subtract_and_divide(pixels, bias, dark, scale, level, bad, MASKED)
+        if self.stars is not None:
+            hidden = in_pixels(self.stars[index], rows, width, rows.stop)
+            pixels[hidden.reshape(-1)] = MASKED
 
 
 @dataclass(frozen=True)
@@ -53,48 +108,94 @@ def read_inputs(paths: Sequence[Path], kind: str) -> list[ExposureInfo]:
 
 
 def stack(
-    infos: Sequence[ExposureInfo], options: ReductionOptions, prepare: Prepare | None = None
+    infos: Sequence[ExposureInfo],
+    options: ReductionOptions,
+    preparation: Preparation | None = None,
 ) -> Stack:
-    """Combine frames, so many rows at a time as the memory limit allows.
+    """Combine frames, strip by strip, in all cores.
+
+    The memory that it takes beside the result does not grow with the frames' height, and with
+    their number only as long as it is below `ReductionOptions.memory_limit_bytes`.
 
     Parameters
     ----------
     infos : sequence of ExposureInfo
         The frames, all of one shape.
-    prepare : callable, optional
-        ``prepare(index, frame, rows)`` makes the rows of frame `index` ready.
+    preparation : Preparation, optional
+        What is done to them before.
+
+    Raises
+    ------
+    UnreadableFile, UnusableFrame
+        If a frame cannot be read.
     """
     shape = infos[0].shape
     if shape is None:
         raise MixedShapes(f"{infos[0].path}: the size of the frame is unknown.")
-    height, width = shape
     method = method_for(len(infos), options)
     whole = Combined(
-        np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.int32)
+        np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint16)
     )
-    step = rows_per_tile(len(infos), width, options)
-    for start in range(0, height, step):
-        rows = slice(start, min(start + step, height))
-        tile = _combine_rows(infos, rows, width, method, options, prepare)
-        whole.pixels[rows], whole.uncertainty[rows] = tile.pixels, tile.uncertainty
-        whole.count[rows] = tile.count
+    with open_sources(infos, options) as sources:
+        for source in sources:
+            if source.image.shape != shape:
+                raise MixedShapes(f"{source.image.path}: its header tells another size.")
+        step = rows_per_strip(len(infos), shape[1], options)
+        work = _Work(sources, rule_for(method, options), preparation, whole, step)
+        starts = range(0, shape[0], step)
+        in_threads(work.combine, [slice(at, min(at + step, shape[0])) for at in starts])
     return Stack(whole, method)
 
 
-def _combine_rows(
-    infos: Sequence[ExposureInfo],
-    rows: slice,
-    width: int,
-    method: Method,
-    options: ReductionOptions,
-    prepare: Prepare | None,
-) -> Combined:
-    cube = np.empty((len(infos), rows.stop - rows.start, width), dtype=np.float32)
-    masked: NDArray[np.bool_] = np.empty(cube.shape, dtype=np.bool_)
-    for index, info in enumerate(infos):
-        frame = read_frame(info.path, info, rows)
-        if prepare is not None:
-            frame = prepare(index, frame, rows)
-        cube[index] = frame.pixels
-        masked[index] = frame.mask != 0
-    return combine_cube(cube, masked, method, options)
+def rows_per_strip(frame_count: int, width: int, options: ReductionOptions) -> int:
+    """Return how many rows are read at a time of each of `frame_count` frames."""
+    # As float32, for every thread, with what the decoding takes.
+    affordable = options.memory_limit_bytes // (cores() * frame_count * width * 8)
+    return max(1, min(_STRIP_BYTES // (2 * width), affordable))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The combination of one strip."""
+
+    sources: Sequence[Source]
+    rule: Rule
+    preparation: Preparation | None
+    whole: Combined
+    step: int
+
+    def combine(self, rows: slice) -> None:
+        """Read `rows` of every frame and combine them into the result."""
+        if rows.start // self.step % _AHEAD == 0:
+            self._read_ahead(rows)
+        value, error = self.whole.pixels[rows].reshape(-1), self.whole.uncertainty[rows].reshape(-1)
+        count, code = self.whole.count[rows].reshape(-1), self.rule.code()
+        pairs = network(len(self.sources))
+        if self._all_counts:
+            counts = np.empty((len(self.sources), value.size), np.uint16)
+            for source, row in zip(self.sources, counts, strict=True):
+                source.read_counts(rows, row)
+            stack_counts(counts, pairs, self.sources[0].saturation, code, value, error, count)
+            return
+        pixels = np.empty((len(self.sources), value.size), np.float32)
+        for index, (source, line) in enumerate(zip(self.sources, pixels, strict=True)):
+            source.read_floats(rows, line)
+            if self.preparation is not None:
+                self.preparation.apply(index, rows, line, self.whole.pixels.shape[1])
+        stack_floats(pixels, pairs, code, value, error, count)
+
+    @property
+    def _all_counts(self) -> bool:
+        """Whether the frames can be combined as they stand in their files."""
+        return (
+            self.preparation is None
+            and all(source.image.is_counts for source in self.sources)
+            and len({source.saturation for source in self.sources}) == 1
+        )
+
+    def _read_ahead(self, rows: slice) -> None:
+        height, size = self.whole.pixels.shape[0], _AHEAD * self.step
+        coming = slice(min(rows.start + size, height), min(rows.start + 2 * size, height))
+        if coming.stop > coming.start:
+            for source in self.sources:
+                source.will_need(coming)

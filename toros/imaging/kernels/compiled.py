@@ -1,0 +1,107 @@
+"""Compiles functions with numba and keeps the machine code on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import stat
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+
+import numba
+from numba.core import event
+
+log = logging.getLogger(__name__)
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Compile `function` at its first call; later processes load it from the cache on disk."""
+    before = numba.config.CACHE_DIR
+    # numba asks for the folder here, not at the first call; other libraries keep their own.
+    numba.config.CACHE_DIR = str(_CACHE or "")
+    try:
+        compiled = numba.njit(nogil=True, error_model="numpy", cache=_CACHE is not None)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+    return cast("Callable[_P, _R]", compiled)
+
+
+def inlined(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Compile `function` into the kernels that call it."""
+    return cast("Callable[_P, _R]", numba.njit(nogil=True, error_model="numpy")(function))
+
+
+def _find_cache() -> Path | None:
+    """Return a folder for the machine code of this version of the kernels, if there is one.
+
+    In ``$NUMBA_CACHE_DIR``, else beside the source, else in ``~/.cache/toros``, else in the
+    temporary folder: a daemon may have neither a home nor the right to write where TOROS is
+    installed.
+    """
+    # numba looks only at the file of a function, not at those of the functions that it calls.
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    name = f"kernels-{digest.hexdigest()[:16]}"
+    home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    tried = [Path(__file__).parent / "__pycache__", Path(home) / "toros"]
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        tried.insert(0, Path(os.environ["NUMBA_CACHE_DIR"]))
+    for folder in tried:
+        if _is_writable(folder / name):
+            return folder / name
+    # The cache is code: a folder that others could have made, or may write to, is not trusted.
+    shared = Path(tempfile.gettempdir()) / f"toros-{name}-{os.getuid()}"
+    if _is_writable(shared) and _is_private(shared):
+        return shared
+    log.warning(
+        "Compiled kernels cannot be kept: no folder for them can be written to. Every process "
+        "compiles them anew, which takes some seconds; set NUMBA_CACHE_DIR."
+    )
+    return None
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _is_private(folder: Path) -> bool:
+    found = folder.lstat()
+    return (
+        stat.S_ISDIR(found.st_mode)
+        and found.st_uid == os.getuid()
+        and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    )
+
+
+class _Announcer(event.Listener):  # type: ignore[misc]
+    """Says once per process that kernels are being compiled: the only time that they are slow."""
+
+    def __init__(self) -> None:
+        self._said = threading.Event()
+
+    def on_start(self, event: Any) -> None:
+        """Log the first compilation of one of our kernels."""
+        source = event.data["dispatcher"].py_func.__module__
+        if source.startswith("toros.") and not self._said.is_set():
+            self._said.set()
+            log.info("Compiling the reduction kernels for this machine: once, some seconds.")
+
+    def on_end(self, event: Any) -> None:
+        """Say nothing."""
+
+
+_CACHE = _find_cache()
+event.register("numba:compile", _Announcer())
