@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import ccdproc
 import numpy as np
@@ -14,9 +15,13 @@ from astropy.stats import sigma_clipped_stats
 from numpy.typing import NDArray
 
 from toros.common.errors import AlreadyCalibrated, NoMasterDark, UnusableFrame
+from toros.imaging.bleeding import bleed_mask
+from toros.imaging.defects import read_bad_pixels
 from toros.imaging.frames import Frame, MaskBit, Master, Pixels, read_frame, read_master_for
+from toros.imaging.fringes import fit_fringes
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.light_header import light_header
+from toros.imaging.linearity import linearise_raw
 from toros.imaging.matching import dark_scale, is_bias_subtracted
 from toros.imaging.noise import scatter
 from toros.imaging.options import ReductionOptions
@@ -51,6 +56,12 @@ class CalibratedResult:
         Number of saturated pixels, and of all that are masked.
     complete : bool
         Whether no master was missing.
+    bad_pixels, fringe : pathlib.Path, optional
+        The bad-pixel mask and the fringe frame that were used.
+    fringe_amplitude : float, optional
+        How much of the fringe frame was subtracted.
+    bled : int
+        Number of pixels in bleed trails.
     notes : tuple of str
         What a person should know; also in the file's HISTORY.
     """
@@ -69,6 +80,10 @@ class CalibratedResult:
     saturated: int
     masked: int
     complete: bool
+    bad_pixels: Path | None = None
+    fringe: Path | None = None
+    fringe_amplitude: float | None = None
+    bled: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -103,10 +118,12 @@ def calibrate_light(
     bias: Path | None,
     dark: Path | None,
     flat: Path | None,
+    bad_pixels: Path | None = None,
+    fringe: Path | None = None,
     options: ReductionOptions = _DEFAULTS,
     missing: Mapping[str, str] | None = None,
 ) -> CalibratedResult:
-    """Calibrate one raw light: bias, dark, gain, flat, uncertainty, mask.
+    """Calibrate one raw light: overscan, bias, linearity, dark, gain, flat, uncertainty, mask.
 
     Parameters
     ----------
@@ -115,6 +132,10 @@ def calibrate_light(
     bias, dark, flat : pathlib.Path or None
         The masters. Without one, the frame is calibrated with what is there, and its header
         says so.
+    bad_pixels : pathlib.Path, optional
+        The bad-pixel mask.
+    fringe : pathlib.Path, optional
+        A fringe frame: its pattern, fitted to the sky, is subtracted.
     missing : mapping, optional
         For ``"bias"``, ``"dark"``, ``"flat"``: why there is none. Written into HISTORY.
 
@@ -132,12 +153,16 @@ def calibrate_light(
     info = read_exposure(path)
     if info.processed is not None:
         raise AlreadyCalibrated(f"{path}: {info.processed}")
-    frame = read_frame(path, info)
+    frame = read_frame(path, info, options=options)
     masters, notes = _read_masters(info, bias, dark, flat, options)
-    noise = _noise(info, bias, options, notes)
+    noise = _noise(info, bias, flat, options, notes)
     mask = _mask(frame, masters, options)
+    if bad_pixels is not None:
+        mask[read_bad_pixels(info, bad_pixels)] |= MaskBit.BAD_PIXEL.value
+    frame = _linear(frame, masters, options, notes)
     ccd = _correct(_with_deviation(frame, masters, noise, notes), masters, noise)
     pixels, uncertainty = _arrays(ccd, mask)
+    fitted = _defringe(pixels, mask, info, fringe, notes)
     sky_level, sky_noise = _sky(pixels, mask, path)
     result = CalibratedResult(
         path=target,
@@ -154,6 +179,10 @@ def calibrate_light(
         saturated=int(((mask & MaskBit.SATURATED.value) != 0).sum()),
         masked=int((mask != 0).sum()),
         complete=None not in (bias, dark, flat),
+        bad_pixels=bad_pixels,
+        fringe=fringe,
+        fringe_amplitude=fitted,
+        bled=int(((mask & MaskBit.BLEED.value) != 0).sum()),
         notes=tuple(notes),
     )
     header = light_header(frame.header, info, result, noise.read_noise_adu, missing or {})
@@ -186,10 +215,21 @@ def _read_masters(
 
 
 def _noise(
-    info: ExposureInfo, bias: Path | None, options: ReductionOptions, notes: list[str]
+    info: ExposureInfo,
+    bias: Path | None,
+    flat: Path | None,
+    options: ReductionOptions,
+    notes: list[str],
 ) -> Noise:
-    """Take the gain and the read noise from the header, the options, or the master bias."""
+    """Take the gain and the read noise from the header, the options, or what masters measured."""
     gain = info.gain_e_adu or options.gain_e_adu
+    if gain is None and flat is not None:
+        flat_info = read_exposure(flat)
+        measured_gain = flat_info.header.get("GAINMEAS")
+        same = flat_info.gain_setting == info.gain_setting
+        if same and isinstance(measured_gain, int | float) and measured_gain > 0:
+            gain = float(measured_gain)
+            notes.append(f"The gain of {gain:.4g} e-/ADU was measured on pairs of the flats.")
     measured = read_exposure(bias).header.get("RDNOISEA") if bias is not None else None
     measured_adu = float(measured) if isinstance(measured, int | float) else None
     told_e = info.read_noise_e or options.read_noise_e
@@ -213,7 +253,41 @@ def _mask(frame: Frame, masters: _Masters, options: ReductionOptions) -> NDArray
         mask[dead] |= MaskBit.BAD_FLAT.value
         # Nothing is divided there: the value stays finite, and masked.
         masters.flat.pixels[dead] = 1
+    if options.mask_bleeding:
+        saturated = (mask & MaskBit.SATURATED.value) != 0
+        axis: Literal[0, 1] = 0 if options.read_out_axis == "y" else 1
+        mask[bleed_mask(frame.pixels, saturated, axis)] |= MaskBit.BLEED.value
     return mask
+
+
+def _linear(frame: Frame, masters: _Masters, options: ReductionOptions, notes: list[str]) -> Frame:
+    if not options.linearity:
+        return frame
+    pedestal: Pixels | np.float32 = np.float32(0)
+    if masters.bias is not None:
+        pedestal = masters.bias.pixels
+    elif not frame.without_pedestal:
+        notes.append("No bias level is known: the linearity is not corrected.")
+        return frame
+    pixels = linearise_raw(frame.pixels, pedestal, options.linearity)
+    return replace(frame, pixels=pixels)
+
+
+def _defringe(
+    pixels: Pixels,
+    mask: NDArray[np.uint8],
+    info: ExposureInfo,
+    fringe: Path | None,
+    notes: list[str],
+) -> float | None:
+    """Subtract the fringes from `pixels`, in place; return how much of the frame."""
+    if fringe is None:
+        return None
+    pattern = read_master_for(info, fringe)
+    fit = fit_fringes(pixels, pattern.pixels, (mask != 0) | pattern.mask)
+    pixels -= np.float32(fit.amplitude) * np.where(pattern.mask, np.float32(0), pattern.pixels)
+    notes.append(f"Fringes of {fit.amplitude:.4g} ± {fit.error:.2g} subtracted.")
+    return fit.amplitude
 
 
 def _with_deviation(frame: Frame, masters: _Masters, noise: Noise, notes: list[str]) -> CCDData:
@@ -235,10 +309,13 @@ def _with_deviation(frame: Frame, masters: _Masters, noise: Noise, notes: list[s
             photons = photons - masters.bias.pixels
         elif masters.dark is not None and masters.dark_holds_bias:
             photons = photons - masters.dark.pixels
-        else:
+        elif not frame.without_pedestal:
             notes.append("No bias level is known: its counts are in the uncertainty, too large.")
-        read_variance = np.float32((noise.read_noise_adu or 0.0) ** 2)
-        variance = np.clip(photons, 0, None) / np.float32(noise.gain_e_adu) + read_variance
+        variance = np.clip(photons, 0, None) / np.float32(noise.gain_e_adu)
+        if frame.read_noise_e is not None:
+            variance += (frame.read_noise_e / np.float32(noise.gain_e_adu)) ** 2
+        else:
+            variance += np.float32((noise.read_noise_adu or 0.0) ** 2)
         deviation = np.sqrt(variance)
     return CCDData(frame.pixels, unit=u.adu, uncertainty=StdDevUncertainty(deviation))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from numpy.typing import NDArray
 
 from toros.common.errors import MixedShapes, UnusableFrame
-from toros.imaging.amplifiers import assemble
+from toros.imaging.amplifiers import assemble, read_noise_map
 from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.options import ReductionOptions
@@ -39,11 +39,21 @@ class MaskBit(IntFlag):
 
 @dataclass(frozen=True)
 class Frame:
-    """Pixels [y, x] as float32, the mask (`MaskBit`), and the image's own header."""
+    """Pixels [y, x] as float32, the mask (`MaskBit`), and the header of the image.
+
+    Parameters
+    ----------
+    without_pedestal : bool
+        The level of an overscan is subtracted already.
+    read_noise_e : numpy.ndarray, optional
+        Read noise by pixel [e-], where amplifiers differ in it.
+    """
 
     pixels: Pixels
     mask: NDArray[np.uint8]
     header: fits.Header
+    without_pedestal: bool = False
+    read_noise_e: Pixels | None = None
 
 
 def read_frame(
@@ -69,7 +79,14 @@ def read_frame(
         hdu = image_hdu(hdus, path)
         header = whole_header(hdus, hdu)
         if info.layout is not None:
-            return _assembled(assemble(hdus, path, info, options), header, rows)
+            parts = assemble(hdus, path, info, options)
+            noise = read_noise_map(info.layout, info.read_noise_e)
+            subtracted = options.overscan != "off" and info.layout.has_overscan
+            return replace(
+                _assembled(parts, header, rows),
+                without_pedestal=subtracted,
+                read_noise_e=noise if noise is None or rows is None else noise[rows],
+            )
         if len(hdu.shape) != 2:
             size = "×".join(str(axis) for axis in reversed(hdu.shape))
             raise UnusableFrame(f"{path}: an image of {size} is not one plane of pixels.")

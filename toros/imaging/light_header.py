@@ -163,6 +163,9 @@ def _master_cards(header: fits.Header, result: CalibratedResult) -> None:
         ("FLATCOR", "flat", result.flat),
     ):
         set_card(header, keyword, _name(master), f"master {kind}")
+    set_card(header, "BPMASK", result.bad_pixels and result.bad_pixels.name, "bad-pixel mask")
+    set_card(header, "FRINGCOR", result.fringe and result.fringe.name, "fringe frame")
+    set_card(header, "FRINGAMP", result.fringe_amplitude, "how much of it was subtracted")
     scale = result.dark_scale if result.dark is not None else None
     set_card(header, "DARKSCAL", scale, "factor on the master dark")
 
