@@ -228,10 +228,19 @@ HUGE_INTEGER = (
 TOKEN = b"<methodCall><" + b"a" * 1_000_000 + b"></methodCall>"
 
 
+def test_20_000_levels_are_no_work_order(besieged: Target) -> None:
+    answer = besieged.send(besieged.request(NESTED))
+    assert b"A work order is a struct" in answer
+    into = b"<value><struct><member><name>request</name>"
+    deep = NESTED.replace(b"<param>", b"<param>" + into)
+    deep = deep.replace(b"</param>", b"</member></struct></value></param>")
+    assert b"<int>12</int>" in besieged.send(besieged.request(deep))
+
+
 @pytest.mark.parametrize(
     "body",
-    [LAUGHS, QUADRATIC, FILE_ENTITY, NESTED, HUGE_INTEGER, TOKEN],
-    ids=["billion laughs", "quadratic", "file entity", "nested 20k", "integer of 1 MB", "token"],
+    [LAUGHS, QUADRATIC, FILE_ENTITY, HUGE_INTEGER, TOKEN],
+    ids=["billion laughs", "quadratic", "file entity", "integer of 1 MB", "token"],
 )
 def test_hostile_xml_is_malformed(besieged: Target, body: bytes) -> None:
     assert fault_of(besieged.send(besieged.request(body))) == 400

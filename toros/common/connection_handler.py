@@ -8,6 +8,9 @@ import logging
 import re
 import socket
 import ssl
+import time
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol
 from uuid import uuid4
@@ -127,28 +130,23 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
 
     def _admit(self) -> tuple[Caller, int]:
         """Return who calls and how long the call is, or refuse before anything is parsed."""
-        if "Origin" in self.headers:
+        heads: dict[str, list[str]] = {}
+        for name, value in self.headers.items():
+            heads.setdefault(name.lower(), []).append(value)
+        if "origin" in heads:
             raise Refused(403, "A web page may not send work orders.")
-        self._check_host()
-        if self.headers.get_content_type() != "text/xml":
+        # A web page may have made a name of its own point here.
+        if len(heads.get("host", ())) != 1 or not self.server.is_ours(heads["host"][0]):
+            raise Refused(403, "The Host of a call is this server's address or name.")
+        if heads.get("content-type", [""])[0].partition(";")[0].strip().lower() != "text/xml":
             raise Refused(400, "The Content-Type of a call is text/xml.")
-        if "Transfer-Encoding" in self.headers or "Content-Encoding" in self.headers:
+        if "transfer-encoding" in heads or "content-encoding" in heads:
             raise Refused(400, "A call is sent plain: neither compressed nor in chunks.")
-        lengths = self.headers.get_all("Content-Length", [])
-        if len(lengths) != 1 or not re.fullmatch("[0-9]{1,15}", lengths[0], re.ASCII):
-            raise Refused(400, "A call says its length once, in Content-Length.")
-        if int(lengths[0]) > MAX_BODY:
-            raise Refused(413, f"A call has at most {MAX_BODY} bytes; this one has {lengths[0]}.")
+        length = _length(heads.get("content-length", []))
         try:
-            return self.server.authenticate(self.headers.get("Authorization")), int(lengths[0])
+            return self.server.authenticate(heads.get("authorization", [None])[0]), length
         except NotAuthenticated as error:
             raise Refused(401, error.message) from error
-
-    def _check_host(self) -> None:
-        """Refuse a name that is not ours: a web page may have made it point here."""
-        given = self.headers.get_all("Host", [])
-        if len(given) != 1 or not self.server.is_ours(given[0]):
-            raise Refused(403, "The Host of a call is this server's address or name.")
 
     def _read_body(self, length: int) -> bytes:
         self._record.enter(Phase.BODY)
@@ -174,13 +172,12 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
 
     def _write(self, answer: bytes) -> None:
         self._record.enter(Phase.ANSWER)
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", "text/xml")
-        self.send_header("Content-Length", str(len(answer)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(answer)
+        end = "Connection: close\r\n" if self.close_connection else ""
+        head = (
+            f"HTTP/1.1 200 OK\r\nServer: TOROS\r\nDate: {_date(int(time.monotonic()))}\r\n"
+            f"Content-Type: text/xml\r\nContent-Length: {len(answer)}\r\n{end}\r\n"
+        )
+        self.wfile.write(head.encode() + answer)
         self.wfile.flush()
 
     def _linger(self) -> None:
@@ -193,6 +190,25 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
         while left > 0 and (chunk := self.rfile.read1(1 << 16)):
             left -= len(chunk)
 
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        """Leave requests to the desk's own log."""
+
     def log_message(self, format: str, *args: Any) -> None:
         """Send the server's own messages to the log."""
-        log.debug("%s: %s", self.address_string(), format % args)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s: %s", self.address_string(), format % args)
+
+
+def _length(given: list[str]) -> int:
+    """Return the length of a body that one header gives, if it is one that we take."""
+    if len(given) != 1 or not re.fullmatch("[0-9]{1,15}", given[0], re.ASCII):
+        raise Refused(400, "A call says its length once, in Content-Length.")
+    if int(given[0]) > MAX_BODY:
+        raise Refused(413, f"A call has at most {MAX_BODY} bytes; this one has {given[0]}.")
+    return int(given[0])
+
+
+@lru_cache(maxsize=1)
+def _date(_second: int) -> str:
+    """Return the Date header; made once a second."""
+    return formatdate(usegmt=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from typing import Any
 
 from toros import __version__
@@ -17,6 +19,10 @@ from toros.common.workers import Workers, run_guarded
 
 log = logging.getLogger(__name__)
 
+GAUGE_S = 1.0
+# Questions are answered at once: nobody can cancel them.
+_NEVER = threading.Event()
+
 
 class OrderKey(Fields):
     """Names one work order."""
@@ -29,6 +35,26 @@ class OrderList(Fields):
 
     state: str | None = None
     limit: int = 100
+
+
+class QueueGauge:
+    """The length of a queue, asked of the database only when it may have changed.
+
+    Status orders come many times a second; the orders of other nodes show within a second.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._seen: tuple[int, float] = (-1, 0.0)
+        self._length = 0
+
+    def length(self) -> int:
+        """Return how many orders wait or are being done."""
+        news, now = self._journal.news, time.monotonic()
+        if self._seen[0] != news or now - self._seen[1] > GAUGE_S:
+            self._length = self._journal.queue_length()
+            self._seen = (news, now)
+        return self._length
 
 
 class Desk:
@@ -53,7 +79,8 @@ class Desk:
         self._journal = journal
         self._workers = workers
         self._clock = clock
-        self._since = clock.now()
+        self._since = iso(clock.now())
+        self._queue = QueueGauge(journal)
         self._table: RequestTable[Any] = RequestTable([*self._common_requests(), *module.table])
 
     def handle(self, struct: object, caller: Caller) -> dict[str, Any]:
@@ -66,7 +93,7 @@ class Desk:
         """
         order: WorkOrder | None = None
         try:
-            order = WorkOrder.read(struct).with_id().sent_by(caller.name)
+            order = WorkOrder.read(struct).sent_by(caller.name)
             request = self._table.find(order.request)
             caller.require(request.name)
             fields = request.read_fields(order)
@@ -88,7 +115,7 @@ class Desk:
             reply.status.value,
             reply.code,
         )
-        return reply.model_dump(mode="json")
+        return reply.as_struct()
 
     def _journaled(self, order: WorkOrder, request: Request[Any, Any]) -> Reply:
         row = self._journal.accept(order, request)
@@ -102,7 +129,7 @@ class Desk:
         try:
             result = run_guarded(
                 f"Request {request.name}",
-                lambda: request.handler(self._module.state, fields, Task(order)),
+                lambda: request.handler(self._module.state, fields, Task(order, _NEVER)),
             )
         except TorosError as error:
             status, code, message = OrderStatus.FAILED, error.code, error.message
@@ -154,8 +181,8 @@ class Desk:
             "module": self._module.name,
             "status": "running",
             "version": __version__,
-            "since": iso(self._since),
-            "queue": self._journal.queue_length(),
+            "since": self._since,
+            "queue": self._queue.length(),
             **self._module.describe(),
         }
 

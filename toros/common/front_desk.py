@@ -71,6 +71,7 @@ class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
             super().__init__(address, requestHandler=ConnectionHandler, logRequests=False)
         except OSError as error:
             raise _listening_failed(address, error) from error
+        self._own_host = f"{address[0]}:{self.server_address[1]}"
 
     def start(self) -> None:
         """Answer in the background until `stop`."""
@@ -99,6 +100,8 @@ class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
 
     def is_ours(self, host: str) -> bool:
         """Return whether a ``Host`` header names this server: an address, or one of its names."""
+        if host == self._own_host:
+            return True
         name = host.rsplit(":", 1)[0] if re.search(r":[0-9]+$", host) else host
         try:
             ipaddress.ip_address(name.strip("[]"))

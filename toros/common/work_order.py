@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+import itertools
 import json
 import math
 from datetime import UTC, datetime
@@ -29,6 +30,9 @@ Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 
 MAX_WAIT_S = 300.0
 MAX_DEPTH = 20
+# Ids of our own making: unique over processes and nodes, and cheap.
+_PROCESS = uuid4().hex[:16]
+_COUNT = itertools.count(1)
 
 
 class OrderStatus(StrEnum):
@@ -65,7 +69,7 @@ class WorkOrder(BaseModel):
 
     @classmethod
     def read(cls, struct: object) -> WorkOrder:
-        """Return the order that a client's struct holds.
+        """Return the order that a client's struct holds, with an id of ours if it has none.
 
         Raises
         ------
@@ -78,6 +82,8 @@ class WorkOrder(BaseModel):
             )
         own = {key: struct[key] for key in _ENVELOPE if key in struct}
         rest = {str(key): _as_json(value) for key, value in struct.items() if key not in _ENVELOPE}
+        if own.get("id") is None:
+            own["id"] = f"{_PROCESS}-{next(_COUNT)}"
         try:
             return cls(**own, fields=rest)
         except ValidationError as error:
@@ -87,10 +93,6 @@ class WorkOrder(BaseModel):
     def key(self) -> str:
         """The identity under which the journal keeps the order."""
         return str(self.id)
-
-    def with_id(self) -> WorkOrder:
-        """Return the order with an id of ours where the client gave none."""
-        return self if self.id is not None else self.model_copy(update={"id": uuid4().hex})
 
     def sent_by(self, name: str | None) -> WorkOrder:
         """Return the order in the name of its sender, where it is known who that is.
@@ -143,6 +145,10 @@ class Reply(BaseModel):
     message: str = ""
     result: Any = None
     datetime: str
+
+    def as_struct(self) -> dict[str, Any]:
+        """Return the reply as it goes over the wire."""
+        return {**dict(self), "status": self.status.value}
 
     @classmethod
     def refusal(
