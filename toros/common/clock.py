@@ -48,6 +48,14 @@ class Clock:
         """Return the time as an aware UTC datetime."""
         return datetime.fromtimestamp(self.unix(), UTC)
 
+    def monotonic(self) -> float:
+        """Return observatory seconds since some moment, which no setting of the time turns back.
+
+        Ages and limits are measured by it: were the machine's time set back by an hour, an answer
+        would else be fresh for an hour.
+        """
+        return time.monotonic() * self.rate
+
     def machine_seconds(self, seconds: float) -> float:
         """Return how long `seconds` of observatory time last on the machine."""
         return seconds / self.rate
