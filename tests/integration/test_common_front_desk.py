@@ -90,7 +90,7 @@ def test_both_paths_serve(daemon: Daemon) -> None:
     [
         ([1], 12, "A work order is a struct"),
         ({"a": 1}, 12, "field 'request' is missing"),
-        ({"request": "ad"}, 11, "There is no request 'ad' here; did you mean 'add'."),
+        ({"request": "ad"}, 11, "There is no request 'ad' here (did you mean 'add'?)."),
         ({"request": "add"}, 12, "Request 'add': field 'a' is missing. Its fields are: a, b."),
         ({"request": "add", "a": 1, "c": 2}, 12, "unknown field 'c'"),
         ({"request": "add", "a": "x"}, 12, "field 'a': input should be a valid number"),

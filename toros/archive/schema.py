@@ -12,7 +12,7 @@ from sqlalchemy import Engine, delete
 from sqlalchemy.exc import SQLAlchemyError
 
 from toros.archive.models import StatusCode
-from toros.common.database import make_sessions
+from toros.common.database import make_sessions, sqlite_file
 from toros.common.errors import DatabaseNotReady, SchemaNotCurrent, status_codes
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -27,17 +27,23 @@ def upgrade(engine: Engine) -> None:
         When the database cannot be reached or written.
     """
     config = _alembic()
+    file = sqlite_file(engine)
     try:
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
         _write_status_codes(engine)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, OSError) as error:
         raise _unreachable(engine, error) from error
 
 
 def current(engine: Engine) -> str | None:
     """Return the revision of the schema in the database, None where there is none."""
+    file = sqlite_file(engine)
+    if file is not None and not file.exists():
+        return None  # connecting would make an empty file
     try:
         with engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
@@ -86,6 +92,6 @@ def _name(engine: Engine) -> str:
     return engine.url.render_as_string(hide_password=True)
 
 
-def _unreachable(engine: Engine, error: SQLAlchemyError) -> DatabaseNotReady:
+def _unreachable(engine: Engine, error: Exception) -> DatabaseNotReady:
     cause = str(getattr(error, "orig", None) or error).splitlines()[0]
     return DatabaseNotReady(f"The database {_name(engine)} cannot be used: {cause}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Annotated, Any
 
 import requests
@@ -16,6 +17,8 @@ from toros.common.client import FrontDeskClient
 from toros.common.config import Config, load_config
 from toros.common.errors import InvalidField, PeerError
 from toros.common.work_order import MAX_WAIT_S, OrderStatus
+
+log = logging.getLogger(__name__)
 
 STATUS_TIMEOUT_S = 3.0
 ENVELOPE = ("id", "priority")
@@ -81,8 +84,14 @@ def _status_of(settings: Config, name: str) -> dict[str, Any]:
     try:
         answer = FrontDeskClient.of(settings, name, STATUS_TIMEOUT_S).ask("status")
     except PeerError as error:
-        return {"reachable": False, **dict.fromkeys(keys), "status": error.message}
+        return {"reachable": False, **dict.fromkeys(keys), "status": _why(error.message)}
     return {"reachable": True, **(answer if isinstance(answer, dict) else {})}
+
+
+def _why(message: str) -> str:
+    """Return the cause that an error gives in brackets: the address stands beside it already."""
+    cause = message[message.rfind("(") + 1 :].rstrip(").")
+    return f"not reachable: {cause}"
 
 
 def _simulator_status(url: str) -> dict[str, Any]:
@@ -90,7 +99,8 @@ def _simulator_status(url: str) -> dict[str, Any]:
         answer = requests.get(f"{url}/management/v1/description", timeout=STATUS_TIMEOUT_S)
         value = answer.json()["Value"]
     except (requests.RequestException, ValueError, KeyError) as error:
-        return {"reachable": False, "status": f"{url} cannot be reached ({error})"}
+        log.debug("%s: %s", url, error)
+        return {"reachable": False, "status": "not reachable"}
     return {"reachable": True, "status": "running", "version": value.get("ManufacturerVersion")}
 
 

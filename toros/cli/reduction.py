@@ -129,5 +129,7 @@ def _show(document: dict[str, Any], target: Path) -> None:
     if document["problems"]:
         err.print("Problems:", style="yellow")
     for problem in document["problems"]:
-        err.print(f"  {problem['message']} (code {problem['code']})", markup=False)
+        where = f"{problem['step'].replace('_', ' ')}: " if problem.get("step") else ""
+        units = f" ({len(problem['units'])} times)" if len(problem.get("units") or ()) > 1 else ""
+        err.print(f"  {where}{problem['message']} (code {problem['code']}){units}", markup=False)
     out.print(f"Products are in {target}.", markup=False)

@@ -73,7 +73,7 @@ def make_engine(url: str) -> Engine:
             f"database.url: {url!r} is not a database address that can be used here ({error})."
         ) from error
     if engine.dialect.name == "sqlite":
-        _prepare_sqlite(engine, address)
+        _prepare_sqlite(engine)
     return engine
 
 
@@ -83,10 +83,7 @@ def _options(address: URL) -> dict[str, Any]:
     return {"pool_pre_ping": True}
 
 
-def _prepare_sqlite(engine: Engine, address: URL) -> None:
-    if address.database and address.database != ":memory:":
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-
+def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy says BEGIN, not the driver
@@ -98,6 +95,14 @@ def _prepare_sqlite(engine: Engine, address: URL) -> None:
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def sqlite_file(engine: Engine) -> Path | None:
+    """Return the file of an SQLite database, None for other databases and for one in memory."""
+    name = engine.url.database
+    if engine.dialect.name != "sqlite" or not name or name == ":memory:":
+        return None
+    return Path(name)
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:

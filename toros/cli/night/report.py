@@ -147,6 +147,12 @@ def _plot(snapshot: Snapshot, config: Config, path: Path) -> Path:
     return plot_plan(plan, path, min_altitude_deg=limit, others=others)
 
 
+def _short(path: Path | str, folder: Path) -> str:
+    """Return a path within the night's folder without the folder."""
+    whole = Path(path)
+    return str(whole.relative_to(folder)) if whole.is_relative_to(folder) else str(whole)
+
+
 def summarise(report: dict[str, Any], pictures: list[Path], folder: Path, out: Console) -> None:
     """Print the night for people."""
     out.print(f"\n[bold]Night of {report['night']}[/], event {report['event']}")
@@ -169,13 +175,13 @@ def summarise(report: dict[str, Any], pictures: list[Path], folder: Path, out: C
         f"\n{len(report['frames'])} frames, {count} masters, {len(calibrated)} calibrated images:"
     )
     for product in calibrated:
-        out.print(f"  {product['object']}: {product['path']}", markup=False)
+        out.print(f"  {product['object']}: {_short(product['path'], folder)}", markup=False)
     if pictures:
         out.print("\nPictures:")
         for path in pictures:
-            out.print(f"  {path}", markup=False)
+            out.print(f"  {_short(path, folder)}", markup=False)
     if report["problems"]:
         out.print(f"\n[yellow]{len(report['problems'])} problems:[/]")
         for problem in report["problems"]:
             out.print(f"  {problem['time'][11:19]} {problem['module']}: {problem['what']}")
-    out.print(f"\nEverything is in {folder}.", markup=False)
+    out.print(f"\nAll paths are in {folder}.", markup=False)

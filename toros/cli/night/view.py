@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -85,9 +86,19 @@ def _modules(snapshot: Snapshot) -> Table:
         if status is None:
             table.add_row(name, Text("not reachable", style="red"))
         else:
-            doing = str(status.get("doing") or status.get("status"))
-            table.add_row(name, Text(doing, overflow="ellipsis", no_wrap=True))
+            table.add_row(name, Text(_doing(status), overflow="ellipsis", no_wrap=True))
     return table
+
+
+def _doing(status: dict[str, Any]) -> str:
+    """Return what a module does now, as the keys that are its own tell it."""
+    night, reducing = status.get("night"), status.get("reducing")
+    if isinstance(night, dict) and night.get("doing") not in (None, "nothing"):
+        return str(night["doing"])
+    if isinstance(reducing, dict):
+        step = str(reducing["step"]).replace("_", " ")
+        return f"{step} {reducing['done']}/{reducing['total']}"
+    return "waiting"
 
 
 def _targets(snapshot: Snapshot) -> Table:
