@@ -21,7 +21,7 @@ SHIPPED = Path(__file__).parents[2] / "etc" / "toros.conf.yaml"
         ("sight: {}", "c:1: sight: unknown key (did you mean 'site'?)."),
         ("node: a\nsite: {latitude: 100}", "c:2: site.latitude: input should be less than"),
         ("services:\n  dome: {port: 1, thread: 3}", "c:2: services.dome.thread: unknown key (did"),
-        ("services: {dmoe: {port: 3}}", "c:1: services.dmoe: unknown module (did you mean 'dome'?)"),
+        ("services: {dmoe: {port: 3}}", "c:1: services.dmoe: unknown module (did you mean"),
         ("services: {dome: {}}", "c:1: services.dome: an address is needed"),
         ("a: [", "c:1: this is not YAML: "),
         ("- 1", "c:1: the configuration is a mapping of keys."),
