@@ -10,18 +10,16 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from toros.imaging.clip_error import error_factor
 from toros.imaging.frames import MaskBit, Master, Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.noise import scatter
+from toros.imaging.options import ReductionOptions
 from toros.imaging.products import add_history, set_card, write_image
 from toros.imaging.stack import Stack
 
 # A pixel whose scatter is over this times what it should be is noisy by itself.
 _NOISY = 2.0
-# The standard error of the median of N Gaussian values over that of their mean: √(π/2) for large
-# N; for few, from the order statistics (Sarhan & Greenberg 1956).
-_MEDIAN_ERROR = 1.2533
-_MEDIAN_ERROR_OF_FEW = {1: 1.0, 2: 1.0, 3: 1.1602, 4: 1.0922, 5: 1.1976}
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,9 @@ def filled(made: Stack, value: float) -> tuple[Pixels, NDArray[np.uint8]]:
     return np.where(empty, np.float32(value), made.combined.pixels), mask
 
 
-def standard_error(made: Stack, noise_of_one: Pixels | float) -> Pixels:
+def standard_error(
+    made: Stack, noise_of_one: Pixels | float, options: ReductionOptions, step: float = 0.0
+) -> Pixels:
     """Return the standard error of a stack from the noise of one frame.
 
     A pixel's own scatter over a few frames is itself uncertain, and too small once values are
@@ -109,12 +109,19 @@ def standard_error(made: Stack, noise_of_one: Pixels | float) -> Pixels:
         The stack.
     noise_of_one : numpy.ndarray or float
         What one frame's noise should be, from read noise and photons; same unit as the stack.
+    step : float
+        The step of the frames' values: 1 for whole ADU. The rounding of each frame is in its
+        noise; that of their median comes on top, for it is rounded itself.
     """
     count = np.maximum(made.combined.count, 1)
     error = np.asarray(noise_of_one / np.sqrt(count), dtype=np.float32)
-    if made.method == "median":
-        most = int(count.max())
-        error *= np.float32(_MEDIAN_ERROR_OF_FEW.get(most, _MEDIAN_ERROR))
+    error *= np.float32(
+        error_factor(made.method, int(count.max()), options.sigma_low, options.sigma_high)
+    )
+    if made.method == "median" and step > 0:
+        # Of an even number of frames the median is the mean of two.
+        rounding = step / np.sqrt(12 if int(count.max()) % 2 else 24)
+        error = np.hypot(error, np.float32(rounding))
     own = made.combined.uncertainty
     noisier = np.isfinite(own) & (own > _NOISY * error)
     return np.where(noisier, own, error)

@@ -66,7 +66,7 @@ def make_master_flat(
     gain = good[0].gain_e_adu or options.gain_e_adu or (measured.gain_e_adu if measured else None)
     one = _noise_of_one(pixels, levels, gain, pedestal.read_noise_adu)
     common = pedestal.error(pixels, good, levels)
-    error: Pixels = np.hypot(standard_error(made, one), common) / mean
+    error = np.asarray(np.hypot(standard_error(made, one, options), common) / mean, np.float32)
     pixels = pixels / mean
     pixels[mask != 0] = 1.0
     header = master_header("flat", good, "")

@@ -32,6 +32,11 @@ __all__ = ["MasterResult", "make_master_bias", "make_master_dark", "make_master_
 _DEFAULTS = ReductionOptions()
 # The read noise hardly gains from more pairs than this.
 _PAIRS = 5
+# Raw frames are whole ADU.
+_STEP_ADU = 1.0
+# A pixel counts as hot where its level is so many deviations of the master above the others: the
+# noise of its own level must not make its uncertainty.
+_HOT_SIGMAS = 5.0
 
 
 def make_master_bias(
@@ -48,7 +53,7 @@ def make_master_bias(
     made = stack(infos, options)
     read_noise_adu = _read_noise(infos, options)
     pixels, mask = filled(made, 0.0)
-    error = standard_error(made, read_noise_adu)
+    error = standard_error(made, read_noise_adu, options, _STEP_ADU)
     header = master_header("bias", infos, "adu")
     set_card(header, "EXPTIME", 0.0, "[s] exposure time")
     set_card(header, "RDNOISEA", read_noise_adu, "[adu] read noise, measured")
@@ -94,14 +99,14 @@ def make_master_dark(
     gain = infos[0].gain_e_adu or options.gain_e_adu
     if bias is None:
         # The dark current cannot be told from the bias: no photon noise of hot pixels.
-        error = standard_error(made, temporal_adu)
+        error = standard_error(made, temporal_adu, options, _STEP_ADU)
         notes = ("No master bias: this master dark holds the bias too and cannot be scaled.",)
         set_card(header, "BIASCOR", NONE, "no master bias was subtracted")
     else:
         master = read_master_for(infos[0], bias)
         pixels = linearise(pixels - master.pixels, options.linearity)
-        one = _noise_of_one_dark(pixels, temporal_adu, gain)
-        error = np.hypot(standard_error(made, one), error_of(master))
+        one = _noise_of_one_dark(pixels, temporal_adu, gain, len(infos))
+        error = np.hypot(standard_error(made, one, options, _STEP_ADU), error_of(master))
         mask[master.mask] |= MaskBit.BAD_MASTER.value
         set_card(header, "BIASCOR", bias.name, "master bias subtracted")
     draft = Draft("dark", infos, made, pixels, error, mask, header, notes)
@@ -144,7 +149,9 @@ def _read_noise(infos: Sequence[ExposureInfo], options: ReductionOptions) -> flo
     return float(np.median(measured))
 
 
-def _noise_of_one_dark(pixels: Pixels, temporal_adu: float, gain: float | None) -> Pixels:
+def _noise_of_one_dark(
+    pixels: Pixels, temporal_adu: float, gain: float | None, frames: int
+) -> Pixels:
     """Return the noise of one dark frame [ADU]: a hot pixel has more photon noise.
 
     `temporal_adu`, measured on pairs of frames, holds that of the ordinary pixel already.
@@ -152,6 +159,7 @@ def _noise_of_one_dark(pixels: Pixels, temporal_adu: float, gain: float | None) 
     measured = np.float32(temporal_adu**2)
     if gain is None:
         return np.full_like(pixels, temporal_adu)
-    excess = (pixels - np.median(pixels)) / np.float32(gain)
-    noise: Pixels = np.sqrt(np.maximum(measured + excess, measured / 4))
+    excess = pixels - np.median(pixels)
+    excess[excess < _HOT_SIGMAS * temporal_adu / np.sqrt(frames)] = 0
+    noise: Pixels = np.sqrt(measured + excess / np.float32(gain))
     return noise
