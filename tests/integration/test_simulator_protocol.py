@@ -196,8 +196,8 @@ def test_a_disconnected_safety_monitor_says_unsafe(http):
 
 def test_every_device_answers_what_all_devices_must(http):
     listed = http.get("/management/v1/configureddevices").json()["Value"]
-    assert len(listed) == 7
-    assert len({device["UniqueID"] for device in listed}) == 7
+    assert len(listed) == 8
+    assert len({device["UniqueID"] for device in listed}) == 8
     versions = {}
     for device in listed:
         base = f"/api/v1/{device['DeviceType'].lower()}/{device['DeviceNumber']}"
@@ -213,6 +213,7 @@ def test_every_device_answers_what_all_devices_must(http):
         "Focuser": 4,
         "SafetyMonitor": 3,
         "ObservingConditions": 2,
+        "CoverCalibrator": 2,
     }
 
 

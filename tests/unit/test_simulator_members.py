@@ -102,13 +102,13 @@ def test_dew_point_equals_temperature_in_saturated_air():
 
 def test_every_device_declares_what_its_state_reports():
     observatory = Observatory(SimulatorSettings(), Clock(), Config().site)
-    assert len(observatory.devices) == 7
+    assert len(observatory.devices) == 8
     for device in observatory.devices.values():
-        device.set_connected(True)
+        device.set_connected(0, True)
         names = [entry["Name"] for entry in device.device_state()]
         assert names[-1] == "TimeStamp"
         assert len(set(names)) == len(names)
-    assert len({device.unique_id for device in observatory.devices.values()}) == 7
+    assert len({device.unique_id for device in observatory.devices.values()}) == 8
 
 
 def test_the_full_frame_is_that_of_the_real_camera():

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 
-from pydantic import BaseModel, ConfigDict
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toros import __version__
-from toros.common.clock import iso
+from toros.simulator.connections import drop
+from toros.simulator.control import SimulatorApi
 from toros.simulator.discovery import DiscoveryResponder, bind
+from toros.simulator.faults import FaultBoard
 from toros.simulator.observatory import Observatory
 from toros.simulator.protocol import Arguments, Protocol, envelope
-
-LARGEST_BODY = 1 << 16
 
 
 class Management:
@@ -71,91 +71,49 @@ class Management:
         return self._reply(request, listed)
 
 
-class SimulatorApi:
-    """What a test may ask and change: `/simulator/v1`.
+class Gate:
+    """Drops every connection while the server is meant to be gone; its own API stays.
 
     Parameters
     ----------
+    app : ASGIApp
+        What is behind it.
     observatory : Observatory
-        The observatory.
+        Which knows whether the server is gone.
     """
 
-    def __init__(self, observatory: Observatory) -> None:
+    def __init__(self, app: ASGIApp, observatory: Observatory) -> None:
+        self._app = app
         self._observatory = observatory
 
-    async def truth(self, _request: Request) -> Response:
-        """Return the settings, where everything is, and the truth of the last exposures."""
-        observatory = self._observatory
-        now = observatory.clock.unix()
-        ra, dec, alt, azim = observatory.pointing(now)
-        body = {
-            "time": iso(observatory.clock.now()),
-            "clock": asdict(observatory.clock),
-            "site": asdict(observatory.observer),
-            "settings": observatory.settings.model_dump(mode="json"),
-            "telescope": {"ra_deg": ra, "dec_deg": dec, "alt_deg": alt, "azim_deg": azim},
-            "dome": {
-                "azim_deg": observatory.dome.true_azimuth(now),
-                "shutter": observatory.dome.shutter(now),
-                "light_fraction": observatory.light_fraction(now),
-            },
-            "exposures": [asdict(truth) for truth in list(observatory.camera.truths)],
-        }
-        return JSONResponse(body)
-
-    async def weather(self, request: Request) -> Response:
-        """Return the weather; with PUT change it first: ``{"safe": bool|null, "values": {}}``."""
-        weather = self._observatory.weather
-        if request.method == "PUT":
-            try:
-                order = WeatherOrder.model_validate_json(await _body(request))
-                weather.change(order.values)
-            except ValueError as error:
-                return PlainTextResponse(str(error), 400)
-            if "safe" in order.model_fields_set:
-                weather.forced = order.safe
-        return JSONResponse(
-            {
-                "safe": weather.safe,
-                "unsafe_because": weather.unsafe_because(),
-                "forced": weather.forced,
-                "values": weather.values(),
-            }
-        )
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or drop its connection."""
+        web = scope["type"] == "http"
+        if web and self._observatory.down() and not scope["path"].startswith("/simulator/"):
+            drop(scope)
+            return
+        await self._app(scope, receive, send)
 
 
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise ValueError("the body is too long")
-    return bytes(body)
-
-
-class WeatherOrder(BaseModel):
-    """The body of a PUT to the weather."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    safe: bool | None = None
-    values: dict[str, float] = {}
-
-
-def make_app(observatory: Observatory, location: str, port: Callable[[], int]) -> Starlette:
+def make_app(
+    observatory: Observatory, faults: FaultBoard, location: str, port: Callable[[], int]
+) -> Starlette:
     """Return the application.
 
     Parameters
     ----------
     observatory : Observatory
         What it serves.
+    faults : FaultBoard
+        What is wrong with it.
     location : str
         The place, for people.
     port : callable
         Returns the TCP port, for discovery.
     """
-    management, simulator = Management(observatory, location), SimulatorApi(observatory)
-    protocol = Protocol(observatory.devices)
+    management = Management(observatory, location)
+    simulator = SimulatorApi(observatory, faults)
+    protocol = Protocol(observatory.devices, faults)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -164,7 +122,7 @@ def make_app(observatory: Observatory, location: str, port: Callable[[], int]) -
         if settings.discovery:
             for sock in bind(str(settings.discovery_host), settings.discovery_port):
                 transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-                    lambda: DiscoveryResponder(port()), sock=sock
+                    lambda: DiscoveryResponder(port(), observatory.down), sock=sock
                 )
                 transports.append(transport)
         yield
@@ -178,7 +136,7 @@ def make_app(observatory: Observatory, location: str, port: Callable[[], int]) -
         Route("/management/apiversions", management.versions),
         Route("/management/v1/description", management.describe),
         Route("/management/v1/configureddevices", management.devices),
-        Route("/simulator/v1/truth", simulator.truth),
-        Route("/simulator/v1/weather", simulator.weather, methods=["GET", "PUT"]),
+        *simulator.routes(),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    gate = Middleware(Gate, observatory=observatory)
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[gate])

@@ -7,6 +7,7 @@ import ipaddress
 import json
 import logging
 import socket
+from collections.abc import Callable
 from typing import cast
 
 log = logging.getLogger(__name__)
@@ -22,9 +23,12 @@ class DiscoveryResponder(asyncio.DatagramProtocol):
     ----------
     alpaca_port : int
         TCP port on which the devices are served.
+    silent : callable
+        Says whether the server is gone and answers nothing.
     """
 
-    def __init__(self, alpaca_port: int) -> None:
+    def __init__(self, alpaca_port: int, silent: Callable[[], bool] = lambda: False) -> None:
+        self._silent = silent
         self._reply = json.dumps({"AlpacaPort": alpaca_port}).encode()
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -35,7 +39,9 @@ class DiscoveryResponder(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         """Answer a discovery question; anything else is left unanswered."""
-        if data.startswith(QUESTION) and self._transport is not None:
+        if self._transport is None or self._silent():
+            return
+        if data.startswith(QUESTION):
             self._transport.sendto(self._reply, addr)
 
 

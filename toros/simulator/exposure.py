@@ -69,6 +69,7 @@ class Truth:
     sky_mag: float
     sky_electrons_s: float
     light_fraction: float
+    panel_electrons_s: float
     ccd_temp_c: float
     gain_e_adu: float
     wcs: dict[str, str | float]
@@ -101,7 +102,10 @@ def take(scene: Scene, detector: Detector, around: Surroundings, plan: Plan) -> 
     lit = Illumination(
         detector.shape, dark=level, spots=hot.and_also(detector.cosmic_rays(plan.exptime_s, rng))
     )
-    if plan.light and truth.light_fraction > 0.0 and plan.exptime_s > 0.0:
+    if plan.light and truth.panel_electrons_s > 0.0:
+        response = detector.flat_response(truth.filter)
+        lit = replace(lit, sky=truth.panel_electrons_s * plan.exptime_s, response=response)
+    elif plan.light and truth.light_fraction > 0.0 and plan.exptime_s > 0.0:
         view = View(
             scene.projection(truth.ra_deg, truth.dec_deg),
             scene.settings.filter(truth.filter),
@@ -170,6 +174,7 @@ def look(
         sky_mag=mag,
         sky_electrons_s=scene.sky_electrons_s(mag, chosen.name),
         light_fraction=sum(fractions) / SAMPLES,
+        panel_electrons_s=sum(around.panel_electrons_s(moment) for moment in moments) / SAMPLES,
         ccd_temp_c=plan.ccd_temp_c,
         gain_e_adu=plan.gain_e_adu,
         wcs=scene.projection(ra, dec).cards(),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -96,6 +97,11 @@ def _parse_real(text: str) -> float:
     return value
 
 
+def _parse_moment(text: str) -> str:
+    datetime.fromisoformat(text)  # or ValueError
+    return text
+
+
 def _parse_boolean(text: str) -> bool:
     try:
         return {"true": True, "false": False}[text.lower()]
@@ -120,6 +126,11 @@ def boolean() -> Parameter:
     return Parameter(_parse_boolean)
 
 
+def moment() -> Parameter:
+    """Return a parameter that is a date and time in ISO 8601; the value is its text."""
+    return Parameter(_parse_moment)
+
+
 def text(*, required: bool = True) -> Parameter:
     """Return a parameter that is text."""
     return Parameter(str, required=required)
@@ -141,6 +152,8 @@ class Member:
         By name, in the order `answer` takes them.
     offline : bool
         Whether it answers without a connection.
+    by_client : bool
+        Whether `answer` takes the client's number before the parameters.
     """
 
     name: str
@@ -148,6 +161,7 @@ class Member:
     answer: Callable[..., Any]
     parameters: Mapping[str, Parameter]
     offline: bool = False
+    by_client: bool = False
 
 
 Answer = Callable[..., Any]
@@ -166,6 +180,11 @@ def write(name: str, answer: Answer, **parameters: Parameter) -> Member:
 def always(*members: Member) -> list[Member]:
     """Return members that answer even without a connection."""
     return [replace(member, offline=True) for member in members]
+
+
+def by_client(*members: Member) -> list[Member]:
+    """Return members whose answer depends on who asks."""
+    return [replace(member, by_client=True) for member in members]
 
 
 def constant(**values: object) -> list[Member]:

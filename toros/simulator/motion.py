@@ -8,7 +8,7 @@ the clock, and a camera can ask where the telescope pointed while it exposed.
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 SegmentT = TypeVar("SegmentT")
@@ -60,6 +60,9 @@ class Ramp:
         Units per second, positive.
     purpose : str
         What the move is for, such as ``"park"``.
+    stalled : bool
+        Whether the part is stuck: the motor runs for as long as the move would take, and nothing
+        moves.
     """
 
     start_unix: float
@@ -67,6 +70,7 @@ class Ramp:
     last: float
     rate: float
     purpose: str = ""
+    stalled: bool = False
 
     @classmethod
     def still(cls, value: float, purpose: str = "") -> Ramp:
@@ -80,6 +84,8 @@ class Ramp:
 
     def value(self, unix: float) -> float:
         """Return the value at `unix`."""
+        if self.stalled:
+            return self.first
         if unix >= self.end_unix:
             return self.last
         gone = max(unix - self.start_unix, 0.0) * self.rate
@@ -88,6 +94,87 @@ class Ramp:
     def moving(self, unix: float) -> bool:
         """Return whether it has not arrived at `unix`."""
         return unix < self.end_unix
+
+
+class Part:
+    """One moving part: where it is, and what is wrong with it.
+
+    Parameters
+    ----------
+    value : float
+        Where it rests at first.
+    purpose : str
+        What brought it there.
+    """
+
+    def __init__(self, value: float, purpose: str = "") -> None:
+        self._timeline = Timeline(Ramp.still(value, purpose))
+        self.trouble = Trouble()
+
+    def ramp(self, unix: float) -> Ramp:
+        """Return the move in force at `unix`."""
+        return self._timeline.at(unix)
+
+    def value(self, unix: float) -> float:
+        """Return where it is at `unix`."""
+        return self._timeline.at(unix).value(unix)
+
+    def moving(self, unix: float) -> bool:
+        """Return whether its motor runs at `unix`."""
+        return self._timeline.at(unix).moving(unix)
+
+    def move(self, unix: float, goal: float, rate: float, purpose: str = "") -> None:
+        """Begin a move to `goal`."""
+        stalled = self.trouble.stuck(unix)
+        here = self.value(unix)
+        self._timeline.command(unix, Ramp(unix, here, goal, rate, purpose, stalled))
+
+    def rest(self, unix: float, value: float | None = None, purpose: str = "") -> None:
+        """Stop where it is, or be at `value`."""
+        here = self.value(unix) if value is None else value
+        self._timeline.command(unix, Ramp.still(here, purpose))
+
+    def jam(self, unix: float, until: float) -> None:
+        """Let it be stuck from now until then; a moment that is past lets it go, at rest."""
+        self.trouble.stuck_until = until
+        ramp = self.ramp(unix)
+        if until <= unix:
+            if ramp.stalled:
+                self.rest(unix)
+        elif ramp.moving(unix):
+            here = ramp.value(unix)
+            self._timeline.command(unix, replace(ramp, start_unix=unix, first=here, stalled=True))
+
+
+@dataclass
+class Trouble:
+    """What is wrong with a moving part.
+
+    Parameters
+    ----------
+    stuck_until : float
+        Until when it does not move.
+    slips : float
+        How far beyond its goal each move carries it, unknown to its controller; in its own unit.
+    slips_until : float
+        Until when.
+    """
+
+    stuck_until: float = float("-inf")
+    slips: float = 0.0
+    slips_until: float = float("-inf")
+
+    def slip_from_now(self, amount: float, until: float) -> None:
+        """Let each move go wrong by `amount` until then."""
+        self.slips, self.slips_until = amount, until
+
+    def stuck(self, unix: float) -> bool:
+        """Return whether the part is stuck at `unix`."""
+        return unix < self.stuck_until
+
+    def slip(self, unix: float) -> float:
+        """Return by how much a move that begins at `unix` goes wrong."""
+        return self.slips if unix < self.slips_until else 0.0
 
 
 def shortest_turn(first_deg: float, last_deg: float) -> float:

@@ -12,6 +12,7 @@ import itertools
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -21,8 +22,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
+from toros.simulator.connections import drop
 from toros.simulator.devices.base import Device
 from toros.simulator.errors import AlpacaError, BadRequest
+from toros.simulator.faults import FaultBoard
 from toros.simulator.image_bytes import MEDIA_TYPE, chunks, encode_error, length
 from toros.simulator.members import Member, Picture, Value, Wait
 
@@ -31,6 +34,7 @@ log = logging.getLogger(__name__)
 LARGEST_ID = 2**32 - 1
 LARGEST_BODY = 1 << 16
 INT32_TYPE = 2
+HANG_LOOKS_S = 0.05
 
 
 class Arguments:
@@ -49,13 +53,29 @@ class Arguments:
         """Return the text of a parameter, or None."""
         return self._values.get(self._key(name))
 
-    def transaction_id(self) -> int:
-        """Return the client's transaction number; zero if it sent none that can be read."""
-        given = (self.get("ClientTransactionID") or "").strip()
+    def number(self, name: str) -> int:
+        """Return one of the client's numbers; zero if it sent none that can be read."""
+        given = (self.get(name) or "").strip()
         if not (given.isascii() and given.isdigit()):
             return 0
         number = int(given[:11])
         return number if number <= LARGEST_ID else 0
+
+    def transaction_id(self) -> int:
+        """Return the client's transaction number."""
+        return self.number("ClientTransactionID")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that could be read."""
+
+    device: Device
+    member: Member
+    values: list[Value]
+    client_id: int
+    transaction_id: int
+    as_bytes: bool
 
 
 async def read_arguments(request: Request) -> Arguments:
@@ -81,10 +101,13 @@ class Protocol:
     ----------
     devices : mapping
         By kind (lower case, as in the URL) and number.
+    faults : FaultBoard
+        What is wrong with them.
     """
 
-    def __init__(self, devices: Mapping[tuple[str, int], Device]) -> None:
+    def __init__(self, devices: Mapping[tuple[str, int], Device], faults: FaultBoard) -> None:
         self._devices = devices
+        self._faults = faults
         self._transactions = itertools.count(1)
 
     async def answer(self, request: Request) -> Response:
@@ -106,41 +129,76 @@ class Protocol:
             values = _values(member, arguments)
         except BadRequest as error:
             return PlainTextResponse(str(error), 400)
-        accept = request.headers.get("accept", "")
-        return await self._perform(device, member, values, arguments.transaction_id(), accept)
+        wants_bytes = MEDIA_TYPE in request.headers.get("accept", "").lower()
+        asked = Asked(
+            device,
+            member,
+            values,
+            arguments.number("ClientID"),
+            arguments.transaction_id(),
+            as_bytes=wants_bytes and member.name == "ImageArray",
+        )
+        return await self._perform(request, asked)
 
-    async def _perform(
-        self, device: Device, member: Member, values: list[Value], client_id: int, accept: str
-    ) -> Response:
-        server_id = next(self._transactions)
-        as_bytes = member.name == "ImageArray" and MEDIA_TYPE in accept.lower()
+    async def _perform(self, request: Request, asked: Asked) -> Response:
+        """Answer, if no fault comes between."""
+        fault = self._faults.take(asked.device, asked.member.name, asked.member.verb)
+        if fault is None:
+            return await self._answer(asked)
+        order = fault.order
+        if order.fault == "slow":
+            reply = await self._answer(asked)
+            await asyncio.sleep(order.delay_s)
+            return reply
+        if order.fault == "refuse":
+            if order.status is not None:
+                return PlainTextResponse(order.message, order.status)
+            return self._refuse(asked, next(self._transactions), order.error, order.message)
+        if order.done:
+            await self._answer(asked)
+        if order.fault == "garbage":
+            return Response(b'{"Value": tru', media_type="application/json")
+        if order.fault == "hang":
+            while self._faults.active(fault) and not await request.is_disconnected():
+                await asyncio.sleep(HANG_LOOKS_S)
+        drop(request.scope)
+        return Response()
+
+    async def _answer(self, asked: Asked) -> Response:
+        device, member, server_id = asked.device, asked.member, next(self._transactions)
         try:
-            result = call(device, member, values)
+            result = call(device, member, asked.values, asked.client_id)
+            if member.verb == "GET" and not isinstance(result, Picture):
+                result = self._told(device, member, result)
         except AlpacaError as error:
-            number, message = error.number, error.message
+            return self._refuse(asked, server_id, error.number, error.message)
         except Exception as error:
             log.exception("%s %s failed", device.name, member.name)
-            number, message = 0x500, f"{type(error).__name__} in the simulator: {error}"
-        else:
-            if isinstance(result, Wait):
-                await asyncio.sleep(device.clock.machine_seconds(result.seconds))
-                result = None
-            if isinstance(result, Picture):
-                return await run_in_threadpool(
-                    _picture, result.pixels, as_bytes, client_id, server_id
-                )
-            body = envelope(client_id, server_id)
-            return JSONResponse(
-                {"Value": result, **body}
-                if member.verb == "GET"
-                else body
-                if result is None
-                else {"Value": result, **body}
+            message = f"{type(error).__name__} in the simulator: {error}"
+            return self._refuse(asked, server_id, 0x500, message)
+        if isinstance(result, Wait):
+            await asyncio.sleep(device.clock.machine_seconds(result.seconds))
+            result = None
+        if isinstance(result, Picture):
+            as_bytes = asked.as_bytes
+            return await run_in_threadpool(
+                _picture, result.pixels, as_bytes, asked.transaction_id, server_id
             )
-        if as_bytes:
-            body_bytes = encode_error(number, message, client_id, server_id)
-            return Response(body_bytes, media_type=MEDIA_TYPE)
-        return JSONResponse(envelope(client_id, server_id, number, message))
+        body: dict[str, Any] = dict(envelope(asked.transaction_id, server_id))
+        if member.verb == "GET" or result is not None:
+            body = {"Value": result, **body}
+        return JSONResponse(body)
+
+    def _told(self, device: Device, member: Member, value: Any) -> Any:
+        if member.name == "DeviceState":
+            return self._faults.told_state(device, value)
+        return self._faults.told(device, member.name, value)
+
+    def _refuse(self, asked: Asked, server_id: int, number: int, message: str) -> Response:
+        if asked.as_bytes:
+            body = encode_error(number, message, asked.transaction_id, server_id)
+            return Response(body, media_type=MEDIA_TYPE)
+        return JSONResponse(envelope(asked.transaction_id, server_id, number, message))
 
 
 def _values(member: Member, arguments: Arguments) -> list[Value]:
@@ -149,13 +207,13 @@ def _values(member: Member, arguments: Arguments) -> list[Value]:
     ]
 
 
-def call(device: Device, member: Member, values: list[Value]) -> Any:
+def call(device: Device, member: Member, values: list[Value], client_id: int = 0) -> Any:
     """Call a member: first the connection, then the bounds, then the device itself."""
     if not member.offline:
         device.require_connection()
     for (name, parameter), value in zip(member.parameters.items(), values, strict=True):
         parameter.check(name, value)
-    return member.answer(device, *values)
+    return member.answer(device, *([client_id] if member.by_client else []), *values)
 
 
 def envelope(

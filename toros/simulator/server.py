@@ -23,6 +23,8 @@ from toros.common.lifecycle import Lifecycle
 from toros.common.pulse import Pulse
 from toros.common.sd_notify import Notifier
 from toros.simulator.app import make_app
+from toros.simulator.connections import DroppableProtocol
+from toros.simulator.faults import FaultBoard
 from toros.simulator.observatory import Observatory, Place
 
 log = logging.getLogger(__name__)
@@ -97,10 +99,12 @@ class Simulator:
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         location = f"{getattr(site, 'name', '')} {site.latitude:.4f} {site.longitude:.4f}".strip()
-        app = make_app(self.observatory, location, lambda: self.port)
+        self.faults = FaultBoard(self.observatory.devices, self.observatory.clock)
+        app = make_app(self.observatory, self.faults, location, lambda: self.port)
         self._server = _Server(
             uvicorn.Config(
                 app,
+                http=DroppableProtocol,
                 log_config=None,  # the suite configures logging
                 access_log=False,
                 ws="none",
@@ -141,6 +145,7 @@ class Simulator:
 
     def stop(self) -> None:
         """Stop serving and wait until the port is free."""
+        self.faults.clear()  # or a hung answer would hold us up
         self._server.should_exit = True
         if self._thread is None:
             self._socket.close()

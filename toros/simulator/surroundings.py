@@ -23,6 +23,10 @@ class Surroundings(Protocol):
         """Return how much of the beam passes the dome, 0 to 1."""
         ...
 
+    def panel_electrons_s(self, unix: float) -> float:
+        """Return the light of the flat panel on each pixel, electrons per second."""
+        ...
+
     def filter_index(self, unix: float) -> int:
         """Return which filter is in the beam."""
         ...

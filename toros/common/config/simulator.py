@@ -69,6 +69,9 @@ class MountSettings(Section):
 class DomeSettings(Section):
     """The simulated dome. The mount stands at its centre."""
 
+    kind: Literal["slit", "roof", "clamshell"] = Field(
+        default="slit", description="slit: turns; roof, clamshell: only open and close."
+    )
     azimuth_rate: Positive = Field(default=3.0, description="Degrees per second.")
     shutter_s: Positive = Field(default=30.0, description="Time to open or close, seconds.")
     park_azimuth: float = Field(default=180.0, ge=0, lt=360, description="Park position, degrees.")
@@ -129,6 +132,39 @@ class FocuserSettings(Section):
     blur_arcsec_per_step: float = Field(
         default=0.004, ge=0, description="Blur (FWHM) per step away from best focus, arcseconds."
     )
+
+
+class CoverSettings(Section):
+    """The simulated cover of the telescope, with a panel that lights it for flats."""
+
+    open_at_start: bool = Field(default=True, description="Whether it is open at start.")
+    travel_s: Positive = Field(default=8.0, description="Time to open or close, seconds.")
+    warm_up_s: float = Field(
+        default=3.0, ge=0, description="Time until the panel shines evenly, seconds."
+    )
+    max_brightness: int = Field(default=255, ge=1, description="Largest brightness, steps.")
+    panel_e_s: Positive = Field(
+        default=5000.0, description="Light at the largest brightness, electrons/s and pixel."
+    )
+
+
+class FurtherSettings(Section):
+    """Further devices of each kind, with the numbers 1, 2, … in this order.
+
+    Camera n looks through mount n, dome n, filter wheel n, focuser n and cover n where there is
+    one, else through number 0. The weather is the same for all.
+    """
+
+    mounts: tuple[MountSettings, ...] = Field(default=(), description="Further mounts.")
+    domes: tuple[DomeSettings, ...] = Field(default=(), description="Further domes.")
+    cameras: tuple[CameraSettings, ...] = Field(default=(), description="Further cameras.")
+    focusers: tuple[FocuserSettings, ...] = Field(default=(), description="Further focusers.")
+    covers: tuple[CoverSettings, ...] = Field(default=(), description="Further covers.")
+    filter_wheels: int = Field(
+        default=0, ge=0, le=16, description="Further filter wheels, with the same filters."
+    )
+    safety_monitors: int = Field(default=0, ge=0, le=16, description="Further safety monitors.")
+    weather_stations: int = Field(default=0, ge=0, le=16, description="Further weather stations.")
 
 
 class WeatherSettings(Section):
@@ -203,7 +239,11 @@ class SimulatorSettings(Section):
     dome: DomeSettings = Field(default=DomeSettings(), description="Dome.")
     camera: CameraSettings = Field(default=CameraSettings(), description="Camera and detector.")
     focuser: FocuserSettings = Field(default=FocuserSettings(), description="Focuser.")
+    cover: CoverSettings = Field(default=CoverSettings(), description="Cover and flat panel.")
     weather: WeatherSettings = Field(default=WeatherSettings(), description="Weather at start.")
+    further: FurtherSettings = Field(
+        default=FurtherSettings(), description="Further devices of each kind."
+    )
 
     def filter(self, name: str) -> FilterSettings:
         """Return the filter called `name`; raise `KeyError` if the wheel has none."""

@@ -8,7 +8,16 @@ from typing import Any, ClassVar
 from toros import __version__
 from toros.common.clock import Clock, iso
 from toros.simulator.errors import ActionNotImplemented, AlpacaError, NotConnected
-from toros.simulator.members import MemberTable, absent, always, boolean, read, text, write
+from toros.simulator.members import (
+    MemberTable,
+    absent,
+    always,
+    boolean,
+    by_client,
+    read,
+    text,
+    write,
+)
 
 CONNECT_S = 0.2
 
@@ -31,14 +40,15 @@ class Device:
     interface_version: ClassVar[int]
     description: ClassVar[str]
     operational: ClassVar[tuple[str, ...]]  # the members of DeviceState
-    table: ClassVar[MemberTable]
+    table: MemberTable
 
     def __init__(self, clock: Clock, number: int, server_name: str) -> None:
         self.clock = clock
         self.number = number
         self.name = f"{server_name} {self.type_name} {number}"
         self.unique_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"toros:{server_name}/{self.name}"))
-        self._connected = False
+        # Each client has its own connection; the hardware is connected while any has one.
+        self._clients: set[int] = set()
         self._changes_until = float("-inf")
 
     @property
@@ -48,24 +58,28 @@ class Device:
 
     @property
     def connected(self) -> bool:
-        """Whether the device is connected."""
-        return self._connected and not self.connecting
+        """Whether any client is connected, and the device with it."""
+        return bool(self._clients) and not self.connecting
 
-    def connect(self) -> None:
-        """Begin to connect."""
-        if not self._connected:
-            self._connected = True
+    def connected_for(self, client_id: int) -> bool:
+        """Return whether a client is connected."""
+        return client_id in self._clients and not self.connecting
+
+    def connect(self, client_id: int = 0) -> None:
+        """Begin to connect a client."""
+        if not self._clients:
             self._changes_until = self.clock.unix() + CONNECT_S
+        self._clients.add(client_id)
 
-    def disconnect(self) -> None:
-        """Begin to disconnect."""
-        if self._connected:
-            self._connected = False
+    def disconnect(self, client_id: int = 0) -> None:
+        """Begin to disconnect a client."""
+        if self._clients == {client_id}:
             self._changes_until = self.clock.unix() + CONNECT_S
+        self._clients.discard(client_id)
 
-    def set_connected(self, connected: bool) -> None:
-        """Connect or disconnect at once (the older way)."""
-        self._connected = connected
+    def set_connected(self, client_id: int, connected: bool) -> None:
+        """Connect or disconnect a client at once (the older way)."""
+        (self._clients.add if connected else self._clients.discard)(client_id)
         self._changes_until = float("-inf")
 
     def require_connection(self) -> None:
@@ -88,6 +102,25 @@ class Device:
         state.append({"Name": "TimeStamp", "Value": iso(self.clock.now())})
         return state
 
+    # Trouble, as a test orders it
+
+    parts: tuple[str, ...] = ()  # what can be stuck
+
+    def jam(self, part: str, until: float) -> None:
+        """Let a part be stuck until then; a moment that is past lets it go."""
+        raise NotImplementedError(f"{type(self).__name__} has no {part}")
+
+    slipping_parts: tuple[str, ...] = ()  # what can lose steps
+
+    def slip(self, part: str, amount: float, until: float) -> None:
+        """Let each move of a part go wrong by `amount` until then."""
+        raise NotImplementedError(f"{type(self).__name__} has no {part}")
+
+    def power_cycle(self, **_lost: bool) -> None:
+        """Forget what a device forgets without power; what is made of metal stays where it is."""
+        self._clients.clear()
+        self._changes_until = float("-inf")
+
     def action(self, name: str, _parameters: str) -> str:
         """Do an action beyond the interface; there is none."""
         raise ActionNotImplemented(f"{self.type_name} has no action {name!r}.")
@@ -102,11 +135,13 @@ COMMON = MemberTable(
             read("DriverVersion", lambda _device: __version__),
             read("InterfaceVersion", lambda device: device.interface_version),
             read("SupportedActions", lambda _device: []),
-            read("Connected", lambda device: device.connected),
-            write("Connected", Device.set_connected, Connected=boolean()),
+            *by_client(
+                read("Connected", Device.connected_for),
+                write("Connected", Device.set_connected, Connected=boolean()),
+                write("Connect", Device.connect),
+                write("Disconnect", Device.disconnect),
+            ),
             read("Connecting", lambda device: device.connecting),
-            write("Connect", Device.connect),
-            write("Disconnect", Device.disconnect),
             read("DeviceState", Device.device_state),
         ),
         write("Action", Device.action, Action=text(), Parameters=text(required=False)),

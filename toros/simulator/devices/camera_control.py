@@ -27,6 +27,7 @@ GAIN_DEFAULT, GAIN_MAX = 100, 300
 OFFSET_DEFAULT, OFFSET_MAX = 50, 100
 OFFSET_ADU = 10.0
 TRUTHS_KEPT = 500
+LOOKS_AT_CLOCK_S = 0.1  # machine seconds
 
 
 @dataclass
@@ -81,7 +82,7 @@ class CameraControl(Device):
     ) -> None:
         super().__init__(clock, number, server_name)
         self.settings = scene.settings.camera
-        self._scene, self._detector, self._around = scene, detector, around
+        self.scene, self.detector, self._around = scene, detector, around
         self.binning = 1
         self.window = [0, 0, self.settings.width, self.settings.height]
         self.gain, self.offset = GAIN_DEFAULT, OFFSET_DEFAULT
@@ -129,12 +130,15 @@ class CameraControl(Device):
         """Wait for the end of the exposure, then make the frame."""
         if exposure.plan.light:
             # Made once per filter, and at full size that takes seconds: not after the exposure.
-            self._detector.flat_response(self._around.filter_name(exposure.plan.start_unix))
-        self.clock.wait(exposure.ended, exposure.end_unix - self.clock.unix())
+            self.detector.flat_response(self._around.filter_name(exposure.plan.start_unix))
+        # In pieces: the clock may be set meanwhile.
+        while not exposure.ended.is_set() and self.clock.unix() < exposure.end_unix:
+            left_s = self.clock.machine_seconds(exposure.end_unix - self.clock.unix())
+            exposure.ended.wait(min(max(left_s, 0.0), LOOKS_AT_CLOCK_S))
         if exposure.aborted.is_set():
             return
         try:
-            frame, truth = take(self._scene, self._detector, self._around, exposure.plan)
+            frame, truth = take(self.scene, self.detector, self._around, exposure.plan)
         except Exception as error:
             log.exception("The simulated camera could not make a frame")
             exposure.failure = f"{type(error).__name__}: {error}"
@@ -244,6 +248,16 @@ class CameraControl(Device):
             return 0.0
         below = self.settings.ambient_c - self.temperature(self.clock.unix())
         return min(max(100.0 * below / self.settings.cooling_depth_c, 0.0), 100.0)
+
+    def power_cycle(self, **_lost: bool) -> None:
+        """Lose the exposure and every setting; the sensor warms up."""
+        super().power_cycle()
+        self.abort_exposure()
+        self._exposure = None
+        self.binning = 1
+        self.window = [0, 0, self.settings.width, self.settings.height]
+        self.gain, self.offset = GAIN_DEFAULT, OFFSET_DEFAULT
+        self.set_cooler(False)
 
     def close(self) -> None:
         """Let a running exposure's thread end."""

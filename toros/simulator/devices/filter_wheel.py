@@ -7,7 +7,7 @@ from toros.common.config.simulator import FilterSettings
 from toros.simulator.devices.base import COMMON, Device
 from toros.simulator.errors import InvalidValue
 from toros.simulator.members import integer, read, write
-from toros.simulator.motion import Ramp, Timeline
+from toros.simulator.motion import Part
 
 MOVING = -1
 
@@ -33,6 +33,7 @@ class FilterWheel(Device):
     type_name = "FilterWheel"
     interface_version = 3
     description = "A simulated filter wheel"
+    parts = slipping_parts = ("position",)
     operational = ("Position",)
 
     def __init__(
@@ -46,16 +47,19 @@ class FilterWheel(Device):
         super().__init__(clock, number, server_name)
         self.filters = filters
         self._step_s = step_s
-        self._timeline = Timeline(Ramp.still(0.0))
+        self._wheel = Part(0.0)
+        self._lost_slots = 0.0  # true position minus what the wheel has counted
 
     def index(self, unix: float) -> int:
         """Return which filter is nearest to the beam."""
-        return round(self._timeline.at(unix).value(unix)) % len(self.filters)
+        return round(self._wheel.value(unix)) % len(self.filters)
 
     def position(self) -> int:
-        """Return the position, -1 while the wheel turns."""
+        """Return the position that the wheel has counted, -1 while it turns."""
         now = self.clock.unix()
-        return MOVING if self._timeline.at(now).moving(now) else self.index(now)
+        if self._wheel.moving(now):
+            return MOVING
+        return round(self._wheel.value(now) - self._lost_slots) % len(self.filters)
 
     def move(self, position: int) -> None:
         """Begin to turn to a position."""
@@ -63,10 +67,26 @@ class FilterWheel(Device):
         if not 0 <= position < slots:
             raise InvalidValue(f"Position {position} is outside 0 to {slots - 1}.")
         now = self.clock.unix()
-        here = self._timeline.at(now).value(now)
-        steps = (position - here) % slots
-        goal = here + (steps if steps <= slots / 2 else steps - slots)
-        self._timeline.command(now, Ramp(now, here, goal, 1.0 / self._step_s))
+        here = self._wheel.value(now)
+        steps = (position - (here - self._lost_slots)) % slots
+        lost = float(round(self._wheel.trouble.slip(now)))
+        self._lost_slots += lost
+        goal = here + (steps if steps <= slots / 2 else steps - slots) + lost
+        self._wheel.move(now, goal, 1.0 / self._step_s)
+
+    def jam(self, _part: str, until: float) -> None:
+        """Let the wheel be stuck until then."""
+        self._wheel.jam(self.clock.unix(), until)
+
+    def slip(self, _part: str, amount: float, until: float) -> None:
+        """Let each move go wrong by `amount` slots until then."""
+        self._wheel.trouble.slip_from_now(amount, until)
+
+    def power_cycle(self, **_lost: bool) -> None:
+        """Stop at the nearest filter."""
+        super().power_cycle()
+        now = self.clock.unix()
+        self._wheel.rest(now, float(round(self._wheel.value(now))))
 
 
 FilterWheel.table = COMMON.joined(

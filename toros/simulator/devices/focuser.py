@@ -6,7 +6,7 @@ from toros.common.clock import Clock
 from toros.common.config.simulator import FocuserSettings
 from toros.simulator.devices.base import COMMON, Device
 from toros.simulator.members import absent, boolean, constant, integer, read, write
-from toros.simulator.motion import Ramp, Timeline
+from toros.simulator.motion import Part
 from toros.simulator.weather import Weather
 
 STEP_UM = 1.0
@@ -33,6 +33,7 @@ class Focuser(Device):
     type_name = "Focuser"
     interface_version = 4
     description = "A simulated absolute focuser"
+    parts = slipping_parts = ("position",)
     operational = ("IsMoving", "Position", "Temperature")
 
     def __init__(
@@ -47,33 +48,46 @@ class Focuser(Device):
         self.settings = settings
         self.weather = weather
         start = min(settings.best_position, settings.max_step)
-        self._timeline = Timeline(Ramp.still(float(start)))
+        self._tube = Part(float(start))
+        self._lost_steps = 0.0  # true position minus what the focuser has counted
 
     def true_position(self, unix: float) -> float:
         """Return the position at `unix`, steps."""
-        return self._timeline.at(unix).value(unix)
+        return self._tube.value(unix)
 
     def position(self) -> int:
-        """Return the position now, whole steps."""
-        return round(self.true_position(self.clock.unix()))
+        """Return the position now as the focuser has counted it, whole steps."""
+        counted = round(self.true_position(self.clock.unix()) - self._lost_steps)
+        return min(max(counted, 0), self.settings.max_step)
 
     def moving(self) -> bool:
         """Return whether it moves."""
-        now = self.clock.unix()
-        return self._timeline.at(now).moving(now)
+        return self._tube.moving(self.clock.unix())
 
     def move(self, position: int) -> None:
         """Begin to move; a goal beyond the ends is the end."""
         goal = min(max(position, 0), self.settings.max_step)
         now = self.clock.unix()
-        self._timeline.command(
-            now, Ramp(now, self.true_position(now), float(goal), self.settings.rate)
-        )
+        self._lost_steps += self._tube.trouble.slip(now)
+        self._tube.move(now, goal + self._lost_steps, self.settings.rate)
 
     def halt(self) -> None:
         """Stop at a whole step."""
         now = self.clock.unix()
-        self._timeline.command(now, Ramp.still(float(round(self.true_position(now)))))
+        self._tube.rest(now, float(round(self.true_position(now))))
+
+    def jam(self, _part: str, until: float) -> None:
+        """Let the tube be stuck until then."""
+        self._tube.jam(self.clock.unix(), until)
+
+    def slip(self, _part: str, amount: float, until: float) -> None:
+        """Let each move go wrong by `amount` steps until then."""
+        self._tube.trouble.slip_from_now(amount, until)
+
+    def power_cycle(self, **_lost: bool) -> None:
+        """Stop."""
+        super().power_cycle()
+        self._tube.rest(self.clock.unix())
 
 
 Focuser.table = COMMON.joined(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from toros.simulator.astrometry import Observer, between, separation_deg
-from toros.simulator.motion import Timeline
+from toros.simulator.motion import Timeline, Trouble
 
 Direction = tuple[float, float]
 
@@ -104,6 +104,15 @@ class Rates:
         return self.dec_arcsec_s / 3600.0
 
 
+@dataclass(frozen=True)
+class Pulse:
+    """A guide pulse: an axis, a rate in degrees per second, and when it ends."""
+
+    axis: int
+    rate: float
+    end_unix: float
+
+
 class Mount:
     """The motion of the mount.
 
@@ -124,7 +133,9 @@ class Mount:
         self.slew_rate_deg_s = slew_rate_deg_s
         self.settle_s = settle_s
         self.rates = Rates()
+        self.trouble = Trouble()
         self._timeline = Timeline(pose)
+        self._pulses: list[Pulse] = []
 
     def pose(self, unix: float) -> Pose:
         """Return what the mount does at `unix`."""
@@ -152,20 +163,27 @@ class Mount:
         if west != self.pose(unix).west:
             angle = max(angle, 180.0)
         end = unix + angle / self.slew_rate_deg_s + self.settle_s
-        path = Slew(origin, arrived.path, unix, end)
+        path: Slew | Hold = Slew(origin, arrived.path, unix, end)
+        if self.trouble.stuck(unix):
+            # The motors run for as long as they should; the telescope stays, and is nowhere.
+            path, arrived = Hold(*origin), Pose(Hold(*origin), tracking=arrived.tracking, west=west)
         flying = Pose(path, tracking=arrived.tracking, slewing=True, west=west)
         self._timeline.command(unix, flying)
         self._timeline.then(end, arrived)
+        self._pulses.clear()
         return end
 
     def follow(self, unix: float, *, tracking: bool) -> None:
         """From here on track, or stand still; axis rates that are set move it as well."""
         west = self.pose(unix).west
         axes = self.rates.axis_deg_s
+        self._pulses.clear()
         ra, dec = self.equatorial(unix)
         moving = any(axes)
         path: Hold | Track
-        if tracking:
+        if self.trouble.stuck(unix):
+            path = Hold(*self.horizontal(unix))
+        elif tracking:
             ra_rate, dec_rate = self.rates.ra_deg_s(), self.rates.dec_deg_s()
             path = Track(ra, dec, unix, ra_rate + axes[0], dec_rate + axes[1])
         elif moving:
@@ -179,13 +197,45 @@ class Mount:
         rates = self.rates
         return Track(ra_deg, dec_deg, unix, rates.ra_deg_s(), rates.dec_deg_s())
 
-    def guide(self, unix: float, ra_rate: float, dec_rate: float, seconds: float) -> None:
-        """Add rates (degrees per second) to the tracking for some seconds."""
+    def guide(self, unix: float, axis: int, rate: float, seconds: float) -> None:
+        """Add a rate (degrees per second) to an axis of the tracking mount for some seconds.
+
+        The axes are guided independently; a second pulse on the same axis replaces the first.
+        """
+        if self.trouble.stuck(unix):
+            return
+        running = [p for p in self._pulses if p.end_unix > unix and p.axis != axis]
+        self._pulses = sorted(
+            [*running, Pulse(axis, rate, unix + seconds)], key=lambda pulse: pulse.end_unix
+        )
+        west = self.pose(unix).west
+        here, start = self.equatorial(unix), unix
+        for number, ending in enumerate(self._pulses):
+            path = self._guided(here, start, self._pulses[number:])
+            pose = Pose(path, tracking=True, guiding=True, west=west)
+            (self._timeline.then if number else self._timeline.command)(start, pose)
+            here, start = path.equatorial(self.observer, ending.end_unix), ending.end_unix
+        after = Pose(self._guided(here, start, []), tracking=True, west=west)
+        self._timeline.then(start, after)
+
+    def _guided(self, here: Direction, unix: float, pulses: list[Pulse]) -> Track:
+        ra_rate, dec_rate = self.rates.ra_deg_s(), self.rates.dec_deg_s()
+        ra_rate += sum(pulse.rate for pulse in pulses if pulse.axis == 0)
+        dec_rate += sum(pulse.rate for pulse in pulses if pulse.axis == 1)
+        return Track(*here, unix, ra_rate, dec_rate)
+
+    def jam(self, unix: float, until: float) -> None:
+        """Let the mount be stuck from now until then; it says that it tracks if it did."""
         pose = self.pose(unix)
-        ra, dec = self.equatorial(unix)
-        base = (self.rates.ra_deg_s(), self.rates.dec_deg_s())
-        pulse = Track(ra, dec, unix, base[0] + ra_rate, base[1] + dec_rate)
-        end = unix + seconds
-        after = Track(*pulse.equatorial(self.observer, end), end, *base)
-        self._timeline.command(unix, Pose(pulse, tracking=True, guiding=True, west=pose.west))
-        self._timeline.then(end, Pose(after, tracking=True, west=pose.west))
+        self.trouble.stuck_until = until
+        self._pulses.clear()
+        if until <= unix:
+            if not pose.parked:
+                self.follow(unix, tracking=pose.tracking)
+            return
+        if isinstance(pose.path, Slew):
+            here = Hold(*self.horizontal(unix))
+            self._timeline.command(unix, replace(pose, path=here, guiding=False))
+            self._timeline.then(pose.path.end_unix, Pose(here, pose.tracking, west=pose.west))
+        elif not pose.parked:
+            self.follow(unix, tracking=pose.tracking)

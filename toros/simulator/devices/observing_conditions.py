@@ -9,9 +9,11 @@ from toros.common.config.simulator import SimulatorSettings
 from toros.simulator.astrometry import Observer
 from toros.simulator.devices.base import COMMON, Device
 from toros.simulator.errors import InvalidValue
-from toros.simulator.members import Member, constant, read, real, text, write
+from toros.simulator.members import Member, read, real, text, write
 from toros.simulator.sky_brightness import sky_mag
-from toros.simulator.weather import Weather
+from toros.simulator.weather import Weather, dew_point
+
+LONGEST_AVERAGE_H = 24.0
 
 
 class ObservingConditions(Device):
@@ -37,6 +39,7 @@ class ObservingConditions(Device):
     type_name = "ObservingConditions"
     interface_version = 2
     description = "A simulated weather station"
+    parts = ("sensor",)
 
     def __init__(
         self,
@@ -51,10 +54,32 @@ class ObservingConditions(Device):
         self.settings = settings
         self.weather = weather
         self.observer = observer
+        self.average_h = 0.0
+        self._stuck_at, self._stuck_until = 0.0, float("-inf")
+
+    def read_unix(self) -> float:
+        """Return when the sensors were read: now, unless the station is stuck."""
+        now = self.clock.unix()
+        return self._stuck_at if now < self._stuck_until else now
+
+    def jam(self, _part: str, until: float) -> None:
+        """Let the station go on saying what it says now, ever older, until then."""
+        self._stuck_at, self._stuck_until = self.clock.unix(), until
+
+    def refresh(self) -> None:
+        """Read the sensors now, which is always done, unless the station is stuck."""
+
+    def value(self, key: str) -> float:
+        """Return a value of the weather, averaged as the client asked for."""
+        return self.weather.average(key, self.read_unix(), self.average_h * 3600.0)
+
+    def dew_point(self) -> float:
+        """Return the dew point, °C."""
+        return dew_point(self.value("temperature"), self.value("humidity"))
 
     def sky_quality(self) -> float:
         """Return the brightness of the zenith, mag per square arcsecond."""
-        now = self.clock.unix()
+        now = self.read_unix()
         zenith = self.observer.radec(now, 90.0, 0.0)
         chosen = self.settings.filters[0]
         return sky_mag(
@@ -72,8 +97,7 @@ class ObservingConditions(Device):
 
     def wind_direction(self) -> float:
         """Return where the wind comes from, degrees; 0 when there is none."""
-        values = self.weather.values()
-        return values["wind_direction"] if values["wind_speed"] > 0.0 else 0.0
+        return self.value("wind_direction") if self.value("wind_speed") > 0.0 else 0.0
 
     def sensor(self, name: str) -> str:
         """Return the proper name of a sensor; raise `InvalidValue` if there is none."""
@@ -86,7 +110,7 @@ class ObservingConditions(Device):
         """Return the seconds since a sensor was read; of any, if `name` is empty."""
         if name:
             self.sensor(name)
-        return 0.0
+        return max(self.clock.unix() - self.read_unix(), 0.0)
 
     def describe(self, name: str) -> str:
         """Return what a sensor is."""
@@ -94,12 +118,12 @@ class ObservingConditions(Device):
 
 
 def _value(key: str) -> Callable[[ObservingConditions], float]:
-    return lambda device: device.weather.values()[key]
+    return lambda device: device.value(key)
 
 
 SENSORS: dict[str, Callable[[ObservingConditions], float]] = {
     "CloudCover": _value("cloud_cover"),
-    "DewPoint": lambda device: device.weather.dew_point(),
+    "DewPoint": ObservingConditions.dew_point,
     "Humidity": _value("humidity"),
     "Pressure": _value("pressure"),
     "RainRate": _value("rain_rate"),
@@ -118,18 +142,17 @@ def _sensors() -> list[Member]:
     return [read(name, answer) for name, answer in SENSORS.items()]
 
 
-def _set_average_period(_device: ObservingConditions, hours: float) -> None:
-    if hours > 0.0:
-        raise InvalidValue("Only instantaneous readings: the average period must be 0.")
-
-
 ObservingConditions.operational = tuple(SENSORS)
 ObservingConditions.table = COMMON.joined(
     [
         _sensors(),
-        constant(AveragePeriod=0.0),
-        write("AveragePeriod", _set_average_period, AveragePeriod=real(0)),
-        write("Refresh", lambda _device: None),
+        read("AveragePeriod", lambda device: device.average_h),
+        write(
+            "AveragePeriod",
+            lambda device, hours: setattr(device, "average_h", hours),
+            AveragePeriod=real(0, LONGEST_AVERAGE_H),
+        ),
+        write("Refresh", ObservingConditions.refresh),
         read("SensorDescription", ObservingConditions.describe, SensorName=text()),
         read("TimeSinceLastUpdate", ObservingConditions.age, SensorName=text(required=False)),
     ]

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from toros.common.clock import iso
 from toros.simulator.devices.base import COMMON
 from toros.simulator.devices.telescope_control import TelescopeControl
 from toros.simulator.members import (
@@ -15,9 +14,9 @@ from toros.simulator.members import (
     boolean,
     constant,
     integer,
+    moment,
     read,
     real,
-    text,
     write,
 )
 
@@ -38,7 +37,7 @@ def _then_wait(begin: Callable[..., None]) -> Callable[..., Wait]:
 _CAN = (
     *("CanFindHome", "CanPark", "CanPulseGuide", "CanSetDeclinationRate", "CanSetGuideRates"),
     *("CanSetPark", "CanSetRightAscensionRate", "CanSetTracking", "CanSlew", "CanSlewAsync"),
-    *("CanSlewAltAz", "CanSlewAltAzAsync", "CanSync", "CanUnpark"),
+    *("CanSlewAltAz", "CanSlewAltAzAsync", "CanSync", "CanSyncAltAz", "CanUnpark"),
 )
 _EQUATORIAL = {"RightAscension": real(0, below=24), "Declination": real(-90, 90)}
 _HORIZONTAL = {"Azimuth": real(0, 360), "Altitude": real(-90, 90)}
@@ -46,7 +45,7 @@ _HORIZONTAL = {"Azimuth": real(0, 360), "Altitude": real(-90, 90)}
 _TABLE = COMMON.joined(
     [
         constant(**dict.fromkeys(_CAN, True)),
-        constant(CanSetPierSide=False, CanSyncAltAz=False, DoesRefraction=False),
+        constant(CanSetPierSide=False, DoesRefraction=False),
         constant(EquatorialSystem=J2000, TrackingRates=[0, 1, 2, 3]),
         read("AlignmentMode", lambda t: GERMAN if t.german else POLAR),
         read("ApertureDiameter", lambda t: t.settings.aperture_m),
@@ -94,11 +93,23 @@ _TABLE = COMMON.joined(
         read("DestinationSideOfPier", TelescopeControl.destination_side_of_pier, **_EQUATORIAL),
         read("SiderealTime", lambda t: t.observer.sidereal_time_deg(t.clock.unix()) / 15.0 % 24.0),
         read("SiteElevation", lambda t: t.observer.elevation_m),
-        absent("SiteElevation", "PUT", SiteElevation=real(-300, 10000)),
+        write(
+            "SiteElevation",
+            lambda t, value: t.set_site(elevation_m=value),
+            SiteElevation=real(-300, 10000),
+        ),
         read("SiteLatitude", lambda t: t.observer.latitude_deg),
-        absent("SiteLatitude", "PUT", SiteLatitude=real(-90, 90)),
+        write(
+            "SiteLatitude",
+            lambda t, value: t.set_site(latitude_deg=value),
+            SiteLatitude=real(-90, 90),
+        ),
         read("SiteLongitude", lambda t: t.observer.longitude_deg),
-        absent("SiteLongitude", "PUT", SiteLongitude=real(-180, 180)),
+        write(
+            "SiteLongitude",
+            lambda t, value: t.set_site(longitude_deg=value),
+            SiteLongitude=real(-180, 180),
+        ),
         read("SlewSettleTime", lambda t: round(t.mount.settle_s)),
         write("SlewSettleTime", TelescopeControl.set_settle, SlewSettleTime=integer(0, 3600)),
         read("TargetRightAscension", lambda t: t.target(0)),
@@ -113,8 +124,8 @@ _TABLE = COMMON.joined(
             lambda t, value: t.set_target(1, value),
             TargetDeclination=_EQUATORIAL["Declination"],
         ),
-        read("UTCDate", lambda t: iso(t.clock.now())),
-        absent("UTCDate", "PUT", UTCDate=text()),
+        read("UTCDate", TelescopeControl.utc_date),
+        write("UTCDate", TelescopeControl.set_utc_date, UTCDate=moment()),
         read("AxisRates", TelescopeControl.axis_rates, Axis=integer(0, 2)),
         read("CanMoveAxis", lambda _t, axis: axis < 2, Axis=integer(0, 2)),
         write("MoveAxis", TelescopeControl.move_axis, Axis=integer(0, 2), Rate=real()),
@@ -137,7 +148,7 @@ _TABLE = COMMON.joined(
         write("SlewToTargetAsync", TelescopeControl.slew_to_target),
         write("SyncToCoordinates", TelescopeControl.sync, **_EQUATORIAL),
         write("SyncToTarget", TelescopeControl.sync_to_target),
-        absent("SyncToAltAz", "PUT", **_HORIZONTAL),
+        write("SyncToAltAz", TelescopeControl.sync_altaz, **_HORIZONTAL),
     ]
 )
 

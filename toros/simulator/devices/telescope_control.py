@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
-from toros.common.clock import Clock
+from toros.common.clock import Clock, iso
 from toros.common.config.simulator import MountSettings
 from toros.simulator.astrometry import Observer
 from toros.simulator.devices.base import Device
-from toros.simulator.devices.mount import Hold, Mount, Pose, Track
+from toros.simulator.devices.mount import Hold, Mount, Pose, Rates, Track
 from toros.simulator.errors import InvalidOperation, NotImplementedByDevice, Parked, ValueNotSet
 from toros.simulator.members import Wait, real
 
 HOME = Hold(60.0, 0.0)
 PIER_EAST, PIER_WEST = 0, 1
 SIDEREAL = 0
+GUIDE_DEG_S = 7.5 / 3600.0
 
 
 class TelescopeControl(Device):
@@ -34,6 +37,8 @@ class TelescopeControl(Device):
         The place.
     """
 
+    parts = slipping_parts = ("axes",)
+
     def __init__(
         self,
         clock: Clock,
@@ -50,7 +55,8 @@ class TelescopeControl(Device):
         self.mount = Mount(observer, parked, settings.slew_rate, settings.settle_s)
         self._offset = (0.0, 0.0)  # what a sync added to both coordinates, degrees
         self._target: list[float | None] = [None, None]
-        self.guide_rates = [7.5 / 3600.0, 7.5 / 3600.0]
+        self.guide_rates = [GUIDE_DEG_S, GUIDE_DEG_S]
+        self._utc_ahead = timedelta(0)
 
     # Where it is
 
@@ -120,6 +126,9 @@ class TelescopeControl(Device):
         ra_deg = (ra_h * 15.0 - self._offset[0]) % 360.0
         dec_true = min(max(dec_deg - self._offset[1], -90.0), 90.0)
         self._require_altitude(self.observer.altaz(now, ra_deg, dec_true)[0])
+        lost = self.mount.trouble.slip(now)
+        ra_deg = (ra_deg + lost) % 360.0
+        self._offset = (self._offset[0] - lost, self._offset[1])
         self._target = [ra_h, dec_deg]
         self._stop_axes()
         west = self._looks_east(ra_deg)
@@ -153,10 +162,23 @@ class TelescopeControl(Device):
     def sync(self, ra_h: float, dec_deg: float) -> None:
         """Believe that the mount points at these coordinates."""
         self._require_unparked()
+        if not self.pose.tracking:
+            raise InvalidOperation("The mount must track to be synchronised to coordinates.")
+        self._believe(ra_h, dec_deg)
+        self._target = [ra_h, dec_deg]
+
+    def sync_altaz(self, azim_deg: float, alt_deg: float) -> None:
+        """Believe that the mount points in this direction."""
+        self._require_unparked()
+        if self.pose.tracking:
+            raise InvalidOperation("The mount must not track to be synchronised to a direction.")
+        ra_deg, dec_deg = self.observer.radec(self.clock.unix(), alt_deg, azim_deg)
+        self._believe(ra_deg / 15.0, dec_deg)
+
+    def _believe(self, ra_h: float, dec_deg: float) -> None:
         ra, dec = self.mount.equatorial(self.clock.unix())
         turn = math.remainder(ra_h * 15.0 - ra, 360.0)
         self._offset = (turn, dec_deg - dec)
-        self._target = [ra_h, dec_deg]
 
     def sync_to_target(self) -> None:
         """Believe that the mount points at the target."""
@@ -218,10 +240,9 @@ class TelescopeControl(Device):
         self._require_unparked()
         if self.pose.slewing or not self.pose.tracking:
             raise InvalidOperation("The mount guides only while it tracks and does not slew.")
-        ra_rate, dec_rate = self.guide_rates[0], self.guide_rates[1]
-        ra_sign, dec_sign = ((0, 1), (0, -1), (1, 0), (-1, 0))[direction]
-        seconds = milliseconds / 1000.0
-        self.mount.guide(self.clock.unix(), ra_sign * ra_rate, dec_sign * dec_rate, seconds)
+        axis, sign = ((1, 1), (1, -1), (0, 1), (0, -1))[direction]
+        rate = sign * self.guide_rates[axis]
+        self.mount.guide(self.clock.unix(), axis, rate, milliseconds / 1000.0)
 
     # Rates
 
@@ -245,3 +266,39 @@ class TelescopeControl(Device):
     def set_settle(self, seconds: int) -> None:
         """Set the settling time after a slew."""
         self.mount.settle_s = float(seconds)
+
+    # Site and time
+
+    def set_site(self, **value: float) -> None:
+        """Change where the mount believes it stands: an attribute of `Observer`."""
+        self.observer = replace(self.observer, **value)
+        self.mount.observer = self.observer
+
+    def utc_date(self) -> str:
+        """Return the mount's own date and time."""
+        return iso(self.clock.now() + self._utc_ahead)
+
+    def set_utc_date(self, text: str) -> None:
+        """Set the mount's own clock; one without a zone is meant as UTC."""
+        given = datetime.fromisoformat(text)
+        aware = given if given.tzinfo is not None else given.replace(tzinfo=UTC)
+        self._utc_ahead = aware - self.clock.now()
+
+    # Trouble
+
+    def jam(self, _part: str, until: float) -> None:
+        """Let both axes be stuck until then."""
+        self.mount.jam(self.clock.unix(), until)
+
+    def slip(self, _part: str, amount: float, until: float) -> None:
+        """Let each slew go wrong by `amount` degrees of right ascension until then."""
+        self.mount.trouble.slip_from_now(amount, until)
+
+    def power_cycle(self, **_lost: bool) -> None:
+        """Stand still, and forget the target, the synchronisation, the rates and the parking."""
+        super().power_cycle()
+        self.mount.rates = Rates()
+        self.mount.follow(self.clock.unix(), tracking=False)
+        self._offset, self._target = (0.0, 0.0), [None, None]
+        self._utc_ahead = timedelta(0)
+        self.guide_rates = [GUIDE_DEG_S, GUIDE_DEG_S]
