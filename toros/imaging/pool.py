@@ -10,6 +10,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# Some planes of so many float32 are in the third-level cache together, and the interpreter's part
+# of the work on a strip is small.
+_STRIP_PIXELS = 128 * 1024
+
 
 def cores() -> int:
     """Return how many cores this process may use."""
@@ -19,6 +23,12 @@ def cores() -> int:
 @lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores(), thread_name_prefix="kernel")
+
+
+def strips(height: int, width: int) -> list[slice]:
+    """Return the rows of an image cut into strips of some hundred thousand pixels."""
+    step = max(1, _STRIP_PIXELS // max(width, 1))
+    return [slice(at, min(at + step, height)) for at in range(0, height, step)]
 
 
 def in_threads(work: Callable[[T], None], parts: Iterable[T]) -> None:

@@ -13,9 +13,10 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 import toros
-from toros.imaging.fits_io import write_fits
+from toros.imaging.fits_planes import Plane, image_header, planes_file
 from toros.imaging.frames import MaskBit, Pixels
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.pool import in_threads, strips
 
 NONE = "NONE"
 _KEPT_IN_MASTERS = ("TELESCOP", "OBSERVAT", "SITELAT", "SITELONG", "SITEELEV")
@@ -87,14 +88,8 @@ def add_history(header: fits.Header, lines: Sequence[str]) -> None:
         header.add_history(ascii_text(line))
 
 
-def write_image(
-    target: Path,
-    header: fits.Header,
-    pixels: Pixels,
-    uncertainty: Pixels,
-    mask: NDArray[np.uint8],
-) -> None:
-    """Write pixels with UNCERT and MASK extensions, atomically, with CHECKSUM and DATASUM."""
+def image_planes(header: fits.Header, shape: tuple[int, int]) -> list[Plane]:
+    """Return the HDUs of a product, to be written: the image, UNCERT and MASK."""
     uncert_header = fits.Header()
     # CCDData.read knows a standard deviation by this card.
     uncert_header["UTYPE"] = ("StdDevUncertainty", "one sigma")
@@ -105,13 +100,29 @@ def write_image(
             (bit.name or "").lower(),
             f"meaning of bit value {bit.value}",
         )
-    write_fits(
-        target,
-        fits.HDUList(
-            [
-                fits.PrimaryHDU(pixels.astype(np.float32, copy=False), header=header),
-                fits.ImageHDU(uncertainty, header=uncert_header, name="UNCERT"),
-                fits.ImageHDU(mask, header=mask_header, name="MASK"),
-            ]
-        ),
-    )
+    real, byte = np.dtype(np.float32), np.dtype(np.uint8)
+    return [
+        Plane(image_header(header, shape, real), shape, real),
+        Plane(image_header(uncert_header, shape, real, "UNCERT"), shape, real),
+        Plane(image_header(mask_header, shape, byte, "MASK"), shape, byte),
+    ]
+
+
+def write_image(
+    target: Path,
+    header: fits.Header,
+    pixels: Pixels,
+    uncertainty: Pixels,
+    mask: NDArray[np.uint8],
+) -> None:
+    """Write pixels with UNCERT and MASK extensions, atomically, with CHECKSUM and DATASUM."""
+    height, width = pixels.shape
+    planes = image_planes(header, (height, width))
+    with planes_file(target, planes) as file:
+
+        def write(rows: slice) -> None:
+            file.write(0, rows.start, pixels[rows])
+            file.write(1, rows.start, uncertainty[rows])
+            file.write(2, rows.start, mask[rows])
+
+        in_threads(write, strips(height, width))

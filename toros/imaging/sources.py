@@ -23,7 +23,7 @@ from toros.imaging.raw import RawImage, raw_image, read_bytes
 # The kernels take what is masked as ∞.
 MASKED = np.float32(np.inf)
 # No integer pixel has this value.
-_NO_BLANK = -(2**62)
+NO_BLANK = -(2**62)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Source:
             pixels,
             image.scale,
             image.zero,
-            _NO_BLANK if image.blank is None else image.blank,
+            NO_BLANK if image.blank is None else image.blank,
             np.inf if self.saturation_adu is None else self.saturation_adu,
             MASKED,
         )
@@ -93,7 +93,7 @@ def open_sources(
             if info.layout is None:
                 plain = raw_image(info.path)
             if plain is not None:
-                descriptor = _open(info.path)
+                descriptor = open_file(info.path)
                 opened.callback(os.close, descriptor)
                 sources.append(Source(plain, descriptor, info.saturation_adu))
             else:
@@ -101,7 +101,14 @@ def open_sources(
         yield sources
 
 
-def _open(path: Path) -> int:
+def open_file(path: Path) -> int:
+    """Return a descriptor of the open file `path`.
+
+    Raises
+    ------
+    UnreadableFile
+        If it cannot be opened.
+    """
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:

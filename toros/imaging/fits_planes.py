@@ -1,0 +1,156 @@
+"""Writing FITS images as they come: planes of float32 or bytes, by rows, from several threads.
+
+astropy takes the whole of each plane, copies it to turn its bytes round, and sums it up in numpy;
+here a strip of rows is turned, summed and written while it is in the cache.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from toros.common.atomic import atomic_path
+from toros.imaging.fits_sums import folded, sealed
+from toros.imaging.kernels.encoding import sum_bytes, swap_words
+
+_BLOCK = 2880
+
+
+@dataclass
+class Plane:
+    """One HDU that is being written.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Complete but for CHECKSUM and DATASUM. Until the file is finished, values may still
+        change, but not the number of cards.
+    shape : tuple of int
+        (height, width).
+    kind : numpy.dtype
+        float32 or uint8.
+    """
+
+    header: fits.Header
+    shape: tuple[int, int]
+    kind: np.dtype[Any]
+    start: int = 0
+    data_sum: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the data."""
+        return self.shape[0] * self.shape[1] * self.kind.itemsize
+
+    @property
+    def end(self) -> int:
+        """Where the next HDU starts: data are padded to a block."""
+        return self.start + -(-self.size // _BLOCK) * _BLOCK
+
+
+class PlanesFile:
+    """An open FITS file of some planes; `write` may be called from several threads."""
+
+    def __init__(self, descriptor: int, planes: Sequence[Plane]) -> None:
+        self.planes = planes
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+        self._headers: list[int] = []
+        at = 0
+        for plane in planes:
+            self._headers.append(at)
+            plane.start = at + len(sealed(plane.header, 0))
+            at = plane.end
+        # What is not written is zero: the padding.
+        os.ftruncate(descriptor, at)
+
+    def write(self, index: int, first_row: int, rows: NDArray[Any]) -> None:
+        """Write `rows` [y, x] of plane `index`, in native byte order."""
+        plane = self.planes[index]
+        flat = np.ascontiguousarray(rows, dtype=plane.kind).reshape(-1)
+        offset = first_row * plane.shape[1] * plane.kind.itemsize
+        if plane.kind.itemsize == 4:
+            content = np.empty(flat.size, np.uint32)
+            total = swap_words(flat.view(np.uint32), content)
+        else:
+            content = flat
+            total = sum_bytes(flat, offset % 4)
+        _write_all(self._descriptor, content, plane.start + offset)
+        with self._lock:
+            plane.data_sum = folded(plane.data_sum + total)
+
+    def finish(self) -> None:
+        """Write the headers, with the sums.
+
+        Raises
+        ------
+        ValueError
+            If a header no longer has the length that it was planned with.
+        """
+        for plane, at in zip(self.planes, self._headers, strict=True):
+            content = sealed(plane.header, plane.data_sum)
+            if at + len(content) != plane.start:
+                raise ValueError("The header has grown while its image was written.")
+            _write_all(self._descriptor, np.frombuffer(content, np.uint8), at)
+
+
+def _write_all(descriptor: int, content: NDArray[Any], offset: int) -> None:
+    view = content.data.cast("B")
+    while view:
+        done = os.pwrite(descriptor, view, offset)
+        view, offset = view[done:], offset + done
+
+
+@contextmanager
+def planes_file(target: Path, planes: Sequence[Plane]) -> Iterator[PlanesFile]:
+    """Open `target` for its planes; it appears when they are written, or not at all."""
+    with atomic_path(target) as temporary:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            file = PlanesFile(descriptor, planes)
+            yield file
+            file.finish()
+        finally:
+            os.close(descriptor)
+
+
+def image_header(
+    header: fits.Header, shape: tuple[int, int], kind: np.dtype[Any], name: str = ""
+) -> fits.Header:
+    """Return `header` with the cards that the standard wants first.
+
+    Parameters
+    ----------
+    name : str
+        EXTNAME of an extension; nothing for the primary HDU.
+    """
+    made = fits.Header()
+    if name:
+        made["XTENSION"] = ("IMAGE", "image extension")
+    else:
+        made["SIMPLE"] = (True, "a standard FITS file")
+    made["BITPIX"] = (8 if kind.itemsize == 1 else -32, "bits of a pixel")
+    made["NAXIS"] = (2, "number of axes")
+    made["NAXIS1"] = (shape[1], "width")
+    made["NAXIS2"] = (shape[0], "height")
+    if name:
+        made["PCOUNT"] = (0, "no parameters")
+        made["GCOUNT"] = (1, "one group")
+        made["EXTNAME"] = (name, "name of this extension")
+    else:
+        made["EXTEND"] = (True, "extensions may follow")
+    rest = header.copy()
+    rest.strip()
+    for keyword in ("EXTNAME", "EXTEND", "CHECKSUM", "DATASUM"):
+        rest.remove(keyword, ignore_missing=True, remove_all=True)
+    made.extend(rest.cards, strip=False, bottom=True)
+    return made

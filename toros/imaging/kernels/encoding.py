@@ -1,0 +1,51 @@
+"""Numbers into the bytes of a FITS image, and the 32-bit sum that DATASUM holds."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toros.imaging.kernels.compiled import kernel
+
+
+@kernel
+def swap_words(words: NDArray[np.uint32], swapped: NDArray[np.uint32]) -> int:
+    """Write `words` with their bytes turned round; return their sum.
+
+    The sum of the big-endian words of a file is the sum of the words here: end-around carries are
+    left to the caller, and 2³¹ words cannot overflow 64 bits.
+    """
+    total = np.uint64(0)
+    for p in range(words.size):
+        w = words[p]
+        swapped[p] = np.uint32(
+            ((w & np.uint32(0xFF)) << np.uint32(24))
+            | ((w & np.uint32(0xFF00)) << np.uint32(8))
+            | ((w >> np.uint32(8)) & np.uint32(0xFF00))
+            | (w >> np.uint32(24))
+        )
+        total += np.uint64(w)
+    return int(total)
+
+
+@kernel
+def sum_bytes(content: NDArray[np.uint8], phase: int) -> int:
+    """Return the sum of the big-endian words that `content` is part of.
+
+    Parameters
+    ----------
+    phase : int
+        Which byte of its word the first byte is, 0 to 3.
+    """
+    sums = np.zeros(4, np.uint64)
+    body = content.size // 4 * 4
+    for start in range(0, body, 4):
+        for k in range(4):
+            sums[k] += np.uint64(content[start + k])
+    for k in range(body, content.size):
+        sums[k - body] += np.uint64(content[k])
+    total = np.uint64(0)
+    for k in range(4):
+        place = (phase + k) % 4
+        total += sums[k] << np.uint64(24 - 8 * place)
+    return int(total)

@@ -1,0 +1,87 @@
+"""What is known of the noise of a light: gain, read noise, and the variance of its read-out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from toros.imaging.frames import Pixels
+from toros.imaging.headers import ExposureInfo
+from toros.imaging.light_pixels import RawLight
+from toros.imaging.noise import scatter
+from toros.imaging.options import ReductionOptions
+from toros.imaging.recipe import Ingredients, read_master_header
+from toros.imaging.sampling import sample_rows
+
+# Bias frames noisier than this times what the header tells are worth a note.
+_READ_NOISE_EXCESS = 1.3
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gain [e-/ADU] and read noise [ADU], each None where unknown."""
+
+    gain_e_adu: float | None
+    read_noise_adu: float | None
+
+    @property
+    def read_noise_e(self) -> float | None:
+        """Read noise in electrons."""
+        if self.gain_e_adu is None or self.read_noise_adu is None:
+            return None
+        return self.gain_e_adu * self.read_noise_adu
+
+
+def noise_of(
+    info: ExposureInfo,
+    bias: Path | None,
+    flat: Path | None,
+    options: ReductionOptions,
+    notes: list[str],
+) -> Noise:
+    """Take the gain and the read noise from the header, the options, or what masters measured."""
+    gain = info.gain_e_adu or options.gain_e_adu
+    if gain is None and flat is not None:
+        flat_info = read_master_header(flat)
+        measured_gain = flat_info.header.get("GAINMEAS")
+        same = flat_info.gain_setting == info.gain_setting
+        if same and isinstance(measured_gain, int | float) and measured_gain > 0:
+            gain = float(measured_gain)
+            notes.append(f"The gain of {gain:.4g} e-/ADU was measured on pairs of the flats.")
+    measured = read_master_header(bias).header.get("RDNOISEA") if bias is not None else None
+    measured_adu = float(measured) if isinstance(measured, int | float) else None
+    told_e = info.read_noise_e or options.read_noise_e
+    if told_e is None or not gain:
+        return Noise(gain, measured_adu)
+    if measured_adu is not None and measured_adu * gain > _READ_NOISE_EXCESS * told_e:
+        notes.append(
+            f"The header's read noise is {told_e:.1f} e-, but the bias frames show "
+            f"{measured_adu * gain:.1f} e-: the uncertainty may be too small."
+        )
+    return Noise(gain, told_e / gain)
+
+
+def variance_of(
+    light: RawLight, noise: Noise, used: Ingredients, notes: list[str]
+) -> float | Pixels:
+    """Return the variance of the read-out [ADU²]; where the gain is unknown, of everything.
+
+    Photons are counted above the bias pedestal (`ccdproc.ccd_process` counts the pedestal too);
+    the dark current's are among them. Where noise took a pixel below the pedestal, it has none.
+    """
+    if noise.read_noise_adu is None:
+        notes.append("The read noise is unknown and left out of the uncertainty.")
+    if noise.gain_e_adu is None:
+        notes.append(
+            "The gain is unknown: the uncertainty is the scatter of the sky, the same everywhere."
+        )
+        sample = np.concatenate([light.rows(rows)[0] for rows in sample_rows(light.shape)])
+        return scatter(np.diff(sample, axis=1)) ** 2 / 2
+    if used.bias is None and not used.dark_holds_bias and not light.without_pedestal:
+        notes.append("No bias level is known: its counts are in the uncertainty, too large.")
+    if light.read_noise_e is not None:
+        by_pixel: Pixels = (light.read_noise_e / np.float32(noise.gain_e_adu)) ** 2
+        return by_pixel
+    return (noise.read_noise_adu or 0.0) ** 2

@@ -1,0 +1,141 @@
+"""A corrected light into its file: strip by strip where that is enough, else as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from astropy.io import fits
+
+from toros.common.errors import UnusableFrame
+from toros.imaging.bleeding import bleed_mask
+from toros.imaging.fits_planes import planes_file
+from toros.imaging.frames import MaskBit, Master, Pixels
+from toros.imaging.fringes import FringeFit, fit_fringes
+from toros.imaging.kernels.correcting import count_bits
+from toros.imaging.light_pixels import Bits, Correction, Strip
+from toros.imaging.options import ReductionOptions
+from toros.imaging.pool import in_threads, strips
+from toros.imaging.products import image_planes
+from toros.imaging.sampling import clipped_median, sample_rows
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Pixels of a light: saturated, in bleed trails, and masked for any reason."""
+
+    saturated: int
+    bled: int
+    masked: int
+
+
+def sky_of(
+    strip: Callable[[slice], Strip], shape: tuple[int, int], path: Path
+) -> tuple[float, float]:
+    """Return the median of the sky and its scatter per pixel, stars clipped.
+
+    Raises
+    ------
+    UnusableFrame
+        If every pixel is masked.
+    """
+    for wanted in (sample_rows(shape), strips(*shape)):
+        taken = [strip(rows) for rows in wanted]
+        good = np.concatenate([part.pixels[part.mask == 0] for part in taken])
+        if good.size:
+            return clipped_median(good, sigma=3.0, iterations=10)
+    raise UnusableFrame(f"{path}: no pixel of this frame is usable.")
+
+
+def in_memory(correction: Correction) -> Strip:
+    """Correct the whole light."""
+    shape = correction.light.shape
+    whole = Strip(
+        np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint8)
+    )
+
+    def fill(rows: slice) -> None:
+        part = correction.strip(rows)
+        whole.pixels[rows], whole.uncertainty[rows] = part.pixels, part.uncertainty
+        whole.mask[rows] = part.mask
+
+    in_threads(fill, strips(*shape))
+    return whole
+
+
+def defringe(whole: Strip, pattern: Master) -> FringeFit:
+    """Subtract the fringes, in place."""
+    fit = fit_fringes(whole.pixels, pattern.pixels, (whole.mask != 0) | pattern.mask)
+    part = np.where(pattern.mask, np.float32(0), pattern.pixels)
+    whole.pixels[:] -= np.float32(fit.amplitude) * part
+    return fit
+
+
+def write_light(
+    target: Path,
+    header: fits.Header,
+    strip: Callable[[slice], Strip],
+    finish_mask: Callable[[Bits], None],
+    shape: tuple[int, int],
+) -> Counts:
+    """Write a light and count its pixels; the counts go into the header too.
+
+    Parameters
+    ----------
+    strip : callable
+        Returns some rows, corrected; called from several threads.
+    finish_mask : callable
+        Called with the whole mask, once all rows are there; it may set bits.
+    """
+    planes = image_planes(header, shape)
+    mask = np.empty(shape, np.uint8)
+    with planes_file(target, planes) as file:
+
+        def write(rows: slice) -> None:
+            part = strip(rows)
+            file.write(0, rows.start, part.pixels)
+            file.write(1, rows.start, part.uncertainty)
+            mask[rows] = part.mask
+
+        in_threads(write, strips(*shape))
+        finish_mask(mask)
+        flat = mask.reshape(-1)
+        saturated, masked = count_bits(flat, np.uint8(MaskBit.SATURATED))
+        bled, _ = count_bits(flat, np.uint8(MaskBit.BLEED))
+        in_threads(lambda rows: file.write(2, rows.start, mask[rows]), strips(*shape))
+        # Known only now; the cards are there, so that the header keeps its length.
+        planes[0].header["NSATUR"], planes[0].header["NMASKED"] = saturated, masked
+    return Counts(saturated, bled, masked)
+
+
+def mark_bleeding(correction: Correction, options: ReductionOptions, mask: Bits) -> None:
+    """Set the bits of bleed trails, which are followed on the raw frame."""
+    saturated = (mask & MaskBit.SATURATED.value) != 0
+    if not options.mask_bleeding or not saturated.any():
+        return
+    axis: Literal[0, 1] = 0 if options.read_out_axis == "y" else 1
+    raw: Pixels = np.empty(mask.shape, np.float32)
+
+    def fill(rows: slice) -> None:
+        raw[rows] = correction.light.rows(rows)[0]
+
+    in_threads(fill, strips(*correction.light.shape))
+    mask[bleed_mask(raw, saturated, axis)] |= MaskBit.BLEED.value
+
+
+def rows_of(whole: Strip) -> Callable[[slice], Strip]:
+    """Return a function that gives rows of a light in memory."""
+    return lambda rows: Strip(whole.pixels[rows], whole.uncertainty[rows], whole.mask[rows])
+
+
+def linearity_for(
+    correction_possible: bool, options: ReductionOptions, notes: list[str]
+) -> Sequence[float]:
+    """Return the coefficients to apply; none, with a note, where no pedestal is known."""
+    if options.linearity and not correction_possible:
+        notes.append("No bias level is known: the linearity is not corrected.")
+        return ()
+    return options.linearity

@@ -1,0 +1,64 @@
+"""Levels and scatters of whole images from a sample of their rows: as good, and much sooner."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The error of a median of so many pixels is 0.002 of their scatter.
+_SAMPLE_PIXELS = 400_000
+_TOGETHER = 8
+
+
+def sample_rows(shape: tuple[int, int], pixels: int = _SAMPLE_PIXELS) -> list[slice]:
+    """Return rows, spread evenly over an image, that hold about so many pixels, or all.
+
+    Whole rows, for they lie together in the file, and hold every column of the detector.
+    """
+    height, width = shape
+    wanted = max(1, -(-pixels // max(width, 1)))
+    if wanted >= height:
+        return [slice(0, height)]
+    # A few rows at a time: many short reads cost more than the pixels.
+    together = min(_TOGETHER, wanted)
+    starts = np.linspace(0, height - together, -(-wanted // together)).astype(int)
+    return [slice(int(at), int(at) + together) for at in starts]
+
+
+def clipped_median(
+    values: NDArray[np.floating], *, sigma: float, iterations: int
+) -> tuple[float, float]:
+    """Return the median and the standard deviation of `values` with outliers clipped.
+
+    As `astropy.stats.sigma_clipped_stats` with its defaults: the centre is the median. Sorted
+    once, a clip keeps a run of the values, whose moments are differences of running sums.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Finite, at least one.
+    sigma : float
+        Clip so many deviations on both sides.
+    iterations : int
+        At most so many times.
+    """
+    ordered = np.sort(values, axis=None).astype(np.float64)
+    middle = ordered[ordered.size // 2]
+    # Counted from the median: the squares of large levels would drown their scatter.
+    off = ordered - middle
+    sums = np.concatenate([[0.0], np.cumsum(off)])
+    squares = np.concatenate([[0.0], np.cumsum(off**2)])
+    start, stop = 0, ordered.size
+    for done in range(iterations + 1):
+        count = stop - start
+        mean = (sums[stop] - sums[start]) / count
+        variance = max((squares[stop] - squares[start]) / count - mean**2, 0.0)
+        median = (ordered[(start + stop - 1) // 2] + ordered[(start + stop) // 2]) / 2
+        deviation = float(np.sqrt(variance))
+        low = int(np.searchsorted(ordered, median - sigma * deviation, "left"))
+        high = int(np.searchsorted(ordered, median + sigma * deviation, "right"))
+        low, high = max(low, start), min(high, stop)
+        if done == iterations or (low, high) == (start, stop) or high <= low:
+            break
+        start, stop = low, high
+    return float(median), deviation
