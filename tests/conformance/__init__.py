@@ -1,0 +1,1 @@
+"""What any ASCOM Alpaca server must do; `pytest tests/conformance --alpaca http://host:port`."""
