@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.waiting import wait_until
 from toros.alpaca import DomeState
+from toros.common.clock import Clock
 from toros.common.errors import DeviceTimeout, DeviceUnreachable
 from toros.dome.reading import Reader
 from toros.dome.safety import Safety, Source
@@ -18,32 +19,45 @@ from toros.dome.safety import Safety, Source
 SHUT = DomeState(azim_deg=10.0, shutter="closed", slewing=False, at_park=True, at_home=False)
 
 
-def _unreachable() -> bool:
+CLOCK = Clock()
+
+
+def _unreachable() -> str:
     raise DeviceUnreachable("nobody is there.")
 
 
-def _source(ask: Callable[[], bool], max_age_s: float = 60.0) -> Source:
-    return Source("monitor", ask, 0.01, max_age_s)
+def _source(ask: Callable[[], str], max_age_s: float = 60.0) -> Source:
+    return Source("monitor", ask, CLOCK, 0.01, max_age_s)
+
+
+def _said(source: Source) -> str:
+    return str(source.trouble() or "")
 
 
 def test_no_source_and_no_answer_are_unsafe() -> None:
     assert not Safety([]).verdict().safe
-    silent = Safety([_source(lambda: True)])
+    silent = Safety([_source(lambda: "")])
     assert not silent.verdict().safe
     assert "not heard yet" in str(silent.verdict())
 
 
 def test_an_old_answer_is_unsafe() -> None:
-    source = _source(lambda: True, max_age_s=0.0)
+    source = _source(lambda: "", max_age_s=0.0)
     source.ask()
-    assert "not answered lately" in source.trouble()
+    trouble = source.trouble()
+    assert trouble is not None
+    assert trouble.kind == "stale"
 
 
-ANSWERS = {
-    "yes": (lambda: True, ""),
-    "no": (lambda: False, "unsafe"),
-    "gone": (_unreachable, "cannot be asked"),
-    "odd": (lambda: 1, "unsafe"),
+def _broken() -> str:
+    raise ZeroDivisionError("a fault of ours")
+
+
+ANSWERS: dict[str, tuple[Callable[[], str], str]] = {
+    "yes": (lambda: "", ""),
+    "no": (lambda: "says that it is unsafe", "unsafe"),
+    "gone": (_unreachable, "unreachable"),
+    "broken": (_broken, "unknown"),
 }
 
 
@@ -54,27 +68,44 @@ def test_safe_only_if_each_says_so(names: list[str]) -> None:
         source.ask()
     verdict = Safety(sources).verdict()
     assert verdict.safe is all(name == "yes" for name in names)
-    assert len(verdict.because) == sum(name != "yes" for name in names)
+    kinds = [trouble.kind for trouble in verdict.troubles]
+    assert kinds == [ANSWERS[name][1] for name in names if name != "yes"]
+
+
+def test_an_override_takes_only_what_it_names() -> None:
+    names: set[str] = set()
+    wet = Source("wet", lambda: "rains", CLOCK, 1, 60)
+    dark = Source("dark", lambda: "is up", CLOCK, 1, 60)
+    safety = Safety([wet, dark], lambda: names)
+    for source in (wet, dark):
+        source.ask()
+    assert len(safety.verdict().troubles) == 2
+    names.add("dark")
+    verdict = safety.verdict()
+    assert not verdict.safe
+    assert [trouble.source for trouble in verdict.overridden] == ["dark"]
+    names.add("wet")
+    assert safety.verdict().safe
 
 
 def test_a_hung_monitor_goes_stale_and_holds_up_no_other() -> None:
     release = threading.Event()
     stop = threading.Event()
-    calls = iter([True])
+    calls = iter([""])
 
-    def hangs() -> bool:
+    def hangs() -> str:
         try:
             return next(calls)
         except StopIteration:
             release.wait(30)
-            return True
+            return ""
 
-    hung, well = _source(hangs, max_age_s=0.2), _source(lambda: True, max_age_s=20)
+    hung, well = _source(hangs, max_age_s=0.2), _source(lambda: "", max_age_s=20)
     threads = [threading.Thread(target=each.run, args=(stop,)) for each in (hung, well)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: "lately" in hung.trouble(), "the hung monitor to go stale")
-    assert well.trouble() == ""
+    wait_until(lambda: "lately" in _said(hung), "the hung monitor to go stale")
+    assert well.trouble() is None
     stop.set()
     release.set()
     for thread in threads:
@@ -89,7 +120,7 @@ def test_a_reading_is_answered_though_the_hardware_hangs() -> None:
         release.wait(30)
         return SHUT
 
-    reader = Reader(hangs, pause_s=0.01)
+    reader = Reader(hangs, CLOCK, pause_s=0.01)
     thread = threading.Thread(target=reader.run, args=(stop,))
     thread.start()
     reading = reader.latest(patience_s=0.05)
@@ -105,7 +136,7 @@ def test_a_reading_that_fails_says_why() -> None:
     def fails() -> DomeState:
         raise DeviceTimeout("no answer in time.")
 
-    reader = Reader(fails, pause_s=1.0)
+    reader = Reader(fails, CLOCK, pause_s=1.0)
     assert reader.refresh().trouble == "no answer in time."
     assert not reader.ever_read
 
@@ -113,4 +144,4 @@ def test_a_reading_that_fails_says_why() -> None:
 @pytest.mark.parametrize("shutter", ["open", "opening", "closing", "error", "unknown"])
 def test_only_closed_is_closed(shutter) -> None:
     state = DomeState(azim_deg=None, shutter=shutter, slewing=False, at_park=False, at_home=False)
-    assert not Reader(lambda: state, pause_s=1.0).refresh().closed
+    assert not Reader(lambda: state, CLOCK, pause_s=1.0).refresh().closed

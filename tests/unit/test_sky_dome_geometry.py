@@ -15,7 +15,7 @@ from toros.sky.dome_geometry import (
     aperture,
     aperture_azimuth,
     azimuth_difference,
-    azimuth_tolerance,
+    clearance,
 )
 
 ANGLES = st.floats(-180, 180)
@@ -100,12 +100,78 @@ def test_the_default_side_depends_on_the_meridian() -> None:
     assert east == aperture_azimuth(geometry, -24.6, 60, 80, PierSide.WEST)
 
 
-def test_tolerance_grows_towards_the_zenith() -> None:
-    geometry = DomeGeometry(radius_m=2.5, slit_width_m=1.2, beam_m=0.6)
-    assert azimuth_tolerance(geometry, 0) == pytest.approx(np.degrees(np.arcsin(0.3 / 2.5)))
-    assert azimuth_tolerance(geometry, 60) > azimuth_tolerance(geometry, 30)
-    assert azimuth_tolerance(geometry, 89.9) == 180
-    assert azimuth_tolerance(DomeGeometry(slit_width_m=0.5), 10) == 0
+def _passes(points: np.ndarray, azim_deg: float, half_m: float) -> np.ndarray:
+    """Turn the dome so that its slit looks north; return which points of it lie in the slit."""
+    turn = Rotation.from_euler("z", azim_deg, degrees=True)
+    across, along, _ = turn.apply(points).T
+    return (np.abs(across) <= half_m) & (along >= -half_m)
+
+
+def _rays(geometry: DomeGeometry, tube: np.ndarray, pointing: np.ndarray) -> np.ndarray:
+    """March rays of the beam's cross-section, rim and inside, until they leave the sphere."""
+    across = Rotation.align_vectors([pointing], [[0.0, 0.0, 1.0]])[0]
+    angle, radius = np.meshgrid(np.linspace(0, 2 * np.pi, 90), [0.3, 0.7, 1.0])
+    disc = np.stack([np.cos(angle), np.sin(angle), np.zeros_like(angle)], axis=-1)
+    rays = tube + across.apply((geometry.beam_m / 2 * radius[..., None] * disc).reshape(-1, 3))
+    low, high = np.zeros(len(rays)), np.full(len(rays), 3 * geometry.radius_m)
+    for _ in range(60):
+        middle = (low + high) / 2
+        inside = np.linalg.norm(rays + middle[:, None] * pointing, axis=1) < geometry.radius_m
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+    return rays + low[:, None] * pointing
+
+
+PIERS = st.floats(-0.4, 0.4)
+
+
+@given(
+    latitude=st.floats(-80, 80),
+    hour_angle=st.floats(-89, 89),
+    dec=st.floats(-85, 85),
+    side=st.sampled_from(PierSide),
+    place=st.tuples(PIERS, PIERS, PIERS),
+    axis=st.floats(0.01, 0.6),
+    beam=st.floats(0.2, 1.0),
+    spare=st.floats(0.05, 0.8),
+    at=st.floats(-1, 1),
+)
+@settings(max_examples=150, deadline=None)
+def test_the_whole_beam_passes_wherever_the_slit_is_clear_and_not_beyond(
+    latitude, hour_angle, dec, side, place, axis, beam, spare, at
+) -> None:
+    geometry = DomeGeometry(2.5, beam + spare, *place, german_axis_m=axis, beam_m=beam)
+    tube, pointing = _by_turning_the_mount(geometry, latitude, hour_angle, dec, side)
+    alt = np.degrees(np.arctan2(pointing[2], np.hypot(pointing[0], pointing[1])))
+    azim = np.degrees(np.arctan2(pointing[0], pointing[1]))
+    found = clearance(geometry, latitude, alt, azim, side)
+    best, play = float(found.azim_deg[0]), float(found.half_deg[0])
+    if play < 0:
+        return  # seen from far beside the centre, the slit can be too narrow for any azimuth
+    points = _rays(geometry, tube, pointing)
+    half = geometry.slit_width_m / 2
+    assert _passes(points, best + at * play * (1 - 1e-9), half).all()
+    if play < 60:
+        for beyond in (-2.0, 2.0):
+            assert not _passes(points, best + np.copysign(play, beyond) + beyond, half).all()
+
+
+def test_a_centred_mount_has_the_same_play_to_either_side() -> None:
+    geometry = DomeGeometry(radius_m=2.5, slit_width_m=1.4, beam_m=0.6)
+    found = clearance(geometry, -24.6, [0, 30, 60, 89.9], [10, 100, 200, 350])
+    assert found.azim_deg[:3] == pytest.approx([10, 100, 200])
+    assert np.all(np.diff(found.half_deg) > 0)
+    assert found.half_deg[3] == 180
+    # At the horizon the rim of the beam leaves at the height of the centre, 0.3 m aside.
+    aside = np.degrees(np.arcsin(0.7 / 2.5) - np.arcsin(0.3 / 2.5))
+    assert found.half_deg[0] == pytest.approx(aside, abs=0.05)
+    assert clearance(DomeGeometry(slit_width_m=0.5), 0, 10, 0).half_deg[0] < 0
+
+
+def test_an_altazimuth_mount_carries_its_tube_to_the_right() -> None:
+    geometry = DomeGeometry(altaz_axis_m=0.5)
+    east = np.degrees(np.arcsin(0.5 / 2.5))
+    for azim in (0.0, 90.0, 222.0):
+        assert aperture_azimuth(geometry, 40, 0, azim) == pytest.approx((azim + east) % 360)
 
 
 def test_a_mount_outside_the_dome_is_said() -> None:

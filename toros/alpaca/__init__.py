@@ -1,7 +1,13 @@
 """The client side of the devices (ASCOM Alpaca, alpyca), with time-outs and read-back."""
 
 from toros.alpaca.camera import Camera, CameraInfo, Frame, open_camera
-from toros.alpaca.conditions import SafetyMonitor, Weather, open_safety_monitor, open_weather
+from toros.alpaca.conditions import (
+    Measurement,
+    SafetyMonitor,
+    Weather,
+    open_safety_monitor,
+    open_weather,
+)
 from toros.alpaca.dome import Dome, DomeState, open_dome
 from toros.alpaca.filter_wheel import FilterWheel, open_filter_wheel
 from toros.alpaca.focuser import Focuser, open_focuser
@@ -17,6 +23,7 @@ __all__ = [
     "Focuser",
     "Frame",
     "Limits",
+    "Measurement",
     "Mount",
     "MountState",
     "SafetyMonitor",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
 from toros.alpaca.answers import is_not_implemented, is_not_set
 from toros.alpaca.device import AlpacaDevice, number, truth
 from toros.alpaca.http import Limits
@@ -11,21 +15,37 @@ from toros.common.clock import Clock
 from toros.common.config import Device
 from toros.common.errors import DeviceRefused
 
+# The sensors by their proper names, and what we call their readings.
 WEATHER = {
-    "cloudcover": "cloud_cover_percent",
-    "dewpoint": "dew_point_c",
-    "humidity": "humidity_percent",
-    "pressure": "pressure_hpa",
-    "rainrate": "rain_rate_mm_h",
-    "skybrightness": "sky_brightness_lux",
-    "skyquality": "sky_quality_mag_arcsec2",
-    "skytemperature": "sky_temperature_c",
-    "starfwhm": "star_fwhm_arcsec",
-    "temperature": "temperature_c",
-    "winddirection": "wind_direction_deg",
-    "windgust": "wind_gust_m_s",
-    "windspeed": "wind_speed_m_s",
+    "CloudCover": "cloud_cover_percent",
+    "DewPoint": "dew_point_c",
+    "Humidity": "humidity_percent",
+    "Pressure": "pressure_hpa",
+    "RainRate": "rain_rate_mm_h",
+    "SkyBrightness": "sky_brightness_lux",
+    "SkyQuality": "sky_quality_mag_arcsec2",
+    "SkyTemperature": "sky_temperature_c",
+    "StarFWHM": "star_fwhm_arcsec",
+    "Temperature": "temperature_c",
+    "WindDirection": "wind_direction_deg",
+    "WindGust": "wind_gust_m_s",
+    "WindSpeed": "wind_speed_m_s",
 }
+
+
+class _Lacking:
+    """There is no such sensor."""
+
+
+LACKING: Final = _Lacking()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one sensor says: None if it has no value now. `age_s` is None if it is not told."""
+
+    value: float | None
+    age_s: float | None
 
 
 class SafetyMonitor(AlpacaDevice[SafetyMonitorMembers]):
@@ -51,14 +71,40 @@ class Weather(AlpacaDevice[ObservingConditions]):
 
     def read(self) -> dict[str, float]:
         """Return what the station measures, by names with units; what it lacks is left out."""
-        readings: dict[str, float] = {}
-        for member, name in WEATHER.items():
-            try:
-                readings[name] = number(self._link.get(member), f"observingconditions {member}")
-            except DeviceRefused as error:
-                if not (is_not_implemented(error) or is_not_set(error)):
-                    raise
-        return readings
+        readings = ((name, self._value(sensor)) for sensor, name in WEATHER.items())
+        return {name: value for name, value in readings if isinstance(value, float)}
+
+    def measure(self, names: Collection[str]) -> dict[str, Measurement]:
+        """Return some quantities with their ages; sensors that the station lacks are left out."""
+        found: dict[str, Measurement] = {}
+        for sensor, name in WEATHER.items():
+            if name not in names:
+                continue
+            value = self._value(sensor)
+            if value is not LACKING:
+                age_s = self._age_s(sensor)
+                found[name] = Measurement(value if isinstance(value, float) else None, age_s)
+        return found
+
+    def _value(self, sensor: str) -> float | _Lacking | None:
+        try:
+            return number(self._link.get(sensor.lower()), f"observingconditions {sensor.lower()}")
+        except DeviceRefused as error:
+            if is_not_implemented(error):
+                return LACKING
+            if is_not_set(error):
+                return None
+            raise
+
+    def _age_s(self, sensor: str) -> float | None:
+        what = "observingconditions timesincelastupdate"
+        try:
+            age = number(self._link.get("timesincelastupdate", SensorName=sensor), what)
+        except DeviceRefused as error:
+            if is_not_implemented(error) or is_not_set(error):
+                return None
+            raise
+        return age if age >= 0.0 else None  # a negative age is what drivers say that do not know
 
 
 def open_safety_monitor(

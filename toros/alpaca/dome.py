@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from typing import Literal
@@ -14,13 +15,17 @@ from toros.alpaca.members import Dome as DomeMembers
 from toros.alpaca.waiting import initiate, wait_until
 from toros.common.clock import Clock
 from toros.common.config import Device
-from toros.common.errors import DeviceRefused, ReadBackMismatch
+from toros.common.errors import Cancelled, DeviceError, DeviceRefused, ReadBackMismatch
+
+_log = logging.getLogger(__name__)
 
 Shutter = Literal["open", "closed", "opening", "closing", "error", "unknown"]
 
 SLEW_TIMEOUT_S = 180.0
 SHUTTER_TIMEOUT_S = 180.0
 ARRIVED_DEG = 1.0
+# A shutter that was told to close moves within this (observatory seconds).
+STARTS_WITHIN_S = 10.0
 
 _SHUTTERS: dict[int, Shutter] = {
     ShutterState.shutterOpen: "open",
@@ -72,6 +77,10 @@ class Dome(AlpacaDevice[DomeMembers]):
         """Return whether the dome has an azimuth that can be set."""
         return bool(optional(lambda: truth(self._members.CanSetAzimuth, "dome cansetazimuth")))
 
+    def parks(self) -> bool:
+        """Return whether the dome has a park position."""
+        return bool(optional(lambda: truth(self._members.CanPark, "dome canpark")))
+
     def slew_azimuth(
         self,
         azim_deg: float,
@@ -109,18 +118,61 @@ class Dome(AlpacaDevice[DomeMembers]):
 
         A cancelled opening leaves the shutter moving, for whoever cancelled it to close.
         """
+        if cancelled is not None and cancelled.is_set():
+            raise Cancelled("cancelled before the shutter was opened.")
         initiate(self._members.OpenShutter, "opening of the shutter")
-        self._wait_shutter("open", timeout_s, cancelled)
+
+        def opened() -> bool:
+            found = self.shutter()
+            if found == "error":
+                raise ReadBackMismatch("the shutter reports an error.")
+            return found == "open"
+
+        wait_until(
+            opened,
+            clock=self._clock,
+            timeout_s=timeout_s,
+            what="the shutter to read open",
+            cancelled=cancelled,
+        )
 
     def close_shutter(self, timeout_s: float = SHUTTER_TIMEOUT_S) -> None:
-        """Close the shutter, and wait until it reads closed."""
-        try:
+        """Close the shutter, and wait until it reads closed.
+
+        A command that was lost is given again, but only when the hardware reads that it is not
+        being obeyed: to close is the one command that cannot be given too often.
+        """
+        self._start_closing()
+        told = self._clock.monotonic()
+
+        def closed() -> bool:
+            nonlocal told
+            found = self.shutter()
+            if found == "closing":
+                told = self._clock.monotonic()
+            elif found != "closed" and self._clock.monotonic() - told > STARTS_WITHIN_S:
+                _log.warning("the shutter reads %s: it is told to close again", found)
+                self._start_closing()
+                told = self._clock.monotonic()
+            return found == "closed"
+
+        wait_until(
+            closed, clock=self._clock, timeout_s=timeout_s, what="the shutter to read closed"
+        )
+
+    def _start_closing(self) -> None:
+        def close() -> None:
             initiate(self._members.CloseShutter, "closing of the shutter")
+
+        try:
+            close()
         except DeviceRefused:
             # Some drivers refuse to turn a moving shutter round: stop it, then close.
             self._members.AbortSlew()
-            initiate(self._members.CloseShutter, "closing of the shutter")
-        self._wait_shutter("closed", timeout_s, None)
+            close()
+        except DeviceError as error:
+            # The connection broke, or the answer makes no sense: the command may have arrived.
+            _log.warning("closing of the shutter: %s The reading will decide.", error)
 
     def park(self, timeout_s: float = SLEW_TIMEOUT_S) -> None:
         """Park the dome, and wait until it reads parked."""
@@ -143,23 +195,6 @@ class Dome(AlpacaDevice[DomeMembers]):
     def abort(self) -> None:
         """Stop whatever moves."""
         self._members.AbortSlew()
-
-    def _wait_shutter(
-        self, wanted: Shutter, timeout_s: float, cancelled: threading.Event | None
-    ) -> None:
-        def reached() -> bool:
-            found = self.shutter()
-            if found == "error":
-                raise ReadBackMismatch("the shutter reports an error.")
-            return found == wanted
-
-        wait_until(
-            reached,
-            clock=self._clock,
-            timeout_s=timeout_s,
-            what=f"the shutter to read {wanted}",
-            cancelled=cancelled,
-        )
 
 
 def _azimuth(degrees: float) -> float:

@@ -125,7 +125,7 @@ class Mount(AlpacaDevice[Telescope]):
         """Park, and wait until the mount reads parked."""
         initiate(self._members.Park, "park of the mount")
         wait_until(
-            lambda: self._at_park() and not truth(self._members.Slewing, "telescope slewing"),
+            self.parked,
             clock=self._clock,
             timeout_s=timeout_s,
             what="the mount to park",
@@ -150,6 +150,18 @@ class Mount(AlpacaDevice[Telescope]):
             timeout_s=30.0,
             what="the mount to stop",
         )
+
+    def parked(self) -> bool:
+        """Return whether the mount reads parked, and still."""
+        return self._at_park() and not truth(self._members.Slewing, "telescope slewing")
+
+    def slewing(self) -> bool:
+        """Return whether the mount reads that it slews."""
+        return truth(self._members.Slewing, "telescope slewing")
+
+    def pier_side(self) -> Literal["east", "west"] | None:
+        """Return the pointing state; None if the mount does not know."""
+        return self._side()
 
     def _position(self) -> tuple[float, float]:
         system = self._equatorial_system()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 from toros.common.clock import Clock
@@ -12,7 +11,8 @@ from toros.common.errors import Cancelled, DeviceTimeout, DeviceUnreachable
 
 _log = logging.getLogger(__name__)
 
-# Machine seconds. On a fast clock a network call is long; on a slow one there is no hurry.
+# Machine seconds. On a fast clock a network call is long, and no time-out is shorter than a few
+# of them; on a slow one there is no hurry.
 _LEAST_POLL_S = 0.05
 _MOST_POLL_S = 1.0
 _LEAST_TIMEOUT_S = 5.0
@@ -48,8 +48,8 @@ def wait_until(
     DeviceTimeout, DeviceUnreachable, Cancelled
     """
     stop = cancelled or threading.Event()
-    pause = min(max(clock.machine_seconds(poll_s), _LEAST_POLL_S), _MOST_POLL_S)
-    deadline = time.monotonic() + max(clock.machine_seconds(timeout_s), _LEAST_TIMEOUT_S)
+    pause = min(max(poll_s, _LEAST_POLL_S * clock.rate), _MOST_POLL_S * clock.rate)
+    deadline = clock.monotonic() + max(timeout_s, _LEAST_TIMEOUT_S * (clock.rate > 1) * clock.rate)
     failed = 0
     while True:
         try:
@@ -58,12 +58,12 @@ def wait_until(
             failed = 0
         except (DeviceTimeout, DeviceUnreachable) as error:
             failed += 1
-            if failed >= _FAILED_READS or time.monotonic() > deadline:
+            if failed >= _FAILED_READS or clock.monotonic() > deadline:
                 raise
             _log.warning("waiting for %s: %s", what, error)
-        if time.monotonic() > deadline:
+        if clock.monotonic() > deadline:
             raise DeviceTimeout(f"waited {timeout_s:.0f} s in vain for {what}.")
-        if stop.wait(pause):
+        if clock.wait(stop, pause):
             raise Cancelled(f"cancelled while waiting for {what}.")
 
 

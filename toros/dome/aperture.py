@@ -6,6 +6,8 @@ import logging
 import threading
 from dataclasses import dataclass
 
+import numpy as np
+
 from toros.alpaca import Dome
 from toros.common.errors import (
     Cancelled,
@@ -16,22 +18,20 @@ from toros.common.errors import (
 )
 from toros.common.module import Context
 from toros.common.requests import Task
+from toros.dome.following import Allowed
 from toros.dome.pace import pause_s
+from toros.dome.pier import Pier
 from toros.dome.reading import Reader
-from toros.sky.dome_geometry import (
-    DomeGeometry,
-    aperture,
-    azimuth_difference,
-    azimuth_tolerance,
-)
+from toros.sky.dome_geometry import DomeGeometry, PierSide, azimuth_difference, clearance
+from toros.sky.earth import Floats
 from toros.sky.site import Site
 from toros.sky.visibility import altaz
 
 log = logging.getLogger(__name__)
 
-# Part of the play between beam and slit that may be used up before the dome moves on.
-PLAY_USED = 0.7
-LEAST_TOLERANCE_DEG = 0.5
+# A move must be over when the beam needs it: turning and the way through the network take so long.
+LEAD_S = 20.0
+STEP_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Target:
 class Aperture:
     """Turns the dome. One turn at a time; a new order ends the following of a target."""
 
-    def __init__(self, context: Context, hardware: Dome, reader: Reader) -> None:
+    def __init__(self, context: Context, hardware: Dome, reader: Reader, pier: Pier) -> None:
         site = context.config.site
         self._context = context
         self._settings = context.config.dome
@@ -53,11 +53,14 @@ class Aperture:
         self._site = Site(site.name, site.latitude, site.longitude, site.elevation)
         self._hardware = hardware
         self._reader = reader
+        self._pier = pier
+        self._pause_s = pause_s(context.clock, self._settings.follow_poll_s)
         self._turning = threading.Lock()
         self._ordering = threading.Lock()
         self._orders = 0
         self._target: Target | None = None
         self._turns: bool | None = None
+        self._side: PierSide | None = None
 
     @property
     def target(self) -> Target | None:
@@ -72,11 +75,19 @@ class Aperture:
     def turn_for(self, alt_deg: float, azim_deg: float, task: Task) -> bool:
         """Turn the slit to where the beam of a telescope that points there leaves the dome."""
         self._end_following()
-        return self._turn(self._slit(alt_deg, azim_deg)[1], task.cancelled)
+        self._side = self._pier.side()
+        best = self._allowed(np.array([alt_deg]), np.array([azim_deg])).lasting()[0]
+        return self._turn(best, task.cancelled)
 
     def park(self) -> bool:
-        """Turn to the park position; return whether the hardware reads parked."""
+        """Turn to the park position; return whether the hardware reads parked.
+
+        A roof that does not turn is always parked; nothing moves.
+        """
         self._end_following()
+        if not self.turns() and not self._hardware.parks():
+            return True
+        self._refuse_in_the_dark()
         with self._turning:
             try:
                 self._hardware.park(self._settings.azimuth_timeout_s)
@@ -96,10 +107,11 @@ class Aperture:
         """Turn the slit to a target and keep it there; return whether it reads there now."""
         target = Target(ra_deg, dec_deg)
         orders = self._end_following()
-        alt_deg, azim_deg = self._where(target)
+        alt_deg = float(self._where(target, np.zeros(1))[0][0])
         if alt_deg <= 0.0:
             raise DomeError(f"The target is below the horizon, at altitude {alt_deg:.1f}°.")
-        arrived = self._turn(self._slit(alt_deg, azim_deg)[1], task.cancelled)
+        azim_deg, _ = self._path(target, self._settings.azimuth_tolerance_deg).lasting()
+        arrived = self._turn(azim_deg, task.cancelled)
         with self._ordering:
             # An order that came meanwhile, to stay or to go elsewhere, is the newer will.
             if self._orders == orders:
@@ -120,9 +132,8 @@ class Aperture:
 
     def run(self, stop: threading.Event) -> None:
         """Keep the slit on the target until `stop` is set: a module's loop."""
-        pause = pause_s(self._context.clock, self._settings.follow_poll_s)
         lost = False
-        while not stop.wait(pause):
+        while not self._context.clock.wait(stop, self._pause_s):
             target = self._target
             if target is None or not self._turning.acquire(blocking=False):
                 continue
@@ -140,25 +151,47 @@ class Aperture:
                 self._turning.release()
 
     def _keep_on(self, target: Target, stop: threading.Event) -> None:
-        alt_deg, azim_deg = self._where(target)
-        if alt_deg <= 0.0:
+        """Turn on if the slit is no longer clear of the beam, or will not be when it matters."""
+        if self._where(target, np.zeros(1))[0][0] <= 0.0:
             log.warning("The target has set: the dome no longer follows it.")
             with self._ordering:
                 if self._target is target:
                     self._target = None
             return
-        state = self._reader.latest().state
-        if state is None or state.azim_deg is None or not self._can_turn():
+        reading = self._reader.latest()
+        azimuth = None if reading.state is None else reading.state.azim_deg
+        # A mount on its way may change sides: the dome waits for it, and does not chase it.
+        if azimuth is None or reading.lost or not self.turns() or self._pier.slewing():
             return
-        slit_alt, slit_azim = self._slit(alt_deg, azim_deg)
-        play = PLAY_USED * azimuth_tolerance(self._geometry, slit_alt)
-        allowed = min(self._settings.follow_tolerance_deg, max(play, LEAST_TOLERANCE_DEG))
-        if abs(azimuth_difference(slit_azim, state.azim_deg)) > allowed:
-            self._slew(slit_azim, stop)
+        self._side = self._pier.side()
+        soon = np.array([0.0, self._pause_s + LEAD_S])
+        alt, azim = self._where(target, soon)
+        if not self._allowed(alt, azim).holds(azimuth):
+            best, _ = self._path(target, self._settings.azimuth_tolerance_deg).lasting()
+            self._slew(best, stop)
+
+    def in_slit(self) -> bool | None:
+        """Return whether the slit lets out the whole beam from the target; None without one."""
+        target, state = self._target, self._reader.latest().state
+        if target is None:
+            return None
+        if state is None or state.azim_deg is None:
+            return state is not None and self._turns is False
+        alt, azim = self._where(target, np.zeros(1))
+        play = clearance(self._geometry, self._site.latitude_deg, alt, azim, self._side)
+        off = abs(azimuth_difference(state.azim_deg, float(play.azim_deg[0])))
+        return off <= float(play.half_deg[0])
+
+    def tick(self) -> None:
+        """Look once at the target, as the loop does."""
+        target = self._target
+        if target is not None:
+            self._keep_on(target, threading.Event())
 
     def _turn(self, azim_deg: float, cancelled: threading.Event) -> bool:
-        if not self._can_turn():
+        if not self.turns():
             return True  # a roof that does not turn is in place for every azimuth
+        self._refuse_in_the_dark()
         with self._turning:
             try:
                 self._slew(azim_deg, cancelled)
@@ -183,17 +216,42 @@ class Aperture:
         off = abs(azimuth_difference(state.azim_deg, azim_deg))
         return off <= self._settings.azimuth_tolerance_deg
 
-    def _can_turn(self) -> bool:
+    def turns(self) -> bool:
+        """Return whether the dome has an azimuth: a rolling roof or a clamshell has none."""
         if self._turns is None:
             self._turns = self._hardware.turns()
         return self._turns
 
-    def _slit(self, alt_deg: float, azim_deg: float) -> tuple[float, float]:
+    def _refuse_in_the_dark(self) -> None:
+        if self._reader.latest().lost:
+            raise DomeError(
+                "It is not known where the shutter is: nothing moves until the dome has closed."
+            )
+
+    def _path(self, target: Target, spare_deg: float) -> Allowed:
+        """Return where the slit may stand from now on, until the target sets."""
+        later = np.arange(self._pause_s + LEAD_S, self._settings.follow_ahead_s, STEP_S)
+        alt, azim = self._where(target, np.concatenate([[0.0], later]))
+        up = int(np.argmin(alt > 0.0)) if np.any(alt <= 0.0) else alt.size
+        self._side = self._pier.side()
+        return self._allowed(alt[: max(up, 1)], azim[: max(up, 1)], spare_deg)
+
+    def _allowed(self, alt_deg: Floats, azim_deg: Floats, spare_deg: float = 0.0) -> Allowed:
         try:
-            return aperture(self._geometry, self._site.latitude_deg, alt_deg, azim_deg)
+            clear = clearance(
+                self._geometry,
+                self._site.latitude_deg,
+                alt_deg,
+                azim_deg,
+                self._side,
+                self._settings.slit_margin_m,
+            )
         except ValueError as error:
             raise DomeError(f"{error}.") from error
+        return Allowed.of(clear, self._settings.follow_tolerance_deg, spare_deg)
 
-    def _where(self, target: Target) -> tuple[float, float]:
-        alt, azim = altaz(self._site, self._context.clock.unix(), target.ra_deg, target.dec_deg)
-        return float(alt[0, 0]), float(azim[0, 0])
+    def _where(self, target: Target, ahead_s: Floats) -> tuple[Floats, Floats]:
+        """Return altitudes and azimuths of a target some seconds from now."""
+        times = self._context.clock.unix() + ahead_s
+        alt, azim = altaz(self._site, times, target.ra_deg, target.dec_deg)
+        return alt[0], azim[0]

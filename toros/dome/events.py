@@ -1,4 +1,4 @@
-"""What the dome writes into the archive: every change of safety, every failure of the shutter."""
+"""What the dome writes into the archive and mails: each change of safety, each failed shutter."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from toros.archive.models import Event
 from toros.common.module import Context
 from toros.common.work_order import Json
+from toros.dome.news import News
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +27,22 @@ class EventBook:
     dome. What cannot be written is kept and tried again.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, mails: News) -> None:
         self._context = context
+        self._mails = mails
         self._waiting: deque[Event] = deque(maxlen=MOST_WAITING)
         self._news = threading.Condition()
         self._writing = threading.Lock()
 
     def record(
-        self, kind: str, message: str, *, level: str = "info", code: int = 0, **data: Json
+        self,
+        kind: str,
+        message: str,
+        *,
+        level: str = "info",
+        code: int = 0,
+        mail: bool = False,
+        **data: Json,
     ) -> None:
         """Record that something happened now.
 
@@ -44,9 +53,11 @@ class EventBook:
         message : str
             One sentence for people.
         level : str
-            ``info``, ``warning`` or ``error``; the last mails the admins.
+            ``info``, ``warning`` or ``error``; the last mails the admins, and the recipients.
         code : int
             Status code.
+        mail : bool
+            Whether the recipients of news get a mail, whatever the level.
         **data
             What else is known, as JSON.
         """
@@ -60,6 +71,8 @@ class EventBook:
             code=code,
             data=dict(data),
         )
+        if mail or level == "error":
+            self._mails.tell(event.time, message, urgent=level == "error")
         with self._news:
             self._waiting.append(event)
             self._news.notify_all()
@@ -70,7 +83,7 @@ class EventBook:
             with self._news:
                 self._news.wait_for(lambda: self._waiting or stop.is_set(), 0.5)
             if not self.flush():
-                stop.wait(RETRY_S)
+                stop.wait(RETRY_S)  # of the machine: the database is no faster on a fast clock
 
     def flush(self) -> bool:
         """Write what waits; return whether nothing waits any more."""

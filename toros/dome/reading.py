@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from toros.alpaca import DomeState
+from toros.common.clock import Clock
 from toros.common.errors import DeviceError
 
 log = logging.getLogger(__name__)
@@ -24,12 +24,17 @@ class Reading:
 
     state: DomeState | None
     trouble: str
-    taken: float  # machine, monotonic
+    taken: float  # observatory seconds, by the clock that is never turned back
 
     @property
     def closed(self) -> bool:
         """Whether the shutter is known to be closed."""
         return self.state is not None and self.state.shutter == "closed"
+
+    @property
+    def lost(self) -> bool:
+        """Whether the hardware answers, and does not know where its shutter is."""
+        return self.state is not None and self.state.shutter in ("unknown", "error")
 
 
 class Reader:
@@ -39,34 +44,51 @@ class Reader:
     ----------
     read : callable
         Reads the hardware; may hang for the time-outs of its device.
+    clock : Clock
+        The observatory's clock.
     pause_s : float
-        Machine seconds between two readings when nobody asks.
+        Seconds between two readings when nobody asks.
     """
 
-    def __init__(self, read: Callable[[], DomeState], pause_s: float) -> None:
+    def __init__(self, read: Callable[[], DomeState], clock: Clock, pause_s: float) -> None:
         self._read = read
+        self._clock = clock
         self._pause_s = pause_s
         self._changed = threading.Condition()
         self._wanted = False
-        self._ever_read = False
+        self._good: float | None = None
         self._last = Reading(None, "the dome was not read yet", float("-inf"))
 
     @property
     def ever_read(self) -> bool:
         """Whether the hardware was read at all."""
-        return self._ever_read
+        return self._good is not None
+
+    @property
+    def age_s(self) -> float | None:
+        """How long ago the hardware was last read, seconds; None if never."""
+        good = self._good
+        return None if good is None else self._clock.monotonic() - good
+
+    @property
+    def trouble(self) -> str:
+        """What the last attempt failed of; empty if it did not."""
+        return self._last.trouble
 
     def run(self, stop: threading.Event) -> None:
         """Read until `stop` is set: a module's loop."""
         while not stop.is_set():
             self.refresh()
             with self._changed:
-                self._changed.wait_for(lambda: self._wanted or stop.is_set(), self._pause_s)
+                self._changed.wait_for(
+                    lambda: self._wanted or stop.is_set(),
+                    self._clock.machine_seconds(self._pause_s),
+                )
                 self._wanted = False
 
     def refresh(self) -> Reading:
         """Read the hardware now, here."""
-        asked = time.monotonic()
+        asked = self._clock.monotonic()
         try:
             reading = Reading(self._read(), "", asked)
         except DeviceError as error:
@@ -81,16 +103,17 @@ class Reader:
             # Two threads may read at once: the later question has the newer truth.
             if asked >= self._last.taken:
                 self._last = reading
-            self._ever_read = self._ever_read or reading.state is not None
+            if reading.state is not None:
+                self._good = asked
             self._changed.notify_all()
             return reading
 
     def latest(self, max_age_s: float = FRESH_S, patience_s: float = PATIENCE_S) -> Reading:
         """Return a reading no older than `max_age_s`, waiting for one at most `patience_s`.
 
-        When the device hangs, the answer is that nothing is known.
+        Both are machine seconds. When the device hangs, the answer is that nothing is known.
         """
-        since = time.monotonic() - max_age_s
+        since = self._clock.monotonic() - max_age_s * self._clock.rate
         with self._changed:
             if self._last.taken < since:
                 self._wanted = True
@@ -98,4 +121,4 @@ class Reader:
                 self._changed.wait_for(lambda: self._last.taken >= since, patience_s)
             if self._last.taken >= since:
                 return self._last
-        return Reading(None, "the dome does not answer", time.monotonic())
+        return Reading(None, "the dome does not answer", self._clock.monotonic())

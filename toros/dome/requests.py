@@ -31,6 +31,27 @@ class HorizontalFields(Fields):
     azim: Azimuth
 
 
+Reason = Annotated[str, Field(max_length=500, description="Why, for whoever asks.")]
+
+
+class ReasonFields(Fields):
+    """Why somebody does something."""
+
+    reason: Reason = ""
+
+
+class OverrideFields(Fields):
+    """Which sources of safety do not count, and for how long."""
+
+    sources: Annotated[
+        list[str], Field(min_length=1, description="Their names, as `safety_status` has them.")
+    ]
+    seconds: Annotated[
+        float, Field(strict=True, gt=0, allow_inf_nan=False, description="It ends after so long.")
+    ]
+    reason: Annotated[Reason, Field(min_length=1)]
+
+
 class EquatorialFields(Fields):
     """A target."""
 
@@ -78,7 +99,29 @@ def _sync(dome: DomeModule, fields: AzimuthFields, _task: Task) -> Json:
     return dome.aperture.sync(fields.azim)
 
 
-# Three lanes: a close waits neither for an opening, which it cancels, nor for a turn.
+def _safety_status(dome: DomeModule, _fields: NoFields, _task: Task) -> Json:
+    return dome.safety_status()
+
+
+def _lock(dome: DomeModule, fields: ReasonFields, task: Task) -> Json:
+    dome.lock.set(task, locked=True, reason=fields.reason)
+    return True
+
+
+def _unlock(dome: DomeModule, fields: ReasonFields, task: Task) -> Json:
+    dome.lock.set(task, locked=False, reason=fields.reason)
+    return True
+
+
+def _override(dome: DomeModule, fields: OverrideFields, task: Task) -> Json:
+    return dome.override(fields.sources, fields.seconds, fields.reason, task)
+
+
+def _end_override(dome: DomeModule, _fields: NoFields, task: Task) -> Json:
+    return dome.end_override(task)
+
+
+# Lanes of their own: a close waits neither for an opening, which it cancels, nor for a turn.
 TABLE: RequestTable[DomeModule] = RequestTable(
     [
         Request(
@@ -86,6 +129,46 @@ TABLE: RequestTable[DomeModule] = RequestTable(
             fields=NoFields,
             handler=_status,
             summary="Where the dome is, whether it is open, and whether it is safe.",
+        ),
+        Request(
+            name="safety_status",
+            fields=NoFields,
+            handler=_safety_status,
+            summary="What each source of safety says, the operator's lock and the override.",
+        ),
+        Request(
+            name="lock_dome",
+            fields=ReasonFields,
+            handler=_lock,
+            summary="Close the dome and keep it closed until `unlock_dome`, over any restart.",
+            journaled=True,
+            lane="operator",
+            wait_s=10.0,
+            restart="repeat",
+        ),
+        Request(
+            name="unlock_dome",
+            fields=ReasonFields,
+            handler=_unlock,
+            summary="Take the operator's lock off.",
+            journaled=True,
+            lane="operator",
+            wait_s=10.0,
+        ),
+        Request(
+            name="override_safety",
+            fields=OverrideFields,
+            handler=_override,
+            summary="Let some sources of safety not count for a while; not the operator's lock.",
+            journaled=True,
+            lane="operator",
+            wait_s=10.0,
+        ),
+        Request(
+            name="end_override",
+            fields=NoFields,
+            handler=_end_override,
+            summary="Let every source of safety count again.",
         ),
         Request(
             name="open_dome",

@@ -3,92 +3,209 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
-from toros.common.errors import DeviceError
+from toros.common.clock import Clock
+from toros.common.errors import DeviceError, PeerError, TorosError
+from toros.common.work_order import Json
+from toros.common.workers import run_guarded
+
+# unsafe: it says so. stale: it has not answered lately. unreachable: it cannot be asked.
+# unknown: it was not heard yet, or what it says makes no sense.
+Kind = Literal["unsafe", "stale", "unreachable", "unknown"]
+Ask = Callable[[], str]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether it is safe, and if not, every reason why."""
+class Trouble:
+    """Why one source does not call it safe."""
 
-    because: tuple[str, ...]
-
-    @property
-    def safe(self) -> bool:
-        """Whether the dome may be open."""
-        return not self.because
+    source: str
+    kind: Kind
+    text: str
 
     def __str__(self) -> str:
-        return "; ".join(self.because) or "safe"
+        return f"{self.source} {self.text}"
+
+
+class SafetySource(Protocol):
+    """One thing that must say "safe"."""
+
+    @property
+    def name(self) -> str:
+        """For people, and for an override: "safety monitor 0"."""
+        ...
+
+    @property
+    def heard(self) -> bool:
+        """Whether it was asked at all, with whatever result."""
+        ...
+
+    @property
+    def age_s(self) -> float | None:
+        """How old its answer is; None if there is none."""
+        ...
+
+    @property
+    def max_age_s(self) -> float:
+        """For how long an answer is believed."""
+        ...
+
+    def trouble(self) -> Trouble | None:
+        """Return why it is not safe; None if it is."""
+        ...
 
 
 class Source:
-    """One thing that must say "safe", asked in a thread of its own so that none waits for another.
+    """A source that is asked in a thread of its own, so that none waits for another.
 
     Parameters
     ----------
     name : str
         For people: "safety monitor 0".
     ask : callable
-        Returns whether it is safe; raises `DeviceError` when it cannot be asked.
+        Returns why it is not safe, empty if it is; raises `TorosError` when it cannot be asked.
+    clock : Clock
+        The observatory's clock; what is measured by it is never turned back.
     pause_s, max_age_s : float
-        Machine seconds between two questions, and for which an answer is believed.
+        Seconds between two questions, and for which an answer is believed.
     """
 
-    def __init__(
-        self, name: str, ask: Callable[[], bool], pause_s: float, max_age_s: float
-    ) -> None:
+    def __init__(self, name: str, ask: Ask, clock: Clock, pause_s: float, max_age_s: float) -> None:
         self.name = name
+        self.pause_s = pause_s
+        self.max_age_s = max_age_s
         self._ask = ask
-        self._pause_s = pause_s
-        self._max_age_s = max_age_s
+        self._clock = clock
         # Replaced as a whole: another thread sees the old answer or the new one.
-        self._answer = (float("-inf"), "was not heard yet")
+        self._answer: tuple[float, Trouble | None] | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Ask until `stop` is set: a module's loop."""
         while not stop.is_set():
             self.ask()
-            stop.wait(self._pause_s)
+            self._clock.wait(stop, self.pause_s)
 
     def ask(self) -> None:
-        """Ask once."""
-        asked = time.monotonic()  # the answer is as old as the question
+        """Ask once. Whatever goes wrong is an answer: it is not safe."""
+        asked = self._clock.monotonic()  # the answer is as old as the question
         try:
-            trouble = "" if self._ask() is True else "says that it is unsafe"
-        except DeviceError as error:
-            trouble = f"cannot be asked ({error.message})"
+            said = run_guarded(f"Asking {self.name}", self._ask)
+            trouble = Trouble(self.name, "unsafe", str(said)) if said else None
+        except (DeviceError, PeerError) as error:
+            trouble = Trouble(self.name, "unreachable", f"cannot be asked ({error.message})")
+        except TorosError as error:
+            trouble = Trouble(self.name, "unknown", f"does not say ({error.message})")
         self._answer = (asked, trouble)
 
     @property
     def heard(self) -> bool:
         """Whether it was asked at all, with whatever result."""
-        return self._answer[0] > float("-inf")
+        return self._answer is not None
 
-    def trouble(self) -> str:
-        """Return why this source does not call it safe; empty if it does."""
-        asked, trouble = self._answer
-        if not trouble and time.monotonic() - asked > self._max_age_s:
-            trouble = "has not answered lately"
-        return f"{self.name} {trouble}" if trouble else ""
+    @property
+    def age_s(self) -> float | None:
+        """How old its answer is, seconds; None if there is none."""
+        answer = self._answer
+        return None if answer is None else self._clock.monotonic() - answer[0]
+
+    def trouble(self) -> Trouble | None:
+        """Return why this source does not call it safe; None if it does."""
+        answer = self._answer
+        if answer is None:
+            return Trouble(self.name, "unknown", "was not heard yet")
+        asked, trouble = answer
+        if trouble is None and self._clock.monotonic() - asked > self.max_age_s:
+            return Trouble(self.name, "stale", "has not answered lately")
+        return trouble
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether it is safe; if not, every reason why, and which reasons are overridden."""
+
+    troubles: tuple[Trouble, ...]
+    overridden: tuple[Trouble, ...] = ()
+
+    @property
+    def safe(self) -> bool:
+        """Whether the dome may be open."""
+        return not self.troubles
+
+    @property
+    def because(self) -> list[str]:
+        """Every reason why it is not safe."""
+        return [str(trouble) for trouble in self.troubles]
+
+    @property
+    def kinds(self) -> frozenset[tuple[str, str, bool]]:
+        """What distinguishes this verdict from another, without the figures in its texts."""
+        return frozenset(
+            (trouble.source, trouble.kind, trouble in self.overridden)
+            for trouble in (*self.troubles, *self.overridden)
+        )
+
+    def __str__(self) -> str:
+        return "; ".join(self.because) or "safe"
 
 
 class Safety:
-    """All sources together: safe only if each says so, and there is one."""
+    """All sources together: safe only if each says so, and there is one.
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    Parameters
+    ----------
+    sources : sequence
+        What must say safe.
+    overridden : callable
+        Returns the names of the sources that an operator overrides now.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[SafetySource],
+        overridden: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
         self.sources = tuple(sources)
+        self._overridden = overridden
 
     @property
     def heard(self) -> bool:
         """Whether each source was asked at all."""
         return all(source.heard for source in self.sources)
 
+    @property
+    def slowest_s(self) -> float:
+        """The longest that any source may take to be noticed when it falls silent, seconds."""
+        return max((source.max_age_s for source in self.sources), default=0.0)
+
     def verdict(self) -> Verdict:
         """Return whether it is safe now."""
         if not self.sources:
-            return Verdict(("there is no safety monitor",))
-        return Verdict(tuple(filter(None, (source.trouble() for source in self.sources))))
+            return Verdict((Trouble("the dome", "unknown", "has no source of safety"),))
+        names = self._overridden()
+        found = [trouble for source in self.sources if (trouble := source.trouble())]
+        return Verdict(
+            tuple(trouble for trouble in found if trouble.source not in names),
+            tuple(trouble for trouble in found if trouble.source in names),
+        )
+
+    def describe(self) -> list[Json]:
+        """Return what each source says, as JSON."""
+        names = self._overridden()
+        rows: list[Json] = []
+        for source in self.sources:
+            trouble = source.trouble()
+            rows.append(
+                {
+                    "name": source.name,
+                    "safe": trouble is None,
+                    "kind": trouble.kind if trouble else None,
+                    "because": trouble.text if trouble else "",
+                    "age_s": source.age_s,
+                    "max_age_s": source.max_age_s,
+                    "overridden": source.name in names,
+                }
+            )
+        return rows

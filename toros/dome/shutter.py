@@ -8,10 +8,12 @@ from datetime import datetime
 from sqlalchemy import select
 
 from toros.alpaca import Dome
-from toros.common.errors import Cancelled, DeviceError, DomeUnsafe, ShutterStuck
+from toros.common.errors import Cancelled, DeviceError, DomeError, DomeUnsafe, ShutterStuck
 from toros.common.journal import WorkOrderRow
 from toros.common.module import Context
 from toros.common.requests import Task
+from toros.dome.events import EventBook
+from toros.dome.mount_guard import MountGuard
 from toros.dome.reading import Reader
 from toros.dome.safety import Safety
 
@@ -19,14 +21,32 @@ from toros.dome.safety import Safety
 class Shutter:
     """Opens and closes. A close overrides any opening that was ordered before it."""
 
-    def __init__(self, context: Context, hardware: Dome, reader: Reader, safety: Safety) -> None:
+    def __init__(
+        self,
+        context: Context,
+        hardware: Dome,
+        reader: Reader,
+        safety: Safety,
+        guard: MountGuard,
+        events: EventBook,
+    ) -> None:
         self._context = context
         self._hardware = hardware
         self._reader = reader
         self._safety = safety
+        self._guard = guard
+        self._events = events
+        self._timeout_s = context.config.dome.shutter_timeout_s
         self._lock = threading.Lock()
         self._opening: threading.Event | None = None
+        self._overtaken = False
+        self._told = False  # of a mount in the way, since the dome was closed
         self._last_close: datetime | None = None
+
+    @property
+    def opening(self) -> bool:
+        """Whether an order to open is being done."""
+        return self._opening is not None
 
     def open(self, task: Task) -> bool:
         """Open, and return whether the hardware reads open.
@@ -34,13 +54,16 @@ class Shutter:
         Raises
         ------
         DomeUnsafe
-            It is not known to be safe.
+            It is not known to be safe, or the mount is in the way.
+        DomeError
+            It is not known where the shutter is.
         Cancelled
             A close was ordered after this opening.
         ShutterStuck
             It did not open.
         """
         received = self._received(task)  # before the lock: a close must not wait for the database
+        self._refuse_in_the_dark()
         with self._lock:
             # Under the lock: a close either sees this opening, or is seen by it.
             task.raise_if_cancelled()
@@ -49,11 +72,12 @@ class Shutter:
             verdict = self._safety.verdict()
             if not verdict.safe:
                 raise DomeUnsafe(f"The dome stays closed: {verdict}.")
-            self._opening = task.cancelled
+            self._opening, self._overtaken = task.cancelled, False
         try:
-            self._hardware.open_shutter(
-                self._context.config.dome.shutter_timeout_s, cancelled=task.cancelled
-            )
+            self._hardware.open_shutter(self._timeout_s, cancelled=task.cancelled)
+        except Cancelled:
+            self._close_after_all()
+            raise
         except DeviceError as error:
             raise ShutterStuck(f"The shutter did not open: {error.message}") from error
         finally:
@@ -73,14 +97,48 @@ class Shutter:
         with self._lock:
             self._last_close = self._context.clock.now()
             if self._opening is not None:
+                self._overtaken = True
                 self._opening.set()
+        in_the_way = self._guard.clear_way()
+        if in_the_way:
+            self._events.record(
+                "problem",
+                f"The shutter closes over a mount that does not park: {in_the_way}",
+                level="warning" if self._told else "error",
+                code=ShutterStuck.code,
+            )
+            self._told = True
         try:
-            self._hardware.close_shutter(self._context.config.dome.shutter_timeout_s)
+            self._hardware.close_shutter(self._timeout_s)
         except DeviceError as error:
             raise ShutterStuck(f"The shutter did not close: {error.message}") from error
         finally:
             reading = self._reader.refresh()
+        if reading.closed:
+            self._guard.done()
+            self._told = False
         return reading.closed
+
+    def _refuse_in_the_dark(self) -> None:
+        """Refuse to open what is not known to be closed or open, or has the mount in its way."""
+        reading = self._reader.latest()
+        if reading.lost:
+            raise DomeError(
+                "It is not known where the shutter is: the dome closes first, to find out."
+            )
+        trouble = self._guard.trouble()
+        if trouble and not (reading.state and reading.state.shutter == "open"):
+            raise DomeUnsafe(f"The dome stays closed: {trouble}.")
+
+    def _close_after_all(self) -> None:
+        """Close again if a close came between: its command may have gone out before ours."""
+        with self._lock:
+            overtaken = self._overtaken
+        if overtaken:
+            try:
+                self._hardware.close_shutter(self._timeout_s)
+            except DeviceError as error:
+                raise ShutterStuck(f"The shutter did not close: {error.message}") from error
 
     def _received(self, task: Task) -> datetime | None:
         """Return when the order was journaled: it may have waited behind another since."""

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import threading
+
 from toros import __version__
-from toros.alpaca import SafetyMonitor, open_dome, open_safety_monitor
-from toros.common.config import Device
-from toros.common.errors import ShutterStuck
+from toros.alpaca import Limits, Mount, open_dome, open_mount
+from toros.common.errors import DomeError, ShutterStuck
 from toros.common.module import Context
+from toros.common.nearest import nearest
+from toros.common.requests import Task
 from toros.common.work_order import Json
 from toros.dome.aperture import Aperture
 from toros.dome.events import EventBook
+from toros.dome.mount_guard import MountGuard
+from toros.dome.news import News
+from toros.dome.operator import OperatorLock, Overrides
 from toros.dome.pace import age_s, pause_s
+from toros.dome.pier import Pier
 from toros.dome.reading import Reader
-from toros.dome.safety import Safety, Source
+from toros.dome.safety import Safety
 from toros.dome.shutter import Shutter
-from toros.dome.watch import Heartbeat, Watch
+from toros.dome.sources import Hardware, Sources
+from toros.dome.watch import Watch
+
+LOCK_RETRY_S = 5.0  # of the machine: the archive is no faster on a fast clock
 
 
 class DomeModule:
@@ -22,29 +32,41 @@ class DomeModule:
 
     def __init__(self, context: Context) -> None:
         settings, clock = context.config.dome, context.clock
-        self._context = context
-        self._hardware = open_dome(context.config.devices.dome, clock)
-        # With none configured, the only one that answers to discovery.
-        addresses: list[Device | None] = [*context.config.devices.safety_monitor] or [None]
-        self._monitors = [open_safety_monitor(address, clock) for address in addresses]
-        self.events = EventBook(context)
-        self.reader = Reader(self._hardware.state, pause_s(clock, settings.status_poll_s))
-        self.safety = Safety([self._source(n, m) for n, m in enumerate(self._monitors)])
-        self.shutter = Shutter(context, self._hardware, self.reader, self.safety)
-        self.aperture = Aperture(context, self._hardware, self.reader)
-        self.heartbeat = Heartbeat(context)
-        self.watch = Watch(
-            context, self.safety, self.reader, self.shutter, self.events, self.heartbeat
+        limit_s = settings.device_timeout_s
+        limits = Limits(connect_s=min(3.0, limit_s), read_s=limit_s, write_s=2 * limit_s)
+        self.context = context
+        self._hardware = open_dome(context.config.devices.dome, clock, limits)
+        self._mount = self._open_mount(limits)
+        self.news = News(context.config, clock)
+        self.events = EventBook(context, self.news)
+        self.reader = Reader(self._hardware.state, clock, pause_s(clock, settings.status_poll_s))
+        self.sources = Sources(context, limits)
+        self.lock = OperatorLock(context)
+        self.overrides = Overrides(clock)
+        read_within_s = age_s(clock, settings.safety_max_age_s)
+        self.safety = Safety(
+            [*self.sources.asked, Hardware(self.reader, read_within_s), self.lock],
+            self.overrides.sources,
         )
+        collides = settings.shutter_needs_parked_mount
+        self.guard = MountGuard(
+            self._mount if collides else None, clock, settings.mount_park_wait_s
+        )
+        self.shutter = Shutter(
+            context, self._hardware, self.reader, self.safety, self.guard, self.events
+        )
+        german = settings.geometry.german_axis_m > 0.0
+        self.aperture = Aperture(
+            context, self._hardware, self.reader, Pier(self._mount if german else None)
+        )
+        self.watch = Watch(settings, clock, self.safety, self.reader, self.shutter, self.events)
 
-    def _source(self, number: int, monitor: SafetyMonitor) -> Source:
-        settings, clock = self._context.config.dome, self._context.clock
-        return Source(
-            f"safety monitor {number}",
-            monitor.is_safe,
-            pause_s(clock, settings.safety_poll_s),
-            age_s(clock, settings.safety_max_age_s),
-        )
+    def _open_mount(self, limits: Limits) -> Mount | None:
+        """Return the mount, if the dome must know of it."""
+        settings = self.context.config.dome
+        if not (settings.shutter_needs_parked_mount or settings.geometry.german_axis_m > 0.0):
+            return None
+        return open_mount(self.context.config.devices.mount, self.context.clock, limits)
 
     def status(self) -> dict[str, Json]:
         """Return the answer to `dome_status`."""
@@ -53,16 +75,46 @@ class DomeModule:
         return {
             "azim": 0.0 if state is None or state.azim_deg is None else state.azim_deg,
             "open": state is not None and state.shutter == "open",
-            "park": state is not None and state.at_park,
+            "park": state is not None and (state.at_park or state.azim_deg is None),
             "connected": state is not None,
-            "time": self._context.clock.unix(),
+            "time": self.context.clock.unix(),
             "version": f"v{__version__}",
             "shutter": "unknown" if state is None else state.shutter,
             "moving": state is not None
             and (state.slewing or state.shutter in ("opening", "closing")),
+            "turns": state is not None and state.azim_deg is not None,
             "following": self.aperture.target is not None,
+            "in_slit": self.aperture.in_slit(),
             "safe": verdict.safe,
             "unsafe_because": "; ".join(verdict.because),
+            "overridden": [str(trouble) for trouble in verdict.overridden],
+        }
+
+    def safety_status(self) -> dict[str, Json]:
+        """Return the answer to `safety_status`: every source, the lock and the override."""
+        verdict = self.safety.verdict()
+        lock, override = self.lock.state, self.overrides.current
+        return {
+            "safe": verdict.safe,
+            "unsafe_because": "; ".join(verdict.because),
+            "sources": self.safety.describe(),
+            "lock": None
+            if lock is None
+            else {
+                "locked": lock.locked,
+                "user": lock.user,
+                "reason": lock.reason,
+                "time": lock.time,
+            },
+            "override": None
+            if override is None
+            else {
+                "sources": sorted(override.sources),
+                "until": override.until_time,
+                "user": override.user,
+                "reason": override.reason,
+            },
+            "shutter_needs_parked_mount": self.guard.watches,
         }
 
     def describe(self) -> dict[str, Json]:
@@ -70,16 +122,64 @@ class DomeModule:
         verdict = self.safety.verdict()
         return {"safe": verdict.safe, "unsafe_because": "; ".join(verdict.because)}
 
+    def override(self, sources: list[str], seconds: float, reason: str, task: Task) -> Json:
+        """Let some sources of safety not count for a while; return until when.
+
+        Raises
+        ------
+        DomeError
+            There is no such source, it cannot be overridden, or it would be for too long.
+        """
+        known = [source.name for source in self.safety.sources if source is not self.lock]
+        for name in sources:
+            if name not in known:
+                raise DomeError(
+                    f"{name!r} cannot be overridden{nearest(name, known)}. "
+                    f"There are: {', '.join(known)}."
+                )
+        longest = self.context.config.dome.override_longest_s
+        if seconds > longest:
+            raise DomeError(f"An override lasts at most {longest:g} s.")
+        user = task.order.user or "an operator"
+        override = self.overrides.set(sources, seconds, user, reason)
+        self.events.record(
+            "override",
+            f"{user} overrides {', '.join(sorted(sources))} until {override.until_time}: {reason}",
+            level="warning",
+            mail=True,
+            sources=sorted(sources),
+            seconds=seconds,
+            reason=reason,
+        )
+        return override.until_time
+
+    def end_override(self, task: Task) -> bool:
+        """Let every source count again."""
+        if self.overrides.current is not None:
+            self.overrides.end()
+            who = task.order.user or "An operator"
+            self.events.record("override", f"{who} ended the override.", mail=True)
+        return True
+
+    def learn_lock(self, stop: threading.Event) -> None:
+        """Ask the archive whether the dome is locked, until it says: a module's loop."""
+        while not stop.is_set():
+            self.lock.read()
+            # Known once, it changes only by order; the loop then merely lives on.
+            stop.wait(LOCK_RETRY_S)
+
     def close(self) -> None:
         """Leave the dome closed, and let go of the devices."""
         try:
-            if self._context.config.dome.close_on_exit:
+            if self.context.config.dome.close_on_exit:
                 self._close_unwatched()
         finally:
             self.events.flush()
+            self.news.flush()
             self._hardware.close()
-            for monitor in self._monitors:
-                monitor.close()
+            self.sources.close()
+            if self._mount is not None:
+                self._mount.close()
 
     def _close_unwatched(self) -> None:
         reading = self.reader.refresh()

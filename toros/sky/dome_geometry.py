@@ -2,7 +2,12 @@
 
 Lengths are metres, in the frame east, north, up with its origin at the centre of the dome's
 sphere. The beam leaves the optical axis, which a German mount carries `german_axis_m` off its
-polar axis, and the aperture must stand where the beam meets the sphere.
+polar axis (an alt-azimuth mount `altaz_axis_m` off its azimuth axis), and the aperture must stand
+where the beam meets the sphere.
+
+The slit is the strip of the sphere within half its width of the vertical plane through its
+azimuth; it goes on past the zenith by half its width. `clearance` follows the rim of the beam to
+the sphere, and so knows exactly which azimuths of the slit let the whole beam out.
 """
 
 from __future__ import annotations
@@ -11,8 +16,12 @@ import enum
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from toros.sky.earth import Floats
+
+# Points on the rim of the beam. The polygon that they make is drawn around the beam, not in it.
+RIM_POINTS = 48
 
 
 class PierSide(enum.IntEnum):
@@ -41,6 +50,9 @@ class DomeGeometry:
         Distance of the optical axis from the polar axis; 0 for a fork or an alt-azimuth mount.
     beam_m : float
         Diameter of the telescope's beam.
+    altaz_axis_m : float
+        Of an alt-azimuth mount: distance of the optical axis from the azimuth axis, along the
+        altitude axis, to the right as seen along the beam.
     """
 
     radius_m: float = 2.5
@@ -50,6 +62,24 @@ class DomeGeometry:
     pier_up_m: float = 0.0
     german_axis_m: float = 0.0
     beam_m: float = 0.6
+    altaz_axis_m: float = 0.0
+
+
+@dataclass(frozen=True)
+class Clearance:
+    """Which azimuths of the slit let the whole beam out, each ``[T]`` degrees.
+
+    Parameters
+    ----------
+    azim_deg : numpy.ndarray
+        The middle of them, 0 ≤ azim < 360.
+    half_deg : numpy.ndarray
+        How far off the slit may stand to either side; 180: anywhere; negative: the beam is
+        clipped even at `azim_deg`.
+    """
+
+    azim_deg: Floats
+    half_deg: Floats
 
 
 def aperture(
@@ -78,14 +108,9 @@ def aperture(
     alt_deg, azim_deg : float
         Of the centre of the aperture; 0 ≤ azim < 360.
     """
-    pointing = _direction(alt_deg, azim_deg)
-    origin = np.array([geometry.pier_east_m, geometry.pier_north_m, geometry.pier_up_m])
-    origin = origin + _tube_offset(geometry, latitude_deg, pointing, side)
-    along = float(origin @ pointing)
-    inside = along**2 - float(origin @ origin) + geometry.radius_m**2
-    if inside <= 0.0:
-        raise ValueError("the telescope stands outside the dome: check the dome's geometry")
-    east, north, up = origin + (np.sqrt(inside) - along) * pointing
+    pointing = _direction(np.atleast_1d(float(alt_deg)), np.atleast_1d(float(azim_deg)))
+    origin = _origin(geometry, latitude_deg, pointing, side)
+    east, north, up = _leave(geometry, origin, pointing)[0]
     azimuth = float(np.degrees(np.arctan2(east, north)) % 360.0)
     return float(np.degrees(np.arctan2(up, np.hypot(east, north)))), azimuth
 
@@ -101,19 +126,45 @@ def aperture_azimuth(
     return aperture(geometry, latitude_deg, alt_deg, azim_deg, side)[1]
 
 
-def azimuth_tolerance(geometry: DomeGeometry, aperture_alt_deg: float) -> float:
-    """Return how far, in degrees, the aperture may stand off before it clips the beam.
+def clearance(
+    geometry: DomeGeometry,
+    latitude_deg: float,
+    alt_deg: ArrayLike,
+    azim_deg: ArrayLike,
+    side: PierSide | None = None,
+    margin_m: float = 0.0,
+) -> Clearance:
+    """Return which azimuths of the slit let the whole beam out, for T directions.
 
-    The slit's half width less the beam's is swung about the dome's axis at the distance of the
-    aperture from it, which shrinks towards the zenith; 180 where no azimuth can clip the beam.
+    Parameters
+    ----------
+    geometry, latitude_deg, side
+        As `aperture`.
+    alt_deg, azim_deg : array_like
+        ``[T]`` where the telescope points, degrees.
+    margin_m : float
+        Kept between the beam and each edge of the slit.
+
+    Notes
+    -----
+    A ray that meets the sphere at the horizontal distance ρ from the dome's axis, in azimuth α,
+    passes a slit of width w at the azimuth A where ``|ρ sin(α − A)| ≤ w/2`` on the slit's side:
+    ``|α − A| ≤ arcsin(w/2ρ)``, or any A if ρ ≤ w/2. All rays of the rim must pass.
     """
-    spare = (geometry.slit_width_m - geometry.beam_m) / 2
-    distance = geometry.radius_m * np.cos(np.radians(aperture_alt_deg))
-    if spare <= 0.0:
-        return 0.0
-    if spare >= distance:
-        return 180.0
-    return float(np.degrees(np.arcsin(spare / distance)))
+    pointing = _direction(np.atleast_1d(alt_deg), np.atleast_1d(azim_deg))
+    origin = _origin(geometry, latitude_deg, pointing, side)
+    east, north, _ = np.moveaxis(_leave(geometry, origin, pointing), -1, 0)
+    centre = np.degrees(np.arctan2(east, north))
+    rim = _leave(geometry, origin + _rim(geometry.beam_m, pointing), pointing)
+    distance = np.hypot(rim[..., 0], rim[..., 1])
+    half = geometry.slit_width_m / 2 - margin_m
+    play = np.degrees(np.arcsin(np.clip(half / np.maximum(distance, 1e-9), -1.0, 1.0)))
+    free = distance <= half
+    off = azimuth_differences(np.degrees(np.arctan2(rim[..., 0], rim[..., 1])), centre)
+    low = np.where(free, -180.0, off - play).max(axis=0)
+    high = np.where(free, 180.0, off + play).min(axis=0)
+    middle = (centre + (low + high) / 2) % 360.0 % 360.0
+    return Clearance(middle, np.minimum((high - low) / 2, 180.0))
 
 
 def azimuth_difference(first_deg: float, second_deg: float) -> float:
@@ -121,33 +172,75 @@ def azimuth_difference(first_deg: float, second_deg: float) -> float:
     return (first_deg - second_deg + 180.0) % 360.0 - 180.0
 
 
-def _direction(alt_deg: float, azim_deg: float) -> Floats:
+def azimuth_differences(first_deg: Floats, second_deg: Floats) -> Floats:
+    """Return `azimuth_difference` of arrays."""
+    differences: Floats = (first_deg - second_deg + 180.0) % 360.0 - 180.0
+    return differences
+
+
+def _direction(alt_deg: ArrayLike, azim_deg: ArrayLike) -> Floats:
+    """Return unit vectors ``[T, 3]``."""
     altitude, azimuth = np.radians(alt_deg), np.radians(azim_deg)
-    return np.array(
+    return np.stack(
         [
             np.cos(altitude) * np.sin(azimuth),
             np.cos(altitude) * np.cos(azimuth),
             np.sin(altitude),
-        ]
+        ],
+        axis=-1,
     )
 
 
-def _tube_offset(
+def _leave(geometry: DomeGeometry, origin: Floats, pointing: Floats) -> Floats:
+    """Return where rays from `origin` along `pointing` meet the sphere, ``[..., 3]``."""
+    along = (origin * pointing).sum(axis=-1)
+    inside = along**2 - (origin**2).sum(axis=-1) + geometry.radius_m**2
+    if np.any(inside <= 0.0) or np.any((origin**2).sum(axis=-1) >= geometry.radius_m**2):
+        raise ValueError("the telescope stands outside the dome: check the dome's geometry")
+    leaves: Floats = origin + (np.sqrt(inside) - along)[..., None] * pointing
+    return leaves
+
+
+def _rim(beam_m: float, pointing: Floats) -> Floats:
+    """Return the corners ``[R, T, 3]`` of a polygon around the beam, from its axis."""
+    # Any vector that is not along the beam spans the plane across it.
+    steep = np.abs(pointing[:, 2:]) > 0.9
+    aside = np.where(steep, [1.0, 0.0, 0.0], [0.0, 0.0, 1.0])
+    first = np.cross(pointing, aside)
+    first /= np.linalg.norm(first, axis=-1, keepdims=True)
+    second = np.cross(pointing, first)
+    angle = np.linspace(0.0, 2 * np.pi, RIM_POINTS, endpoint=False)[:, None, None]
+    radius = beam_m / 2 / np.cos(np.pi / RIM_POINTS)
+    corners: Floats = radius * (np.cos(angle) * first + np.sin(angle) * second)
+    return corners
+
+
+def _origin(
     geometry: DomeGeometry, latitude_deg: float, pointing: Floats, side: PierSide | None
 ) -> Floats:
-    """Return the vector from the polar axis to the optical axis, along the declination axis."""
-    if geometry.german_axis_m == 0.0:
-        return np.zeros(3)
+    """Return a point ``[T, 3]`` of the optical axis for each direction."""
+    origin = np.array([geometry.pier_east_m, geometry.pier_north_m, geometry.pier_up_m])
+    if geometry.altaz_axis_m:
+        return origin + geometry.altaz_axis_m * _across(pointing, np.array([0.0, 0.0, 1.0]), -1.0)
+    if not geometry.german_axis_m:
+        return np.broadcast_to(origin, pointing.shape)
     latitude = np.radians(latitude_deg)
     pole = np.array([0.0, np.cos(latitude), np.sin(latitude)])
-    across = np.cross(pole, pointing)  # towards growing right ascension: east on the meridian
-    length = float(np.linalg.norm(across))
-    if length < 1e-9:
-        # At the pole itself any hour angle will do: take the tube's resting place, over the pier.
-        across, length = np.array([1.0, 0.0, 0.0]), 1.0
+    # Towards growing right ascension: east on the meridian.
+    across = _across(pointing, pole, 1.0)
     if side is None:
         # East of the meridian the hour angle is negative, and the tube looks east from the west.
-        side = PierSide.WEST if pointing[0] > 0.0 else PierSide.EAST
-    sign = 1.0 if side is PierSide.EAST else -1.0
-    offset: Floats = sign * geometry.german_axis_m * across / length
-    return offset
+        sign = np.where(pointing[:, :1] > 0.0, -1.0, 1.0)
+    else:
+        sign = np.full((1, 1), 1.0 if side is PierSide.EAST else -1.0)
+    return origin + sign * geometry.german_axis_m * across
+
+
+def _across(pointing: Floats, axis: Floats, sign: float) -> Floats:
+    """Return unit vectors ``[T, 3]`` across both the mount's first axis and the beam."""
+    across = sign * np.cross(axis, pointing)
+    length = np.linalg.norm(across, axis=-1, keepdims=True)
+    # Along the axis itself any direction will do: take the tube's resting place.
+    resting = np.array([1.0, 0.0, 0.0])
+    result: Floats = np.where(length < 1e-9, resting, across / np.maximum(length, 1e-9))
+    return result

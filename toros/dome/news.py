@@ -1,0 +1,78 @@
+"""Mail about the dome to the recipients of news, from a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+import threading
+from collections import deque
+from datetime import datetime
+
+from toros.common.clock import Clock, iso
+from toros.common.config import Config
+from toros.common.mail import Mailer
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 1000
+RETRY_S = 30.0  # of the machine: a mail server is no faster on a fast clock
+
+
+class News:
+    """Gathers what happens within a short while into one mail; what is urgent goes at once.
+
+    Parameters
+    ----------
+    config : Config
+        Its `email` section says how and to whom.
+    clock : Clock
+        The observatory's clock.
+    """
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._mailer = Mailer(config.email)
+        self._to = config.email.recipients
+        self._node = config.node
+        self._gather_s = clock.machine_seconds(config.dome.mail_gather_s)
+        self._waiting: deque[str] = deque(maxlen=MOST_WAITING)
+        self._changed = threading.Condition()
+        self._urgent = False
+
+    def tell(self, time: datetime, message: str, *, urgent: bool = False) -> None:
+        """Let the recipients know."""
+        if not self._to or self._mailer.settings.smtp_host is None:
+            return
+        with self._changed:
+            self._waiting.append(f"{iso(time)}  {message}")
+            self._urgent = self._urgent or urgent
+            self._changed.notify_all()
+
+    def run(self, stop: threading.Event) -> None:
+        """Send until `stop` is set: a module's loop."""
+        while not stop.is_set():
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or stop.is_set(), 0.5)
+                if self._waiting and not stop.is_set():
+                    self._changed.wait_for(lambda: self._urgent or stop.is_set(), self._gather_s)
+            if not self.flush():
+                stop.wait(RETRY_S)
+
+    def flush(self) -> bool:
+        """Send what waits as one mail; return whether nothing waits any more."""
+        with self._changed:
+            lines = list(self._waiting)
+            self._urgent = False
+        if not lines:
+            return True
+        # The newest first in the subject: that is how it is now.
+        subject = f"[TOROS {self._node} dome] {lines[-1].partition('  ')[2][:120]}"
+        try:
+            self._mailer.send(self._to, subject, "\n".join(lines) + "\n")
+        except (OSError, smtplib.SMTPException) as error:
+            log.warning("A mail about the dome could not be sent: %s", error)
+            return False
+        with self._changed:
+            for _ in lines:
+                if self._waiting:
+                    self._waiting.popleft()
+        return True
