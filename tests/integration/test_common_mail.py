@@ -1,22 +1,32 @@
-"""Errors reach the admins through a real SMTP server."""
+"""Errors reach the admins through a real SMTP server: one by one, as a digest, or later."""
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator
+import ssl
+import threading
+from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from email.message import Message
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope
 from aiosmtpd.smtp import Session as SmtpSession
 
 from tests.support.ports import free_port
+from tests.support.waiting import wait_until
+from toros.common.certificates import issue
 from toros.common.clock import Clock
 from toros.common.config import Config, parse_config
+from toros.common.error_mail import AdminMailHandler
 from toros.common.logs import set_up_logging
+from toros.common.mail import Mailer
+from toros.common.order_context import working_on
 
 
 class Mailbox:
@@ -34,69 +44,225 @@ class Mailbox:
         self.recipients += envelope.rcpt_tos
         return "250 OK"
 
+    def subjects(self) -> list[str]:
+        return [str(mail["Subject"]) for mail in self.mails]
+
+
+Serve = Callable[..., tuple[Mailbox, int]]
+
 
 @pytest.fixture
-def mailbox() -> Iterator[tuple[Mailbox, int]]:
-    box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    yield box, controller.port
-    controller.stop()
+def serve_mail() -> Iterator[Serve]:
+    controllers: list[Controller] = []
+
+    def start(port: int | None = None, **options: Any) -> tuple[Mailbox, int]:
+        box = Mailbox()
+        controller = Controller(box, hostname="127.0.0.1", port=port or free_port(), **options)
+        controller.start()
+        controllers.append(controller)
+        return box, controller.port
+
+    yield start
+    for controller in controllers:
+        controller.stop()
 
 
 @pytest.fixture
 def _root_logger() -> Iterator[None]:
+    """Put the root logger back after a test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
-    for handler in root.handlers:
-        if handler not in handlers:
-            handler.close()
+    for other in root.handlers:
+        if other not in handlers:
+            other.close()
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
 
 
-def configured(port: int, log: Path) -> Config:
+@pytest.fixture
+def set_up(_root_logger: None, tmp_path: Path) -> Iterator[Callable[..., AdminMailHandler]]:
+    """Set up logging for a test."""
+    root = logging.getLogger()
+    made: list[AdminMailHandler] = []
+
+    def start(port: int, more: str = "") -> AdminMailHandler:
+        before = root.handlers[:]
+        handler = set_up_logging(configured(port, tmp_path, more), "dome", Clock())
+        for old in before:
+            if isinstance(old, logging.FileHandler) and old.baseFilename.startswith(str(tmp_path)):
+                old.close()
+        assert handler is not None
+        made.append(handler)
+        return handler
+
+    yield start
+    for handler in made:
+        handler.close()
+
+
+def configured(port: int, folder: Path, more: str) -> Config:
     return parse_config(
         f"""
         node: macon
-        logging: {{file: {log}}}
+        logging: {{file: {folder / "toros.log"}}}
         email:
           smtp_host: 127.0.0.1
           smtp_port: {port}
           starttls: false
           admins: [a@example.org, b@example.org]
+          outbox: {folder / "outbox"}
         """
+        + more
     )
 
 
-@pytest.mark.usefixtures("_root_logger")
-def test_an_error_is_mailed_and_an_info_is_not(
-    mailbox: tuple[Mailbox, int], tmp_path: Path
+SetUp = Callable[..., AdminMailHandler]
+log = logging.getLogger("toros.test")
+
+
+def test_an_error_is_mailed_with_its_order_and_an_info_is_not(
+    serve_mail: Serve, set_up: SetUp, tmp_path: Path
 ) -> None:
-    box, port = mailbox
-    path = tmp_path / "toros.log"
-    handler = set_up_logging(configured(port, path), "dome", Clock())
-    assert handler is not None
-    log = logging.getLogger("toros.test")
+    box, port = serve_mail()
+    handler = set_up(port)
     log.info("all is well")
-    log.error("the shutter is stuck\nreally")
+    with working_on("42", "close_dome", "robot"):
+        log.error("the shutter is stuck\nreally", extra={"code": 302})
     handler.close()  # sends what waits
     (mail,) = box.mails
     assert box.recipients == ["a@example.org", "b@example.org"]
     assert mail["Subject"] == "[TOROS macon dome] the shutter is stuck really"
-    assert "the shutter is stuck" in str(mail.get_payload())
-    written = path.read_text()
-    assert " INFO dome toros.test: all is well" in written
-    assert " ERROR dome toros.test: the shutter is stuck" in written
+    text = str(mail.get_payload(decode=True), "utf-8")
+    assert "[order 42 close_dome by robot]: the shutter is stuck" in text
+    written = (tmp_path / "toros.log").read_text().splitlines()
+    lines = [line for line in written if "toros.test" in line]
+    assert len(lines) == 2  # one line per event
+    assert lines[0].endswith(" INFO dome toros.test: all is well")
+
+
+def test_a_storm_becomes_one_digest(serve_mail: Serve, set_up: SetUp) -> None:
+    box, port = serve_mail()
+    handler = set_up(port, "  burst: 2\n          window_s: 3600")
+    for number in range(50):
+        log.error("error of kind %d", number % 3)
+    handler.close()
+    assert [s.removeprefix("[TOROS macon dome] ") for s in box.subjects()] == [
+        "error of kind 0",
+        "error of kind 1",
+        "48 more errors",
+    ]
+    digest = str(box.mails[-1].get_payload(decode=True), "utf-8")
+    assert "16 × ERROR dome toros.test: error of kind 2" in digest
+
+
+def test_the_digest_comes_by_itself_when_the_window_ends(serve_mail: Serve, set_up: SetUp) -> None:
+    box, port = serve_mail()
+    set_up(port, "  burst: 1\n          window_s: 0.3")
+    for _ in range(5):
+        log.error("again")
+    wait_until(lambda: len(box.mails) == 2, "the digest")
+    assert box.subjects()[-1].endswith("4 more errors")
+
+
+def test_mail_waits_on_disk_while_the_server_is_down(
+    serve_mail: Serve, set_up: SetUp, tmp_path: Path
+) -> None:
+    port = free_port()
+    handler = set_up(port)
+    log.error("nobody hears this")
+    log.error("nor this")
+    handler.close()
+    waiting = list((tmp_path / "outbox" / "dome").glob("*.json"))
+    assert len(waiting) == 2
+    assert "could not be mailed" in (tmp_path / "toros.log").read_text()
+    box, _ = serve_mail(port)
+    set_up(port)  # the module starts again
+    wait_until(lambda: len(box.mails) == 2, "the mail that waited")
+    assert [s.split("] ")[1] for s in box.subjects()] == ["nobody hears this", "nor this"]
+    wait_until(lambda: not list((tmp_path / "outbox" / "dome").iterdir()), "an empty outbox")
+
+
+def test_a_message_that_cannot_be_read_does_not_hold_up_the_others(
+    serve_mail: Serve, set_up: SetUp, tmp_path: Path
+) -> None:
+    folder = tmp_path / "outbox" / "dome"
+    folder.mkdir(parents=True)
+    (folder / "00000000000000000-000001.json").write_text("{half a")
+    box, port = serve_mail()
+    set_up(port)
+    log.error("after it")
+    wait_until(lambda: len(box.mails) == 1, "the mail")
+    assert [path.suffix for path in folder.iterdir()] == [".unreadable"]
+
+
+def test_starttls_and_login(serve_mail: Serve, tmp_path: Path) -> None:
+    issued = issue(tmp_path, ["127.0.0.1"], Clock().now())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(issued.certificate, issued.key)
+    given: list[Any] = []
+
+    def authenticate(*args: Any) -> AuthResult:
+        given.append(args[-1])
+        return AuthResult(success=True)
+
+    box, port = serve_mail(
+        tls_context=context, require_starttls=True, auth_required=True, authenticator=authenticate
+    )
+    config = parse_config(
+        f"""
+        email: {{smtp_host: 127.0.0.1, smtp_port: {port}, username: robot, password: swordfish,
+                ca: {issued.authority}, sender: toros@example.org}}
+        """
+    )
+    Mailer(config.email).send(["a@example.org"], "Subject", "Text")
+    (mail,) = box.mails
+    assert mail["From"] == "toros@example.org"
+    assert (given[0].login, given[0].password) == (b"robot", b"swordfish")
+
+
+def test_a_webhook_gets_what_is_mailed(set_up: SetUp, tmp_path: Path) -> None:
+    taken: list[dict[str, Any]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            taken.append(json.loads(self.rfile.read(length)))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Hook) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"json://127.0.0.1:{server.server_address[1]}/hook"
+        config = parse_config(f"email: {{webhooks: ['{address}'], outbox: {tmp_path}}}")
+        Mailer(config.email).send([], "The dome is stuck", "Text")
+        server.shutdown()
+        thread.join()
+    assert taken[0]["title"] == "The dome is stuck"
 
 
 @pytest.mark.usefixtures("_root_logger")
-def test_a_mail_server_that_is_down_is_a_warning_in_the_log(tmp_path: Path) -> None:
-    path = tmp_path / "toros.log"
-    handler = set_up_logging(configured(free_port(), path), "dome", Clock())
-    assert handler is not None
-    logging.getLogger("toros.test").error("the shutter is stuck")
-    handler.close()
-    assert "A mail to the admins could not be sent" in path.read_text()
+def test_json_lines_and_no_secrets(tmp_path: Path) -> None:
+    more = """
+        logging: {file: %s, format: json}
+        access: [{user: robot, token: sesame-open, may: ["*"]}]
+    """ % (tmp_path / "toros.jsonl")
+    config = parse_config(more)
+    set_up_logging(config, "dome", Clock())
+    try:
+        int("the token is sesame-open")
+    except ValueError:
+        log.exception("calling http://robot:abcdef@127.0.0.1:8080 failed", extra={"code": 31})
+    text = (tmp_path / "toros.jsonl").read_text()
+    (line,) = text.splitlines()
+    event = json.loads(line)
+    assert (event["level"], event["module"], event["code"]) == ("ERROR", "dome", 31)
+    assert "Traceback" in event["traceback"]
+    assert "sesame-open" not in text
+    assert "abcdef" not in text
+    assert "http://robot:***@127.0.0.1:8080" in event["message"]

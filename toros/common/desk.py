@@ -114,6 +114,7 @@ class Desk:
             order.user if order else None,
             reply.status.value,
             reply.code,
+            extra={"code": reply.code},
         )
         return reply.as_struct()
 

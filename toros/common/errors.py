@@ -18,6 +18,7 @@
     ├── LostOwnership                  18
     ├── NotAuthenticated               40   answered as Fault 401
     ├── Forbidden                      41   answered as Fault 403
+    ├── MessageNotSent                 42   a mail or a note to a webhook
     ├── PeerError                      30   another module
     │   ├── PeerUnreachable            31
     │   ├── PeerTimeout                32
@@ -162,6 +163,12 @@ class Forbidden(TorosError):
     """The sender may not send such work orders."""
 
     code = 41
+
+
+class MessageNotSent(TorosError):
+    """A message to people could not be sent."""
+
+    code = 42
 
 
 class PeerError(TorosError):

@@ -1,19 +1,37 @@
-"""Where log records go: a file that is rotated daily, standard error, and the admins' mail."""
+"""Where log records go: a file that is rotated daily, standard error, and the admins' mail.
+
+One line per event, in text or JSON, with the order that it is about. Secrets of the configuration
+are blacked out wherever they would appear.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import re
 import sys
-import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from toros.common.clock import Clock
+from pydantic import BaseModel, SecretStr
+
+from toros.common.clock import Clock, iso
 from toros.common.config import Config
 from toros.common.daily_file import DailyFileHandler
+from toros.common.error_mail import AdminMailHandler
 from toros.common.errors import ConfigurationError
-from toros.common.mail import AdminMailHandler, Mailer
+from toros.common.mail import Mailer
+from toros.common.order_context import current_order
+from toros.common.outbox import Outbox
 
-FORMAT = "%(asctime)s %(levelname)s %(module_name)s %(name)s: %(message)s"
+IN_URL = re.compile(r"(?<=://)([^/\s:@]+):[^/\s@]+(?=@)")
+# What systemd's journal calls the levels.
+PRIORITIES = {"CRITICAL": 2, "ERROR": 3, "WARNING": 4, "INFO": 6, "DEBUG": 7}
+SHORTEST_SECRET = 4
+CHATTY = ("alembic", "httpx", "urllib3", "matplotlib", "uvicorn.access", "numba", "apprise")
 
 
 def set_up_logging(config: Config, module: str, clock: Clock) -> AdminMailHandler | None:
@@ -36,41 +54,110 @@ def set_up_logging(config: Config, module: str, clock: Clock) -> AdminMailHandle
     Raises
     ------
     ConfigurationError
-        When the log file cannot be written.
+        When the log file or the folder of waiting mail cannot be written.
     """
-    root = logging.getLogger()
-    root.setLevel(config.logging.log_level)
+    formatter = LineFormatter(
+        clock, module, as_json=config.logging.format == "json", secrets=tuple(secrets_of(config))
+    )
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setFormatter(JournalFormatter(formatter) if _in_journal() else formatter)
     if config.logging.file is not None:
         handlers.append(_file_handler(config.logging.file, config.logging.keep_days))
-    mail = None
-    if config.email.smtp_host and config.email.admins:
-        mail = AdminMailHandler(Mailer(config.email), config.node, module)
+    mail = _mail_handler(config, module)
+    if mail is not None:
         handlers.append(mail)
-    formatter = _Formatter(clock, module)
-    for handler in handlers:
+    for handler in handlers[1:]:
         handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.setLevel(config.logging.log_level)
     root.handlers[:] = handlers
-    for chatty in ("alembic", "httpx", "urllib3", "matplotlib", "uvicorn.access"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     return mail
 
 
-class _Formatter(logging.Formatter):
-    def __init__(self, clock: Clock, module: str) -> None:
-        super().__init__(FORMAT)
+class LineFormatter(logging.Formatter):
+    """Makes one line of a record, with the order that it is about and without secrets."""
+
+    def __init__(
+        self, clock: Clock, module: str, *, as_json: bool = False, secrets: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__()
         self._clock = clock
         self._module = module
+        self._as_json = as_json
+        self._secrets = re.compile("|".join(map(re.escape, secrets))) if secrets else None
 
     def format(self, record: logging.LogRecord) -> str:
-        record.module_name = self._module
-        return super().format(record)
+        """Return the line."""
+        facts = self._facts(record)
+        if self._as_json:
+            return self._clean(json.dumps(facts, ensure_ascii=False))
+        order = f" [order {facts['order']} {facts['request']}" if "order" in facts else ""
+        order += f" by {facts['user']}]" if facts.get("user") else "]" if order else ""
+        text = (
+            f"{facts['time']} {facts['level']} {self._module} {record.name}{order}: "
+            f"{facts['message']}"
+        )
+        if "traceback" in facts:
+            text += f"\n{facts['traceback']}"
+        # A second line would be an event of its own to whoever reads the log with tools.
+        return self._clean(text).rstrip("\n").replace("\n", " ⏎ ")
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
-        moment = self._clock.start + (record.created - self._clock.anchor) * self._clock.rate
-        whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
-        return f"{whole}.{int(moment % 1 * 1000):03d}Z"
+    def _facts(self, record: logging.LogRecord) -> dict[str, Any]:
+        seconds = self._clock.start + (record.created - self._clock.anchor) * self._clock.rate
+        facts: dict[str, Any] = {
+            "time": iso(datetime.fromtimestamp(seconds, UTC)),
+            "level": record.levelname,
+            "module": self._module,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        order = current_order()
+        if order is not None:
+            facts |= {"order": order.id, "request": order.request, "user": order.user}
+        if isinstance(getattr(record, "code", None), int):
+            facts["code"] = record.code  # type: ignore[attr-defined]
+        if record.exc_info:
+            facts["traceback"] = self.formatException(record.exc_info)
+        return facts
+
+    def _clean(self, text: str) -> str:
+        text = IN_URL.sub(r"\1:***", text)
+        return self._secrets.sub("***", text) if self._secrets else text
+
+
+class JournalFormatter(logging.Formatter):
+    """The line as systemd's journal takes it: with its priority, and without a time of its own."""
+
+    def __init__(self, line: LineFormatter) -> None:
+        super().__init__()
+        self._line = line
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return f"<{PRIORITIES.get(record.levelname, 6)}>{self._line.format(record)}"
+
+
+def secrets_of(section: BaseModel) -> Iterator[str]:
+    """Yield every secret that a configuration holds."""
+    for value in dict(section).values():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, SecretStr) and len(item.get_secret_value()) >= SHORTEST_SECRET:
+                yield item.get_secret_value()
+            elif isinstance(item, BaseModel):
+                yield from secrets_of(item)
+
+
+def _in_journal() -> bool:
+    """Return whether standard error is systemd's journal, as ``JOURNAL_STREAM`` has it."""
+    named = os.environ.get("JOURNAL_STREAM", "")
+    try:
+        found = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return named == f"{found.st_dev}:{found.st_ino}"
 
 
 def _file_handler(path: Path, keep_days: int) -> logging.Handler:
@@ -81,3 +168,20 @@ def _file_handler(path: Path, keep_days: int) -> logging.Handler:
         raise ConfigurationError(
             f"logging.file: {path} cannot be written ({error.strerror}); name another file."
         ) from error
+
+
+def _mail_handler(config: Config, module: str) -> AdminMailHandler | None:
+    email = config.email
+    mailer = Mailer(email)
+    if not mailer.configured or not (email.admins or email.webhooks):
+        return None
+    try:
+        outbox = Outbox(mailer, email.outbox / module)
+    except OSError as error:
+        raise ConfigurationError(
+            f"email.outbox: {email.outbox} cannot be written ({error.strerror}); name another."
+        ) from error
+    origin = f"{config.node} {module}"
+    return AdminMailHandler(
+        outbox, email.admins, origin, burst=email.burst, window_s=email.window_s
+    )

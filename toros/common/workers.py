@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from toros.common.errors import Cancelled, Interrupted, LostOwnership, TorosError
 from toros.common.journal import POLL_S, Journal, WorkOrderRow
+from toros.common.order_context import working_on
 from toros.common.pulse import Pulse
 from toros.common.requests import RequestTable, Task
 from toros.common.work_order import Json, OrderStatus
@@ -176,9 +177,10 @@ class Workers(Generic[S]):
             self._tasks[row.id] = task
             if self._stop.is_set():
                 task.cancelled.set()
-        log.info("Order %s (%s) of %s begins.", row.id, row.request, row.user or "nobody")
         try:
-            self._run(row, task)
+            with working_on(row.id, row.request, row.user):
+                log.info("Begins.")
+                self._run(row, task)
         finally:
             with self._lock:
                 del self._tasks[row.id]
@@ -194,7 +196,9 @@ class Workers(Generic[S]):
         except Cancelled as error:
             self._record(row, partial(self._stopped, row, task, error))
         except TorosError as error:
-            log.error("%s failed with code %d: %s", what, error.code, error)  # noqa: TRY400
+            log.error(  # noqa: TRY400 - foreseen: the message says it all
+                "Failed with code %d: %s", error.code, error, extra={"code": error.code}
+            )
             end = partial(self._journal.end, row.id, OrderStatus.FAILED, error=error)
             self._record(row, end)
         else:
@@ -203,7 +207,7 @@ class Workers(Generic[S]):
             else:
                 end = partial(self._journal.end, row.id, OrderStatus.COMPLETED, result=result)
                 self._record(row, end)
-            log.info("%s is completed.", what)
+            log.info("Completed.", extra={"code": 0})
 
     def _record(self, row: WorkOrderRow, end: Callable[[], None]) -> None:
         """Record the end of an order, however long the database is away: its client must learn it.

@@ -104,6 +104,7 @@ class Logging(Section):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="The least level that is written."
     )
+    format: Literal["plain", "json"] = Field("plain", description="One line per event, in both.")
     keep_days: int = Field(30, ge=1, description="How many rotated files are kept.")
 
 
@@ -165,8 +166,21 @@ class Email(Section):
     username: str | None = Field(None, description="Login; null: none.")
     password: SecretStr | None = Field(None, description="Its password; or password_file.")
     sender: str = Field("toros@localhost", description="From whom mail comes.")
+    ca: Path | None = Field(
+        None, description="Authority of the mail server's certificate; null: the system's."
+    )
     admins: list[str] = Field([], description="Who gets the errors.")
     recipients: list[str] = Field([], description="Who gets news of alerts and nights.")
+    webhooks: list[SecretStr] = Field(
+        [], description="Slack and others, as Apprise addresses; they get all that is mailed."
+    )
+    outbox: Path = Field(
+        Path("/var/lib/toros/outbox"), description="Where messages wait until they are sent."
+    )
+    burst: int = Field(
+        5, ge=1, description="Errors within `window_s` that are mailed one by one; then a digest."
+    )
+    window_s: float = Field(600.0, gt=0, description="Seconds; see `burst`.")
 
 
 class Device(Section):
