@@ -37,11 +37,11 @@ RATE = 30.0
 EVENING = datetime(2017, 8, 17, 23, 30, tzinfo=UTC)
 SETTINGS = SimulatorSettings(
     discovery=False,
-    mount=MountSettings(slew_rate=12.0, settle_s=0.5),
-    dome=DomeSettings(azimuth_rate=9.0, shutter_s=20.0),
+    mount=MountSettings(slew_rate=20.0, settle_s=0.5),
+    dome=DomeSettings(azimuth_rate=15.0, shutter_s=20.0),
     camera=CameraSettings(width=200, height=160, readout_s=1.0),
     further=FurtherSettings(
-        mounts=(MountSettings(kind="german", slew_rate=12.0, settle_s=0.5),),
+        mounts=(MountSettings(kind="german", slew_rate=20.0, settle_s=0.5),),
         domes=(DomeSettings(kind="roof", shutter_s=20.0),),
     ),
 )

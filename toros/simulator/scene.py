@@ -22,7 +22,8 @@ from toros.common.config.simulator import FilterSettings, SimulatorSettings, Tra
 from toros.simulator.galaxies import COLOUR, Galaxy, add_galaxy, galaxies_near
 from toros.simulator.point_spread import add_stars
 from toros.simulator.projection import FloatArray, Projection
-from toros.simulator.stars import Stars, stars_near
+from toros.simulator.stars import Stars, joined, stars_near
+from toros.simulator.tycho import find_catalogue
 
 # A star just outside the frame still sheds light into it.
 MARGIN_DEG = 0.02
@@ -84,6 +85,7 @@ class Scene:
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
+        self._catalogue = find_catalogue(settings.star_folder) if settings.real_stars else None
 
     def projection(self, ra_deg: float, dec_deg: float) -> Projection:
         """Return the projection of the camera pointed at an ICRS direction."""
@@ -192,13 +194,13 @@ class Scene:
         return float(10.0 ** (0.4 * (zero_point - mag_arcsec2)) * area)
 
     def _stars(self, view: Projection) -> Stars:
-        return stars_near(
-            self.settings.seed,
-            view.ra_deg,
-            view.dec_deg,
-            view.radius_deg + MARGIN_DEG,
-            self.settings.faintest_mag,
-        )
+        """Return the real stars where a catalogue is installed; those beyond it are made up."""
+        circle = (view.ra_deg, view.dec_deg, view.radius_deg + MARGIN_DEG)
+        made = stars_near(self.settings.seed, *circle, self.settings.faintest_mag)
+        if self._catalogue is None:
+            return made
+        fainter = made.where(made.mag > self._catalogue.faintest_mag)
+        return joined([self._catalogue.near(*circle), fainter])
 
     def _galaxies(self, view: Projection) -> list[Galaxy]:
         if not self.settings.galaxies:

@@ -8,6 +8,7 @@ can be drawn at any time without a catalogue, and a field looks the same every n
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -40,6 +41,16 @@ class Stars:
     def where(self, kept: NDArray[np.bool_]) -> Stars:
         """Return the stars for which `kept` is true."""
         return Stars(self.ra_deg[kept], self.dec_deg[kept], self.mag[kept], self.colour[kept])
+
+
+def joined(parts: Sequence[Stars]) -> Stars:
+    """Return the stars of all parts, in their order."""
+    return Stars(
+        np.concatenate([part.ra_deg for part in parts]),
+        np.concatenate([part.dec_deg for part in parts]),
+        np.concatenate([part.mag for part in parts]),
+        np.concatenate([part.colour for part in parts]),
+    )
 
 
 def density_factor(ra_deg: float, dec_deg: float) -> float:
@@ -125,10 +136,5 @@ def stars_near(
         In a fixed order, some outside the circle.
     """
     parts = [cell_stars(seed, *cell) for cell in _cells_near(ra_deg, dec_deg, radius_deg)]
-    joined = Stars(
-        np.concatenate([part.ra_deg for part in parts]),
-        np.concatenate([part.dec_deg for part in parts]),
-        np.concatenate([part.mag for part in parts]),
-        np.concatenate([part.colour for part in parts]),
-    )
-    return joined.where(joined.mag <= faintest_mag)
+    stars = joined(parts)
+    return stars.where(stars.mag <= faintest_mag)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -226,6 +227,13 @@ class SimulatorSettings(Section):
     moffat_beta: float = Field(default=3.5, gt=1, description="Shape of the Moffat profile.")
     faintest_mag: float = Field(
         default=20.5, ge=8, le=22, description="Faintest stars of the procedural sky, r mag."
+    )
+    real_stars: bool = Field(
+        default=True,
+        description="Show the stars of Debian's astrometry-data-tycho2-* packages, if installed.",
+    )
+    star_folder: Path = Field(
+        default=Path("/usr/share/astrometry"), description="Where those packages put them."
     )
     galaxies: bool = Field(default=True, description="Draw the galaxies of OpenNGC.")
     transients: tuple[TransientSettings, ...] = Field(
