@@ -74,6 +74,7 @@ def test_a_batch_in_the_raw_data_is_reduced_where_it_is(desk: Desk) -> None:
         "master_bias": {"done": 1},
         "master_dark": {"done": 1},
         "master_flat": {"done": 1},
+        "bad_pixel_mask": {"done": 1},
         "calibrate": {"done": 2},
     }
     folder = desk.products / NIGHT / NIGHT

@@ -49,7 +49,9 @@ def test_stl1001(reduced: Document) -> None:
     assert {(row["state"], row["code"]) for row in subtracted.values()} == {("left_out", 108)}
     # No flats: calibrated with what is there.
     assert {(row["state"], row["code"]) for row in raw.values()} == {("calibrated", 106)}
-    assert len(product(reduced, "master_bias")[0]["inputs"]) == 3
+    # Two biases of -5 C and one of -15 C, whose level is lower by some ADU.
+    assert sorted(len(row["inputs"]) for row in product(reduced, "master_bias")) == [1, 2]
+    warm = next(row["path"] for row in product(reduced, "master_bias") if len(row["inputs"]) == 2)
     (dark,) = product(reduced, "master_dark")
     assert len([path for path in dark["inputs"] if path.endswith(".DARK.FIT")]) == 8
     assert len(product(reduced, "calibrated")) == 4
@@ -57,6 +59,7 @@ def test_stl1001(reduced: Document) -> None:
     for row in raw.values():
         assert row["masters"]["flat"] is None
         assert row["masters"]["dark"] == dark["path"]
+        assert row["masters"]["bias"] == warm
     _compare_with_the_camera(reduced, found)
 
 

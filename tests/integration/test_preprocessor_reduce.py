@@ -63,6 +63,7 @@ def test_a_whole_night_becomes_masters_and_calibrated_lights(
         "master_bias": 1,
         "master_dark": 1,
         "master_flat": 1,
+        "bad_pixel_mask": 1,
         "calibrated": 4,
     }
     assert ("calibrate", 4, 4) in seen
@@ -92,7 +93,7 @@ def _check_provenance(sessions: sessionmaker[Session]) -> None:
             assert product.sha256 == hashlib.sha256(Path(product.path).read_bytes()).hexdigest()
         roles = {product.kind: sorted(item.role for item in product.inputs) for product in products}
         assert roles["master_flat"] == ["bias", "dark", *["flat"] * 5]
-        assert roles["calibrated"] == ["bias", "dark", "flat", "light"]
+        assert roles["calibrated"] == ["bias", "dark", "flat", "light", "mask"]
         why = next(p for p in products if p.kind == "calibrated").parameters["masters"]
         assert "matches" in why["dark"]["why"]
         metrics = set(session.scalars(select(Metric.name)))
@@ -104,7 +105,7 @@ def _check_provenance(sessions: sessionmaker[Session]) -> None:
 def test_masters_only(tmp_path: Path, reduce: Reduce) -> None:
     whole_night(tmp_path / "raw", lights=1)
     kinds = by_kind(reduce(tmp_path / "raw", masters_only=True))
-    assert set(kinds) == {"master_bias", "master_dark", "master_flat"}
+    assert set(kinds) == {"master_bias", "master_dark", "master_flat", "bad_pixel_mask"}
     assert "master_dark_30s_" in kinds["master_dark"][0]
     assert "master_flat_V_" in kinds["master_flat"][0]
 

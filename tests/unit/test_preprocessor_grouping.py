@@ -50,8 +50,16 @@ def test_nothing_mixes_that_differs_in_the_camera_set_up() -> None:
         frame(read_out_mode="fast"),
         frame(header={"GAIN": 100}, decided_by={"gain_setting": "GAIN"}),
     ]
-    groups = group_biases([frame(), *odd, frame()])
+    groups = group_biases([frame(), *odd, frame()], SETTINGS)
     assert [len(group.frames) for group in groups] == [2, 1, 1, 1, 1, 1, 1]
+
+
+def test_biases_of_other_temperatures_are_not_combined() -> None:
+    temperatures = [-5.2, -14.8, -4.8, -5.0]
+    groups = group_biases([frame(ccd_temp=value) for value in temperatures], SETTINGS)
+    assert [(len(group.frames), group.label) for group in groups] == [(1, "-15C"), (3, "-5C")]
+    (alone,) = group_biases([frame(ccd_temp=-5.0), frame(ccd_temp=-6.0)], SETTINGS)
+    assert alone.label == ""
 
 
 def test_darks_are_told_apart_by_exposure_time_temperature_and_filter() -> None:

@@ -100,6 +100,15 @@ def match_flat(
     return _choose("flat", frame, candidates, judge)
 
 
+def match_mask(
+    frame: ExposureInfo,
+    candidates: Iterable[ExposureInfo],
+    options: ReductionOptions = _DEFAULTS,
+) -> Choice:
+    """Choose a bad-pixel mask for `frame`: the nearest in time of its camera set-up."""
+    return _choose("defects", frame, candidates, lambda _, candidate: _Fit(candidate))
+
+
 def is_bias_subtracted(master_dark: ExposureInfo) -> bool:
     """Return whether a master dark says that its bias is subtracted."""
     name = master_dark.header.get("BIASCOR")
@@ -146,9 +155,14 @@ def _judge_dark(
         return scale
     if scale != 1.0:
         notes.append(f"The master dark of {candidate.exptime_s:g} s is scaled by {scale:.4g}.")
+    other_filter = bool(candidate.filter) and candidate.filter != frame.filter
+    if other_filter:
+        notes.append(f"The master dark was taken with the filter {candidate.filter}.")
     # Scaling down makes a dark better, scaling up worse.
     distance = abs(math.log(scale)) * (3.0 if scale > 1 else 1.0) if scale > 0 else math.inf
-    return _Fit(candidate, tuple(notes), scale, rank=(distance, float(apart is None)))
+    return _Fit(
+        candidate, tuple(notes), scale, rank=(distance, float(apart is None), float(other_filter))
+    )
 
 
 def _choose(
@@ -167,17 +181,18 @@ def _choose(
             fits.append(_Fit(candidate, notes, verdict.dark_scale, rank))
     # The path breaks ties, so that the same candidates always give the same choice.
     fits.sort(key=lambda fit: (fit.rank, str(fit.candidate.path)))
+    name = "bad-pixel mask" if kind == "defects" else f"master {kind}"
     if not fits:
         why = "; ".join(reason.rstrip(".") for _, reason in refused)
         return Choice(
             None,
-            f"No master {kind} matches ({why})." if why else f"There is no master {kind}.",
+            f"No {name} matches ({why})." if why else f"There is no {name}.",
             refused=tuple(refused),
         )
     best, *others = fits
-    name = best.candidate.path.name
-    refused += [(fit.candidate, _second(fit, name)) for fit in others]
-    why = f"{name} matches"
+    file = best.candidate.path.name
+    refused += [(fit.candidate, _second(fit, file)) for fit in others]
+    why = f"{file} matches"
     why += f" best of {len(fits)}." if others else "."
     return Choice(best.candidate, why, best.notes, best.dark_scale, tuple(refused))
 

@@ -22,9 +22,16 @@ class Group:
     label: str  # goes into the master's name: "30s", "V"
 
 
-def group_biases(frames: Iterable[Exposure]) -> list[Group]:
-    """Group bias frames by camera set-up."""
-    return [Group(tuple(same), "") for same in _split(frames, _setup)]
+def group_biases(frames: Iterable[Exposure], settings: PreprocessorSettings) -> list[Group]:
+    """Group bias frames by camera set-up and temperature: their level follows it by some ADU."""
+    groups = []
+    for same in _split(frames, _setup):
+        parts = clusters(same, lambda frame: frame.ccd_temp, settings.bias_temperature_tolerance)
+        for alike in parts:
+            temperature = alike[0].ccd_temp
+            several = len(parts) > 1 and temperature is not None
+            groups.append(Group(tuple(alike), f"{temperature:.0f}C" if several else ""))
+    return groups
 
 
 def group_darks(frames: Iterable[Exposure], settings: PreprocessorSettings) -> list[Group]:

@@ -13,6 +13,7 @@ from toros.common.errors import Cancelled, LostOwnership, TorosError
 from toros.preprocessor import batches
 from toros.preprocessor.engine import run_step
 from toros.preprocessor.run import Run, Step
+from toros.preprocessor.steps.bad_pixels import BadPixels
 from toros.preprocessor.steps.calibrate import Calibrate
 from toros.preprocessor.steps.copy import Copy
 from toros.preprocessor.steps.ingest import Ingest
@@ -30,6 +31,7 @@ MASTERS: tuple[Step[Any, Any], ...] = (
     MasterBias(),
     MasterDark(),
     MasterFlat(),
+    BadPixels(),
 )
 ALL: tuple[Step[Any, Any], ...] = (*MASTERS, Calibrate())
 
@@ -84,7 +86,7 @@ def reduce_batch(
 
 def _sweep(run: Run) -> None:
     """Remove the products that a killed process left half-written, under their hidden names."""
-    for kind in ("master", "calib"):
+    for kind in ("master", "bad_pixel_mask", "calib"):
         # The name that `atomic_path` gives, and no other: the folder may be a person's own.
         for leftover in run.products.glob(f".{kind}_*.????????.*"):
             log.info("%s was left half-written and is removed.", leftover)

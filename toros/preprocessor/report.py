@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -18,32 +19,37 @@ def report(session: Session, batch: FileBatch) -> Document:
     """Return the document of ``toros calibrate``: exposures, products, problems."""
     exposures = queries.exposures(session, batch.id)
     products = queries.products(session, batch)
-    masters = _masters_by_exposure(session, products)
+    used = _used_by_exposure(session, products)
     return {
-        "exposures": [_exposure(row, masters.get(row.id, {})) for row in exposures],
+        "exposures": [_exposure(row, used.get(row.id, _Used())) for row in exposures],
         "products": [_product(session, row) for row in products],
         "problems": problems(session, batch),
     }
 
 
-def _masters_by_exposure(
-    session: Session, products: Sequence[Combination]
-) -> dict[int, dict[str, str]]:
-    """Return, for each exposure that was calibrated, the path of each master by its role."""
-    found: dict[int, dict[str, str]] = {}
+@dataclass(frozen=True)
+class _Used:
+    """What a light was calibrated with: the path of each master by its role, and why."""
+
+    masters: Mapping[str, str] = field(default_factory=dict)
+    why: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _used_by_exposure(session: Session, products: Sequence[Combination]) -> dict[int, _Used]:
+    found: dict[int, _Used] = {}
     for product in products:
         if product.kind == "calibrated":
-            used = {
+            masters = {
                 role: master.path for role, master in queries.input_products(session, product.id)
             }
+            used = _Used(masters, product.parameters.get("masters", {}))
             for _role, exposure in queries.input_exposures(session, product.id):
                 found[exposure.id] = used
     return found
 
 
-def _exposure(row: Exposure, masters: dict[str, str]) -> Document:
-    wanted = ("bias", "dark", "flat") if row.image_type == "light" else ()
-    return {
+def _exposure(row: Exposure, used: _Used) -> Document:
+    document: Document = {
         "path": row.path,
         "image_type": row.image_type,
         "exptime": row.exptime,
@@ -52,8 +58,14 @@ def _exposure(row: Exposure, masters: dict[str, str]) -> Document:
         "state": row.state,
         "code": row.code,
         "error": row.error,
-        "masters": {role: masters.get(role) for role in wanted},
+        "masters": {},
     }
+    if row.image_type == "light":
+        document["masters"] = {role: used.masters.get(role) for role in ("bias", "dark", "flat")}
+        document["bad_pixel_mask"] = used.masters.get("mask")
+        # For each role: the master, why it, what is odd about it, and why not the others.
+        document["choice"] = dict(used.why)
+    return document
 
 
 def _product(session: Session, row: Combination) -> Document:

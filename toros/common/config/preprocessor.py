@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from toros.common.config.section import Section
+
+
+class LinearitySettings(Section):
+    """The linearity of one camera."""
+
+    instrument: str = Field(min_length=1, description="The camera, as in INSTRUME.")
+    coefficients: tuple[float, ...] = Field(
+        description=(
+            "c1, c2, ... of true = counts * (1 + c1 * counts + c2 * counts^2 ...), counts in ADU "
+            "above the bias."
+        )
+    )
+
+
+class FringeSettings(Section):
+    """The fringe frame of one camera and filter."""
+
+    instrument: str = Field(min_length=1, description="The camera, as in INSTRUME.")
+    filter: str = Field(min_length=1, description="The filter, as in FILTER.")
+    path: Path = Field(description="A FITS file of the pattern alone, of the size of the frames.")
 
 
 class PreprocessorSettings(Section):
@@ -73,6 +94,50 @@ class PreprocessorSettings(Section):
         default=None,
         ge=0,
         description="Electrons, where the header does not say; null: measured where it can.",
+    )
+    overscan: Literal["fit", "row", "median", "off"] = Field(
+        default="fit",
+        description=(
+            "How the overscan of frames that have one (BIASSEC) is subtracted: the medians of its "
+            "rows fitted, these medians as they are, one median, or not at all."
+        ),
+    )
+    overscan_degree: int = Field(
+        default=3, ge=0, le=20, description="Degree of the polynomial through the overscan."
+    )
+    linearity: tuple[LinearitySettings, ...] = Field(
+        default=(), description="Linearity of cameras; others are taken as linear."
+    )
+    fringe_frames: tuple[FringeSettings, ...] = Field(
+        default=(), description="Fringe frames, fitted to the sky of each light and subtracted."
+    )
+    leave_out_odd_frames: bool = Field(
+        default=True,
+        description=(
+            "Leave frames out of a master whose level, noise or shape is not that of the others."
+        ),
+    )
+    bias_temperature_tolerance: float = Field(
+        default=3.0,
+        gt=0,
+        description="Biases whose CCD temperatures differ by more, in Celsius, are not combined.",
+    )
+    mask_bleeding: bool = Field(
+        default=True, description="Mask the trails that bleed out of saturated stars."
+    )
+    read_out_axis: Literal["y", "x"] = Field(
+        default="y", description="Along which axis of the image saturated stars bleed."
+    )
+    bad_pixel_masks: bool = Field(
+        default=True, description="Find bad pixels in the masters and mask them in the lights."
+    )
+    hot_pixel_rate: float = Field(
+        default=1.0,
+        ge=0,
+        description="A pixel is hot from so many electrons per second above the median dark.",
+    )
+    dead_pixel_response: float = Field(
+        default=0.5, ge=0, lt=1, description="A pixel is dead below this part of those around it."
     )
     memory_limit_mb: int = Field(
         default=512, ge=64, description="Memory for the stack of one master, in MB."

@@ -25,6 +25,7 @@ from toros.preprocessor.steps.choosing import (
     Role,
     choose_all,
     explained,
+    fringe_for,
     missing,
     offers_for,
     options_from,
@@ -78,8 +79,10 @@ class Calibrate:
 
     def work(self, run: Run, unit: Unit[Calibrating]) -> Calibrated:
         """Choose the masters and calibrate the light with those that there are."""
-        inputs, options = unit.inputs, options_from(run.settings)
-        chosen = choose_all(read_exposure(inputs.path), inputs.offers, options)
+        inputs = unit.inputs
+        info = read_exposure(inputs.path)
+        options = options_from(run.settings, info.instrument)
+        chosen = choose_all(info, inputs.offers, options)
         errors = [found.error for found in chosen if found.error is not None]
         if errors and run.settings.missing_masters == "fail":
             raise errors[0]
@@ -90,8 +93,10 @@ class Calibrate:
             bias=masters["bias"],
             dark=masters["dark"],
             flat=masters["flat"],
+            bad_pixels=masters["mask"],
+            fringe=fringe_for(run.settings, info),
             options=options,
-            missing={found.role: found.choice.why for found in chosen if found.offer is None},
+            missing={found.role: found.choice.why for found in chosen if found.error is not None},
         )
         if run.settings.previews:
             write_preview(inputs.target, inputs.target.with_suffix(".png"))
@@ -113,7 +118,7 @@ class Calibrate:
                 exposures=(("light", inputs.id),),
                 masters=used(product.chosen),
                 parameters={
-                    "settings": run.settings.model_dump(),
+                    "settings": run.settings.model_dump(mode="json"),
                     "masters": explained(product.chosen),
                 },
                 quality=quality(product.result),

@@ -22,19 +22,33 @@ from toros.common.errors import (
     UnreadableFile,
 )
 from toros.imaging.headers import ExposureInfo, read_exposure
-from toros.imaging.matching import Choice, is_bias_subtracted, match_bias, match_dark, match_flat
+from toros.imaging.matching import (
+    Choice,
+    is_bias_subtracted,
+    match_bias,
+    match_dark,
+    match_flat,
+    match_mask,
+)
 from toros.imaging.options import ReductionOptions
 from toros.preprocessor.run import Problem, Run
 
 log = logging.getLogger(__name__)
 
-Role = Literal["bias", "dark", "flat"]
-ROLES: tuple[Role, ...] = ("bias", "dark", "flat")
+Role = Literal["bias", "dark", "flat", "mask"]
+ROLES: tuple[Role, ...] = ("bias", "dark", "flat", "mask")
+_KINDS: dict[Role, str] = {
+    "bias": "master_bias",
+    "dark": "master_dark",
+    "flat": "master_flat",
+    "mask": "bad_pixel_mask",
+}
 
 _MATCH: dict[Role, Callable[[ExposureInfo, Iterable[ExposureInfo], ReductionOptions], Choice]] = {
     "bias": match_bias,
     "dark": match_dark,
     "flat": match_flat,
+    "mask": match_mask,
 }
 _MISSING: dict[Role, type[CalibrationError]] = {
     "bias": NoMasterBias,
@@ -74,8 +88,10 @@ class Chosen:
 
     @property
     def error(self) -> CalibrationError | None:
-        """What is to be reported when there is none."""
-        return None if self.offer else _MISSING[self.role](self.choice.why)
+        """What is to be reported when there is none; a light without a mask lacks nothing."""
+        if self.offer is not None or self.role not in _MISSING:
+            return None
+        return _MISSING[self.role](self.choice.why)
 
 
 def offers_for(
@@ -85,7 +101,7 @@ def offers_for(
     wanted = tuple(roles)
     own = {
         role: _offers(
-            queries.masters_of_run(session, f"master_{role}", run.file_batch_id, run.generation)
+            queries.masters_of_run(session, _KINDS[role], run.file_batch_id, run.generation)
         )
         for role in wanted
     }
@@ -99,9 +115,7 @@ def _others(session: Session, run: Run, role: Role, like: Exposure) -> tuple[Off
     if not run.settings.masters_from_other_batches:
         return ()
     age = timedelta(days=run.settings.masters_max_age_days)
-    return _offers(
-        queries.masters_of_others(session, f"master_{role}", like, run.file_batch_id, age)
-    )
+    return _offers(queries.masters_of_others(session, _KINDS[role], like, run.file_batch_id, age))
 
 
 def _offers(masters: Iterable[Combination]) -> tuple[Offer, ...]:
@@ -187,8 +201,9 @@ def explained(chosen: Iterable[Chosen]) -> dict[str, dict[str, object]]:
     }
 
 
-def options_from(settings: PreprocessorSettings) -> ReductionOptions:
-    """Return the choices of the configuration as `toros.imaging` takes them."""
+def options_from(settings: PreprocessorSettings, instrument: str | None = None) -> ReductionOptions:
+    """Return the choices of the configuration for a camera as `toros.imaging` takes them."""
+    linearity = next((one for one in settings.linearity if one.instrument == instrument), None)
     return ReductionOptions(
         combine=settings.combine,
         sigma_low=settings.sigma_clip_low,
@@ -201,4 +216,17 @@ def options_from(settings: PreprocessorSettings) -> ReductionOptions:
         memory_limit_bytes=settings.memory_limit_mb * 1024**2,
         gain_e_adu=settings.gain,
         read_noise_e=settings.read_noise,
+        overscan=settings.overscan,
+        overscan_degree=settings.overscan_degree,
+        linearity=linearity.coefficients if linearity else (),
+        leave_out_odd_frames=settings.leave_out_odd_frames,
+        mask_bleeding=settings.mask_bleeding,
+        read_out_axis=settings.read_out_axis,
     )
+
+
+def fringe_for(settings: PreprocessorSettings, frame: ExposureInfo) -> Path | None:
+    """Return the fringe frame that is configured for a frame's camera and filter."""
+    wanted = (frame.instrument, frame.filter)
+    found = (one.path for one in settings.fringe_frames if (one.instrument, one.filter) == wanted)
+    return next(found, None)

@@ -16,6 +16,7 @@ from toros.archive.models import Exposure
 from toros.common.config.preprocessor import PreprocessorSettings
 from toros.common.errors import TorosError, UnreadableFile, UnusableFrame
 from toros.imaging.calibrate import CalibratedResult
+from toros.imaging.defects import MaskResult
 from toros.imaging.frames import read_frame
 from toros.imaging.headers import ExposureInfo, read_exposure, sha256_of
 from toros.imaging.masters import MasterResult
@@ -37,7 +38,20 @@ from toros.preprocessor.steps.products import Product, record_product
 
 # Fields of a result that have columns or tables of their own in the archive.
 _NOT_MEASURED = frozenset(
-    {"path", "kind", "inputs", "left_out", "exptime_s", "filter", "source", "bias", "dark", "flat"}
+    {
+        "path",
+        "kind",
+        "inputs",
+        "left_out",
+        "exptime_s",
+        "filter",
+        "source",
+        "bias",
+        "dark",
+        "flat",
+        "bad_pixels",
+        "fringe",
+    }
 )
 
 
@@ -107,8 +121,9 @@ class MasterStep:
 
     def work(self, run: Run, unit: Unit[Making]) -> Made:
         """Choose the masters that go into it, and make it."""
-        making, options = unit.inputs, options_from(run.settings)
+        making = unit.inputs
         frame = typical([read_exposure(path) for path in making.paths])
+        options = options_from(run.settings, frame.instrument)
         chosen = choose_all(frame, making.offers, options)
         for found in chosen:
             if found.role in self.needs and run.settings.missing_masters == "fail" and found.error:
@@ -143,7 +158,7 @@ class MasterStep:
                 exposures=tuple((self.image_type, by_path[p]) for p in product.result.inputs),
                 masters=used(product.chosen),
                 parameters={
-                    "settings": run.settings.model_dump(),
+                    "settings": run.settings.model_dump(mode="json"),
                     "masters": explained(product.chosen),
                 },
                 quality=quality(product.result),
@@ -194,7 +209,7 @@ def typical(frames: Sequence[ExposureInfo]) -> ExposureInfo:
     return next(frame for frame in timed if frame.exptime_s == middle)
 
 
-def quality(result: MasterResult | CalibratedResult) -> dict[str, Any]:
+def quality(result: MasterResult | CalibratedResult | MaskResult) -> dict[str, Any]:
     """Return what was measured on a product, as JSON takes it."""
     measured = {
         item.name: getattr(result, item.name)

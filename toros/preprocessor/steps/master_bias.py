@@ -15,14 +15,14 @@ from toros.preprocessor.steps.master import MasterStep
 
 
 class MasterBias(MasterStep):
-    """One master bias for each camera set-up."""
+    """One master bias for each camera set-up and temperature."""
 
     name = "master_bias"
     image_type = "bias"
 
     def groups(self, frames: Iterable[Exposure], settings: PreprocessorSettings) -> list[Group]:
-        """Return the biases by camera set-up."""
-        return group_biases(frames)
+        """Return the biases by camera set-up and temperature."""
+        return group_biases(frames, settings)
 
     def make(
         self,

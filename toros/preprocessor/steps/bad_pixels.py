@@ -1,0 +1,115 @@
+"""Finds the bad pixels of each camera in its masters."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from toros.archive import queries
+from toros.archive.models import Combination
+from toros.common.errors import TorosError
+from toros.imaging.bad_pixels import BadPixelLimits
+from toros.imaging.defects import MaskResult, make_bad_pixel_mask
+from toros.imaging.headers import sha256_of
+from toros.preprocessor.grouping import digest, master_name
+from toros.preprocessor.run import Outcome, Run, Unit
+from toros.preprocessor.steps.master import quality
+from toros.preprocessor.steps.products import Product, record_product
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The inputs of one bad-pixel mask."""
+
+    target: Path
+    dark: Path | None
+    flats: tuple[Path, ...]
+    masters: tuple[tuple[str, int], ...]  # role and id
+    like: int  # an exposure of the camera set-up
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mask that was made."""
+
+    result: MaskResult
+    sha256: str
+
+
+class BadPixels:
+    """One unit for each camera set-up that has a master dark or flat."""
+
+    name = "bad_pixel_mask"
+
+    def units(self, session: Session, run: Run) -> Sequence[Unit[Finding]]:
+        """Return one unit for each camera set-up."""
+        if not run.settings.bad_pixel_masks:
+            return []
+        groups: dict[Hashable, list[Combination]] = {}
+        for kind in ("master_dark", "master_flat"):
+            for master in queries.masters_of_run(session, kind, run.file_batch_id, run.generation):
+                groups.setdefault(_setup(master), []).append(master)
+        return [_unit(session, run, masters) for masters in groups.values()]
+
+    def work(self, run: Run, unit: Unit[Finding]) -> Found:
+        """Find them and write the mask."""
+        inputs = unit.inputs
+        limits = BadPixelLimits(
+            hot_e_s=run.settings.hot_pixel_rate, dead_response=run.settings.dead_pixel_response
+        )
+        result = make_bad_pixel_mask(
+            inputs.target, dark=inputs.dark, flats=inputs.flats, limits=limits
+        )
+        return Found(result, sha256_of(inputs.target))
+
+    def record(self, session: Session, run: Run, unit: Unit[Finding], product: Found) -> Outcome:
+        """Record the mask and the masters that it comes from."""
+        row = record_product(
+            session,
+            run,
+            Product(
+                path=unit.inputs.target,
+                kind=self.name,
+                sha256=product.sha256,
+                like=unit.inputs.like,
+                exposures=(),
+                masters=unit.inputs.masters,
+                parameters={"settings": run.settings.model_dump(mode="json")},
+                quality=quality(product.result),
+            ),
+        )
+        return Outcome(row.id)
+
+    def fail(self, session: Session, run: Run, unit: Unit[Finding], error: TorosError) -> None:
+        """Leave it at the record of the unit: the lights are calibrated without a mask."""
+
+
+def _setup(master: Combination) -> Hashable:
+    return (
+        master.instrument,
+        (master.naxis1, master.naxis2),
+        (master.binning_x, master.binning_y),
+        master.gain,
+        master.read_out_mode,
+    )
+
+
+def _unit(session: Session, run: Run, masters: Sequence[Combination]) -> Unit[Finding]:
+    darks = [master for master in masters if master.kind == "master_dark"]
+    flats = [master for master in masters if master.kind == "master_flat"]
+    # The longest exposure shows the hot pixels best; of several, the warmest.
+    darks.sort(key=lambda dark: (dark.exptime or 0.0, dark.ccd_temp or -300.0, dark.path))
+    used = [*darks[-1:], *flats]
+    name = master_name("bad_pixel_mask", "", digest(sorted(Path(one.path).name for one in used)))
+    _role, like = queries.input_exposures(session, used[0].id)[0]
+    finding = Finding(
+        target=run.products / name,
+        dark=Path(darks[-1].path) if darks else None,
+        flats=tuple(Path(flat.path) for flat in flats),
+        masters=tuple((one.kind.removeprefix("master_"), one.id) for one in used),
+        like=like.id,
+    )
+    return Unit(name, finding)
