@@ -8,7 +8,10 @@ import logging
 import re
 import socket
 import ssl
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -26,6 +29,9 @@ log = logging.getLogger(__name__)
 MAX_BODY = 1 << 20
 MAX_HEADERS = 16 << 10
 MAX_LINGER = 4 << 20
+LARGE = 64 << 10
+LARGE_PLACES = 2
+PLACE_S = 2.0
 PATHS = ("/", "/RPC2")
 
 
@@ -33,6 +39,7 @@ class Desk(Protocol):
     """What a connection needs of its server."""
 
     connections: Connections
+    large_bodies: LargeBodies
 
     def authenticate(self, header: str | None) -> Caller:
         """Return who an ``Authorization`` header names."""
@@ -54,6 +61,35 @@ class Refused(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class LargeBodies:
+    """A few places for bodies that are large: memory is bounded however many clients send them.
+
+    A body of a mebibyte can be worth twenty when it is parsed.
+    """
+
+    def __init__(self, places: int = LARGE_PLACES) -> None:
+        self._places = threading.BoundedSemaphore(places)
+
+    @contextmanager
+    def place_for(self, length: int) -> Iterator[None]:
+        """Hold a place while a body of `length` bytes is read and parsed, if it is large.
+
+        Raises
+        ------
+        Refused
+            With 429 when no place becomes free soon.
+        """
+        if length <= LARGE:
+            yield
+            return
+        if not self._places.acquire(timeout=PLACE_S):
+            raise Refused(429, "Too many large calls are being read; try again in a moment.")
+        try:
+            yield
+        finally:
+            self._places.release()
 
 
 class _Limited(io.BufferedReader):
@@ -115,10 +151,11 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
         read_all = False
         try:
             caller, length = self._admit()
-            body = self._read_body(length)
+            with self.server.large_bodies.place_for(length):
+                struct = self._read_struct(length)
             read_all = True
             self._record.enter(Phase.WORK)
-            answer = self._answer(body, caller)
+            answer = self._answer(struct, caller)
         except Refused as refusal:
             # What follows in the stream need not be a request: the body was not read, or is short.
             self.close_connection = self.close_connection or not read_all
@@ -148,18 +185,20 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
         except NotAuthenticated as error:
             raise Refused(401, error.message) from error
 
-    def _read_body(self, length: int) -> bytes:
+    def _read_struct(self, length: int) -> object:
+        """Return the work order that the body holds, or what was wrong with it."""
         self._record.enter(Phase.BODY)
         body = self.rfile.read(length)
         if len(body) < length:
             raise Refused(400, f"The call broke off after {len(body)} of {length} bytes.")
-        return body
-
-    def _answer(self, body: bytes, caller: Caller) -> bytes:
         try:
-            struct = read_call(body)
+            return read_call(body)
         except Malformed as error:
-            return write_fault(400, str(error))
+            return error
+
+    def _answer(self, struct: object, caller: Caller) -> bytes:
+        if isinstance(struct, Malformed):
+            return write_fault(400, str(struct))
         try:
             return write_reply(self.server.handle(struct, caller))
         except Forbidden as error:

@@ -16,7 +16,7 @@ from typing import Any
 from xmlrpc.server import SimpleXMLRPCServer
 
 from toros.common.access import Caller
-from toros.common.connection_handler import ConnectionHandler
+from toros.common.connection_handler import ConnectionHandler, LargeBodies
 from toros.common.connections import Connection, Connections, Phase
 from toros.common.door import DoorRules, require_closed_door
 from toros.common.errors import AddressInUse, ConfigurationError
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_S = 0.25
 DRAIN_S = 8.0
+SWITCH_S = 0.0005
 
 Handle = Callable[[object, Caller], dict[str, Any]]
 
@@ -60,6 +61,7 @@ class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
         self.handle = handle
         self.rules = rules or DoorRules()
         self.connections = Connections(self.rules.connections, self.rules.connections_per_peer)
+        self.large_bodies = LargeBodies()
         self._names = {
             "localhost",
             address[0].lower(),
@@ -75,6 +77,8 @@ class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
 
     def start(self) -> None:
         """Answer in the background until `stop`."""
+        # Many busy clients would otherwise wait for one another in turns of 5 ms.
+        sys.setswitchinterval(SWITCH_S)
         threading.Thread(
             target=self.serve_forever,
             kwargs={"poll_interval": SWEEP_S},
