@@ -414,3 +414,38 @@ def test_matching_reads_what_the_masters_tell(night: Night) -> None:
         night.bias, night.dark, night.flat,
     ]  # fmt: skip
     assert chosen[1].dark_scale == pytest.approx(2.0)
+
+
+def test_cosmic_rays_are_replaced_and_marked(night: Night, tmp_path: Path) -> None:
+    raw = night.camera.take("rays", "light", 60.0, light_adu=SKY_ADU)
+    rays = [(20, 30), (40, 41), (41, 42), (50, 60)]
+    with fits.open(raw, mode="update") as hdus:
+        for at in rays:
+            hdus[0].data[at] += 6000
+    calibrate_light(raw, tmp_path / "as_is.fits", bias=night.bias, dark=night.dark, flat=night.flat)
+    result = calibrate_light(
+        raw,
+        tmp_path / "c.fits",
+        bias=night.bias,
+        dark=night.dark,
+        flat=night.flat,
+        options=ReductionOptions(cosmic_rays=True),
+    )
+    with verified(tmp_path / "c.fits") as hdus:
+        pixels, mask = hdus[0].data, hdus["MASK"].data
+    as_is = fits.getdata(tmp_path / "as_is.fits")
+    hit = (mask & MaskBit.COSMIC_RAY) != 0
+    assert all(hit[at] for at in rays)
+    assert result.cosmic_rays == hit.sum() < 10
+    assert pixels[hit].max() < 1.3 * SKY_ADU * GAIN
+    assert np.array_equal(pixels[~hit], as_is[~hit])
+
+
+def test_without_a_gain_no_cosmic_rays_are_looked_for(night: Night, tmp_path: Path) -> None:
+    raw = night.camera.take("norays", "light", 60.0, light_adu=SKY_ADU, EGAIN=None)
+    options = ReductionOptions(cosmic_rays=True)
+    result = calibrate_light(
+        raw, tmp_path / "c.fits", bias=night.bias, dark=None, flat=None, options=options
+    )
+    assert result.cosmic_rays == 0
+    assert any("not looked for" in note for note in result.notes)

@@ -10,9 +10,10 @@ from toros.common.errors import AlreadyCalibrated, NoMasterDark, UnusableFrame
 from toros.imaging.frames import read_master_for
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.light_header import light_header
-from toros.imaging.light_noise import noise_of, variance_of
+from toros.imaging.light_noise import Noise, noise_of, variance_of
 from toros.imaging.light_pixels import Correction, Strip, open_light
 from toros.imaging.light_steps import (
+    clear_cosmic_rays,
     defringe,
     in_memory,
     linearity_for,
@@ -54,8 +55,8 @@ class CalibratedResult:
         The bad-pixel mask and the fringe frame that were used.
     fringe_amplitude : float, optional
         How much of the fringe frame was subtracted.
-    bled : int
-        Number of pixels in bleed trails.
+    bled, cosmic_rays : int
+        Number of pixels in bleed trails, and of those that cosmic rays were replaced in.
     notes : tuple of str
         What a person should know; also in the file's HISTORY.
     """
@@ -78,6 +79,7 @@ class CalibratedResult:
     fringe: Path | None = None
     fringe_amplitude: float | None = None
     bled: int = 0
+    cosmic_rays: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -136,11 +138,11 @@ def calibrate_light(
         )
         strip: Callable[[slice], Strip] = correction.strip
         fitted = None
-        if fringe is not None:
+        if fringe is not None or options.cosmic_rays:
+            # These look at more than one strip at a time.
             whole = in_memory(correction)
-            strip, fit = rows_of(whole), defringe(whole, read_master_for(info, fringe))
-            notes.append(f"Fringes of {fit.amplitude:.4g} ± {fit.error:.2g} subtracted.")
-            fitted = fit.amplitude
+            strip = rows_of(whole)
+            fitted = _whole_steps(whole, info, fringe, noise, options, notes)
         sky_level, sky_noise = sky_of(strip, light.shape, path)
         result = CalibratedResult(
             path=target,
@@ -170,7 +172,34 @@ def calibrate_light(
             lambda mask: mark_bleeding(correction, options, mask),
             light.shape,
         )
-    return replace(result, saturated=counts.saturated, bled=counts.bled, masked=counts.masked)
+    return replace(
+        result,
+        saturated=counts.saturated,
+        bled=counts.bled,
+        cosmic_rays=counts.cosmic_rays,
+        masked=counts.masked,
+    )
+
+
+def _whole_steps(
+    whole: Strip,
+    info: ExposureInfo,
+    fringe: Path | None,
+    noise: Noise,
+    options: ReductionOptions,
+    notes: list[str],
+) -> float | None:
+    """Do, in place, what needs the whole light; return how much of the fringes was subtracted."""
+    fitted = None
+    if fringe is not None:
+        fit = defringe(whole, read_master_for(info, fringe))
+        notes.append(f"Fringes of {fit.amplitude:.4g} ± {fit.error:.2g} subtracted.")
+        fitted = fit.amplitude
+    if options.cosmic_rays:
+        why_not = clear_cosmic_rays(whole, noise, options)
+        if why_not is not None:
+            notes.append(why_not)
+    return fitted
 
 
 def _ingredients(

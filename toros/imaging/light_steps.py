@@ -12,10 +12,12 @@ from astropy.io import fits
 
 from toros.common.errors import UnusableFrame
 from toros.imaging.bleeding import bleed_mask
+from toros.imaging.cosmic_rays import CosmicRayOptions, remove_cosmic_rays
 from toros.imaging.fits_planes import planes_file
 from toros.imaging.frames import MaskBit, Master, Pixels
 from toros.imaging.fringes import FringeFit, fit_fringes
 from toros.imaging.kernels.correcting import count_bits
+from toros.imaging.light_noise import Noise
 from toros.imaging.light_pixels import Bits, Correction, Strip
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import in_threads, strips
@@ -25,10 +27,11 @@ from toros.imaging.sampling import clipped_median, sample_rows
 
 @dataclass(frozen=True)
 class Counts:
-    """Pixels of a light: saturated, in bleed trails, and masked for any reason."""
+    """Pixels of a light: saturated, in bleed trails, cosmic rays, and masked for any reason."""
 
     saturated: int
     bled: int
+    cosmic_rays: int
     masked: int
 
 
@@ -74,6 +77,26 @@ def defringe(whole: Strip, pattern: Master) -> FringeFit:
     return fit
 
 
+def clear_cosmic_rays(whole: Strip, noise: Noise, options: ReductionOptions) -> str | None:
+    """Replace the cosmic rays, in place, and set their bits; return why not, if not."""
+    if noise.gain_e_adu is None or noise.read_noise_e is None:
+        return "The gain or the read noise is unknown: cosmic rays are not looked for."
+    saturated = (whole.mask & MaskBit.SATURATED.value) != 0
+    level = float(whole.pixels[saturated].min()) if saturated.any() else np.inf
+    found, clean = remove_cosmic_rays(
+        whole.pixels,
+        (whole.mask & ~np.uint8(MaskBit.SATURATED)) != 0,
+        read_noise_e=noise.read_noise_e,
+        saturation_e=level,
+        options=CosmicRayOptions(
+            sigma=options.cosmic_ray_sigma, contrast=options.cosmic_ray_contrast
+        ),
+    )
+    whole.pixels[:] = clean
+    whole.mask[found] |= MaskBit.COSMIC_RAY.value
+    return None
+
+
 def write_light(
     target: Path,
     header: fits.Header,
@@ -105,10 +128,11 @@ def write_light(
         flat = mask.reshape(-1)
         saturated, masked = count_bits(flat, np.uint8(MaskBit.SATURATED))
         bled, _ = count_bits(flat, np.uint8(MaskBit.BLEED))
+        rays, _ = count_bits(flat, np.uint8(MaskBit.COSMIC_RAY))
         in_threads(lambda rows: file.write(2, rows.start, mask[rows]), strips(*shape))
         # Known only now; the cards are there, so that the header keeps its length.
         planes[0].header["NSATUR"], planes[0].header["NMASKED"] = saturated, masked
-    return Counts(saturated, bled, masked)
+    return Counts(saturated, bled, rays, masked)
 
 
 def mark_bleeding(correction: Correction, options: ReductionOptions, mask: Bits) -> None:

@@ -47,6 +47,10 @@ class ReductionOptions:
         Mask the trails that bleed out of saturated stars.
     read_out_axis : str
         Along which axis charge is shifted as the detector is read out: ``"y"`` or ``"x"``.
+    cosmic_rays : bool
+        Find cosmic rays in lights, replace them, and mark them in the mask.
+    cosmic_ray_sigma, cosmic_ray_contrast : float
+        Limits of `toros.imaging.cosmic_rays.CosmicRayOptions`.
     """
 
     combine: Literal["sigma_clip", "median", "mean"] = "sigma_clip"
@@ -67,3 +71,6 @@ class ReductionOptions:
     leave_out_odd_frames: bool = True
     mask_bleeding: bool = True
     read_out_axis: Literal["y", "x"] = "y"
+    cosmic_rays: bool = False
+    cosmic_ray_sigma: float = 4.5
+    cosmic_ray_contrast: float = 5.0

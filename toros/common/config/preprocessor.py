@@ -125,6 +125,20 @@ class PreprocessorSettings(Section):
     mask_bleeding: bool = Field(
         default=True, description="Mask the trails that bleed out of saturated stars."
     )
+    cosmic_rays: bool = Field(
+        default=False,
+        description=(
+            "Find cosmic rays in lights (L.A.Cosmic), replace them, and mark them in the mask."
+        ),
+    )
+    cosmic_ray_sigma: float = Field(
+        default=4.5, gt=0, description="How many deviations a cosmic ray stands out by."
+    )
+    cosmic_ray_contrast: float = Field(
+        default=5.0,
+        gt=0,
+        description="How much sharper than a star it is; more where cores of stars are taken.",
+    )
     read_out_axis: Literal["y", "x"] = Field(
         default="y", description="Along which axis of the image saturated stars bleed."
     )

@@ -222,6 +222,9 @@ def options_from(settings: PreprocessorSettings, instrument: str | None = None) 
         leave_out_odd_frames=settings.leave_out_odd_frames,
         mask_bleeding=settings.mask_bleeding,
         read_out_axis=settings.read_out_axis,
+        cosmic_rays=settings.cosmic_rays,
+        cosmic_ray_sigma=settings.cosmic_ray_sigma,
+        cosmic_ray_contrast=settings.cosmic_ray_contrast,
     )
 
 
