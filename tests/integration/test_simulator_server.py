@@ -11,8 +11,10 @@ import requests
 
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
+from toros.cli.serve import simulator_settings
 from toros.common.clock import Clock
 from toros.common.config import Config
+from toros.common.config.loader import DEFAULT_PATH, VARIABLE
 from toros.common.config.simulator import SimulatorSettings
 from toros.common.errors import AddressInUse, TorosError
 from toros.simulator.server import Simulator
@@ -63,6 +65,17 @@ def test_a_stopped_simulator_frees_its_port():
 
 def test_a_simulator_that_never_started_can_be_stopped():
     Simulator(QUIET, Clock(), Config().site).stop()
+
+
+def test_no_configuration_is_needed(monkeypatch):
+    """Other projects have no /etc/toros: the defaults, and no log file."""
+    if DEFAULT_PATH.exists():
+        pytest.skip(f"this machine has a {DEFAULT_PATH}")
+    monkeypatch.delenv(VARIABLE, raising=False)
+    settings = simulator_settings(None)
+    assert settings.logging.file is None
+    assert settings.service("simulator").listening_port == 11111
+    assert settings.simulator == SimulatorSettings()
 
 
 def test_sigterm_ends_the_process_cleanly():

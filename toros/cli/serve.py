@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from toros.archive.schema import check_current
 from toros.cli.modules import SIMULATOR, build, check_name
-from toros.cli.options import ConfigOption
+from toros.cli.options import ConfigOption, config_or_defaults
 from toros.common.config import Config, load_config
 from toros.common.daemon import Daemon
 from toros.common.database import make_engine, make_sessions
@@ -33,7 +34,7 @@ def serve(
     """Run one daemon in the foreground, as systemd does."""
     try:
         name = check_name(module)
-        settings = load_config(config)
+        settings = simulator_settings(config) if name == SIMULATOR else load_config(config)
         mail = set_up_logging(settings, name, settings.make_clock())
         try:
             _serve(name, settings)
@@ -52,6 +53,18 @@ def serve(
         # The interpreter would wait for them. Their orders are in the journal, and are taken up or
         # marked interrupted at the next start.
         os._exit(0)
+
+
+def simulator_settings(given: Path | None) -> Config:
+    """Return the configuration; without any the simulator runs on defaults, and logs to us only.
+
+    It is of use to other projects too, which have no ``/etc/toros``.
+    """
+    settings = config_or_defaults(given)
+    if settings == Config():
+        quiet = settings.logging.model_copy(update={"file": None})
+        return settings.model_copy(update={"logging": quiet})
+    return settings
 
 
 def _why(error: TorosError) -> str:

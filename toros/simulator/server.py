@@ -135,6 +135,7 @@ class Simulator:
         self._thread.start()
         if not self._server.ready.wait(START_S):
             raise TorosError("The simulator did not start.")
+        log.info("The simulator answers at %s.", self.url)
 
     def _run(self) -> None:
         try:
