@@ -20,11 +20,13 @@ from toros.imaging.kernels.rules import (
 
 Tile = NDArray[Any]
 
+# To numba `float` of a float32 is a float32: sums are of `np.float64`.
+
 
 @inlined
 def _middle(tile: Tile, p: int, start: int, stop: int) -> float:
     low, high = (start + stop - 1) // 2, (start + stop) // 2
-    return (float(tile[low, p]) + float(tile[high, p])) * 0.5
+    return (np.float64(tile[low, p]) + np.float64(tile[high, p])) * 0.5
 
 
 @inlined
@@ -36,8 +38,8 @@ def _mad(tile: Tile, p: int, start: int, stop: int, middle: float) -> float:
     wanted = (count - 1) // 2
     found = previous = 0.0
     for step in range(count // 2 + 1):
-        below = middle - float(tile[left, p]) if left >= start else np.inf
-        above = float(tile[right, p]) - middle if right < stop else np.inf
+        below = middle - np.float64(tile[left, p]) if left >= start else np.inf
+        above = np.float64(tile[right, p]) - middle if right < stop else np.inf
         previous = found
         if below <= above:
             found = below
@@ -54,23 +56,23 @@ def _mad(tile: Tile, p: int, start: int, stop: int, middle: float) -> float:
 def _moments(tile: Tile, p: int, start: int, stop: int) -> tuple[float, float]:
     """Return the mean and the sum of the squared distances from it."""
     # Counted from one of the values: sums of large numbers would lose their last digits.
-    origin = float(tile[start, p])
+    origin = np.float64(tile[start, p])
     total = 0.0
     for i in range(start, stop):
-        total += float(tile[i, p]) - origin
+        total += np.float64(tile[i, p]) - origin
     mean = origin + total / (stop - start)
     squares = 0.0
     for i in range(start, stop):
-        squares += (float(tile[i, p]) - mean) ** 2
+        squares += (np.float64(tile[i, p]) - mean) ** 2
     return mean, squares
 
 
 @inlined
 def _within(tile: Tile, p: int, count: int, low: float, high: float) -> tuple[int, int]:
     start, stop = 0, count
-    while start < count and float(tile[start, p]) < low:
+    while start < count and np.float64(tile[start, p]) < low:
         start += 1
-    while stop > start and float(tile[stop - 1, p]) > high:
+    while stop > start and np.float64(tile[stop - 1, p]) > high:
         stop -= 1
     return start, stop
 
@@ -120,7 +122,7 @@ def between(low: float, high: float, share: float) -> float:
 def _percentile(tile: Tile, p: int, count: int, percent: float) -> float:
     """Return the percentile as numpy's method "linear" interpolates it."""
     below, above, share = percentile_place(count, percent)
-    return between(float(tile[below, p]), float(tile[above, p]), share)
+    return between(np.float64(tile[below, p]), np.float64(tile[above, p]), share)
 
 
 @inlined

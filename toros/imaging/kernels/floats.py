@@ -176,7 +176,7 @@ def _finish(
 def valid_in(tile: Pixels, p: int) -> int:
     """Return how many of the sorted values of pixel `p` are not masked."""
     valid = len(tile)
-    while valid > 0 and float(tile[valid - 1, p]) == np.inf:
+    while valid > 0 and np.float64(tile[valid - 1, p]) == np.inf:
         valid -= 1
     return valid
 
