@@ -7,7 +7,7 @@ from pathlib import Path
 
 import astropy.units as u
 import pytest
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +49,33 @@ def test_an_ecsv_table_with_units(tmp_path: Path) -> None:
     (target,) = read_targets(path, SETTINGS)
     assert target.ra_deg == pytest.approx(197.449, abs=1e-4)
     assert target.dec_deg == pytest.approx(-23.384)
+
+
+def test_a_table_of_astroplan_s_documentation(tmp_path: Path) -> None:
+    path = table(
+        tmp_path,
+        '# name ra_degrees dec_degrees\nPolaris 37.95456067 89.26410897\n"HD 1" 234.5 -33.25\n',
+    )
+    assert [(t.name, t.ra_deg, t.dec_deg) for t in read_targets(path, SETTINGS)] == [
+        ("Polaris", 37.95456067, 89.26410897),
+        ("HD 1", 234.5, -33.25),
+    ]
+
+
+def test_a_schedule_that_astroplan_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "schedule.ecsv"
+    Table(
+        {
+            "target": ["M 83", "TransitionBlock", "NGC 4993"],
+            "start time (UTC)": ["2017-08-17 23:00:00"] * 3,
+            "duration (minutes)": [10.0, 0.5, 5.0],
+            "ra": ["204.25", "", "197.449"],
+            "dec": ["-29.87", "", "-23.384"],
+        }
+    ).write(path)
+    first, second = read_targets(path, SETTINGS)
+    assert (first.name, first.count, first.exptime_s) == ("M 83", 10, 60.0)
+    assert (second.name, second.ra_deg, second.count) == ("NGC 4993", 197.449, 5)
 
 
 @pytest.mark.parametrize(

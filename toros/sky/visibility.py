@@ -15,6 +15,8 @@ from toros.sky.earth import (
     Floats,
     attitude,
     days_of,
+    dots,
+    earth_motion,
     instants,
     local_frames,
     observer_au,
@@ -26,6 +28,11 @@ from toros.sky.site import Site
 
 def _times(unix: ArrayLike) -> Floats:
     return np.atleast_1d(np.asarray(unix, dtype=np.float64))
+
+
+def _middle(times: Floats) -> Floats:
+    """Return the middle of `times`, as an array of one."""
+    return np.array([(times.min() + times.max()) / 2])
 
 
 def altaz(
@@ -72,23 +79,22 @@ def altitude(site: Site, unix: ArrayLike, ra_deg: ArrayLike, dec_deg: ArrayLike)
     result = np.empty((targets.shape[0], times.size))
     for chosen in days_of(times):
         of_date, frames = _of_date(site, times[chosen], targets)
-        result[:, chosen] = np.degrees(np.arcsin(np.clip(of_date @ frames[:, 2].T, -1, 1)))
+        result[:, chosen] = np.degrees(np.arcsin(np.clip(dots(of_date, frames[:, 2]), -1, 1)))
     return result
 
 
 def _of_date(site: Site, times: Floats, targets: Floats) -> tuple[Floats, Floats]:
     """Return apparent unit vectors ``[N, 3]`` and local frames ``[T, 3, 3]`` of one night."""
-    middle = instants((times.min() + times.max()) / 2)
-    matrix, sidereal = attitude(instants(times), middle)
-    of_date: Floats = with_aberration(targets, middle.tt1, middle.tt2) @ matrix.T
+    middle = _middle(times)
+    matrix, sidereal = attitude(instants(times), instants(middle[0]))
+    of_date: Floats = with_aberration(targets, earth_motion(middle)[1]) @ matrix.T
     return of_date, local_frames(site, sidereal)
 
 
 def _local(site: Site, times: Floats, targets: Floats) -> Floats:
     """Return ``[3, N, T]``: east, north and up components of N targets at T times of one night."""
     of_date, frames = _of_date(site, times, targets)
-    local: Floats = np.matmul(of_date, frames.transpose(1, 2, 0))
-    return local
+    return np.stack([dots(of_date, frames[:, row]) for row in range(3)])
 
 
 def hour_angle(site: Site, unix: ArrayLike, ra_deg: ArrayLike, dec_deg: ArrayLike) -> Floats:
@@ -97,9 +103,9 @@ def hour_angle(site: Site, unix: ArrayLike, ra_deg: ArrayLike, dec_deg: ArrayLik
     targets = unit_vectors(ra_deg, dec_deg)
     angle = np.empty((targets.shape[0], times.size))
     for chosen in days_of(times):
-        middle = instants((times[chosen].min() + times[chosen].max()) / 2)
-        matrix, sidereal = attitude(instants(times[chosen]), middle)
-        ra_of_date, _ = erfa.c2s(with_aberration(targets, middle.tt1, middle.tt2) @ matrix.T)
+        middle = _middle(times[chosen])
+        matrix, sidereal = attitude(instants(times[chosen]), instants(middle[0]))
+        ra_of_date, _ = erfa.c2s(with_aberration(targets, earth_motion(middle)[1]) @ matrix.T)
         local = np.degrees(sidereal)[np.newaxis] + site.longitude_deg
         angle[:, chosen] = (local - np.degrees(ra_of_date)[:, np.newaxis] + 180.0) % 360.0 - 180.0
     return angle
@@ -123,9 +129,8 @@ def sun_altitude(site: Site, unix: ArrayLike) -> Floats:
     times = _times(unix)
     above = np.empty(times.size)
     for chosen in days_of(times):
-        moments = instants(times[chosen])
-        heliocentric, _ = erfa.epv00(moments.tt1, moments.tt2)
-        above[chosen] = _body_altitude(site, times[chosen], -heliocentric["p"])
+        place, velocity = earth_motion(times[chosen])
+        above[chosen] = _body_altitude(site, times[chosen], -place, velocity)
     return above
 
 
@@ -136,21 +141,24 @@ def moon_altitude(site: Site, unix: ArrayLike) -> Floats:
     for chosen in days_of(times):
         moments = instants(times[chosen])
         moon = erfa.moon98(moments.tt1, moments.tt2)["p"]
-        above[chosen] = _body_altitude(site, times[chosen], moon, aberration=False)
+        above[chosen] = _body_altitude(site, times[chosen], moon)
     return above
 
 
 def _body_altitude(
-    site: Site, times: Floats, geocentric_au: Floats, *, aberration: bool = True
+    site: Site, times: Floats, geocentric_au: Floats, velocity_au_day: Floats | None = None
 ) -> Floats:
-    """Return the topocentric altitude ``[T]`` of a body of the solar system at ``[T, 3]`` GCRS."""
+    """Return the topocentric altitude ``[T]`` of a body of the solar system at ``[T, 3]`` GCRS.
+
+    With the Earth's velocity, its aberration counts.
+    """
     moments = instants(times)
     matrix, sidereal = attitude(moments, instants((times.min() + times.max()) / 2))
     place = geocentric_au @ matrix.T - observer_au(site, sidereal)
     direction = place / np.linalg.norm(place, axis=-1, keepdims=True)
-    if aberration:
+    if velocity_au_day is not None:
         icrs = direction @ matrix
-        direction = with_aberration(icrs, moments.tt1, moments.tt2) @ matrix.T
+        direction = with_aberration(icrs, velocity_au_day) @ matrix.T
     up = local_frames(site, sidereal)[:, 2]
     above: Floats = np.degrees(np.arcsin(np.sum(direction * up, axis=-1)))
     return above
@@ -173,13 +181,27 @@ def moon_separation(site: Site, unix: ArrayLike, ra_deg: ArrayLike, dec_deg: Arr
 def sun_separation(site: Site, unix: ArrayLike, ra_deg: ArrayLike, dec_deg: ArrayLike) -> Floats:
     """Return the angle ``[N, T]`` between N targets and the Sun (parallax, 9″, left out)."""
     del site
-    moments = instants(_times(unix))
-    heliocentric, _ = erfa.epv00(moments.tt1, moments.tt2)
-    return _separation(unit_vectors(ra_deg, dec_deg), -heliocentric["p"])
+    place, _ = earth_motion(_times(unix))
+    return _separation(unit_vectors(ra_deg, dec_deg), -place)
+
+
+def moon_illumination(unix: ArrayLike) -> Floats:
+    """Return the illuminated fraction ``[T]`` of the Moon's disc, 0 new to 1 full.
+
+    Meeus, *Astronomical Algorithms* (1998), ch. 48, from the geocentric vectors of Sun and Moon.
+    """
+    times = _times(unix)
+    moments = instants(times)
+    moon = erfa.moon98(moments.tt1, moments.tt2)["p"]
+    to_sun, to_earth = -earth_motion(times)[0] - moon, -moon
+    lengths = np.linalg.norm(to_sun, axis=-1) * np.linalg.norm(to_earth, axis=-1)
+    cosine = np.sum(to_sun * to_earth, axis=-1) / lengths
+    lit: Floats = (1.0 + cosine) / 2.0
+    return lit
 
 
 def _separation(targets: Floats, bodies: Floats) -> Floats:
     directions = bodies / np.linalg.norm(bodies, axis=-1, keepdims=True)
-    cosine = targets @ directions.T
+    cosine = dots(targets, directions)
     separation: Floats = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
     return separation

@@ -86,7 +86,7 @@ class DomeOrders:
     def view(self) -> DomeView:
         """Return what the dome says of itself; a dome that cannot be asked is unknown."""
         try:
-            return DomeView.read(self._client.ask("dome_status"))
+            return DomeView.read(self._client.ask("dome_status", wait=0))
         except PeerError as error:
             return DomeView.unknown(str(error))
 

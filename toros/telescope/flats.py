@@ -12,6 +12,7 @@ from toros.common.config.telescope import FlatSettings
 # AJ 105, 1206, for a site at 30° latitude; steeper or flatter dusks are followed by measuring.
 FADING_DEX_PER_S = 0.094 / 60.0
 SATURATED_FRACTION = 0.9
+FAINTEST_ADU_S = 1e-3  # less than this is noise about a level of nothing
 MIN_WAIT_S, MAX_WAIT_S = 5.0, 120.0
 
 
@@ -54,7 +55,7 @@ def advise(sky: SkyLevel | None, now_unix: float, max_adu: float, settings: Flat
     if sky is None:
         return Advice(exptime_s=settings.min_exptime_s, trial=True)
     wanted = settings.level_fraction * max_adu
-    if sky.rate_adu_s <= 0:
+    if sky.rate_adu_s < FAINTEST_ADU_S:
         return Advice()
     exptime = wanted / sky.at(now_unix)
     # The sky fades during the exposure too: the rate that counts is that of its middle.

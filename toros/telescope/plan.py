@@ -7,29 +7,25 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toros.common.clock import iso
 from toros.common.config.telescope import TelescopeSettings
 from toros.common.work_order import Json
 from toros.sky.night import local_mean_noon
 from toros.sky.site import Site
-from toros.telescope.scheduler import (
-    Bools,
-    Floats,
-    PlanTarget,
-    Visibility,
-    merit,
-    order_of_choice,
-    possible_starts,
-    steps_of,
-    visibility,
-    why_not,
-)
+from toros.sky.visibility import sun_altitude
+from toros.telescope.merits import Outlook, combined, value
+from toros.telescope.problem import Pointing, Problem, Windows, transitions
+from toros.telescope.scheduler import Floats, PlanTarget, Visibility, visibility, why_not
+from toros.telescope.search import Line, best_order
 
+BETTER = "better targets take all of its time"
 DAY_S = 86400.0
 SUN_STEP_S = 60.0
-MAX_CELLS = 2_000_000  # of targets × times: the grid grows coarser for very long lists
-FINEST_STEP_S, COARSEST_STEP_S = 30.0, 300.0
+MAX_CELLS = 200_000  # of targets × times: the grid grows coarser for very long lists
+FINEST_STEP_S, COARSEST_STEP_S = 60.0, 300.0
+ALL_ARE_SEARCHED = 400  # of longer lists, only the best of each part of the night are searched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +111,12 @@ def make_plan(
     settings: TelescopeSettings,
     *,
     after: datetime | None = None,
+    here: Pointing | None = None,
+    running: PlanTarget | None = None,
 ) -> Plan:
     """Return a plan of `night` for `targets`.
 
-    The best target (by priority, then weight, then what sets soonest) gets the earliest place in
-    which its block fits, with every constraint met from its start to its end; then the next best
-    the earliest that is left, and so on.
+    Planning again is the same call with a later `after`.
 
     Parameters
     ----------
@@ -129,9 +125,14 @@ def make_plan(
         The night that begins at this date's local mean noon.
     targets : sequence of PlanTarget
     settings : TelescopeSettings
-        Limits and overheads.
+        Limits, overheads and merits.
     after : datetime, optional
         Plan only what is left of the night from then on.
+    here : Pointing, optional
+        Where the telescope is then: the first slew starts there.
+    running : PlanTarget, optional
+        One of `targets` that is being observed from `after` on, with the frames that are still to
+        be taken: its block stands, and the others come after it.
     """
     times = dark_times(site, night, settings.limits.max_sun_altitude_deg, after)
     if times is None:
@@ -139,16 +140,114 @@ def make_plan(
         reason = f"{why}: the Sun stays above {settings.limits.max_sun_altitude_deg:g}°"
         left = tuple(LeftOut(target=target, reason=reason) for target in targets)
         return Plan(site=site, night=night, blocks=(), left_out=left, score=0.0)
-    usable = [replace(target, filter=target.filter or settings.filter) for target in targets]
-    grid = _grid(*times, len(usable))
-    seen = visibility(site, grid, usable, settings.limits)
-    blocks, left_out = _insert(seen, usable, settings)
-    merits = merit(usable)
-    minutes = {id(block.target): (block.end - block.start).total_seconds() / 60 for block in blocks}
-    score = sum(merits[i] * minutes.get(id(target), 0.0) for i, target in enumerate(usable))
+    usable = [
+        target if target.filter else replace(target, filter=settings.filter) for target in targets
+    ]
+    frozen = None
+    if running is not None:
+        frozen = _frozen(site, running, times[0], settings)
+        usable = [target for target in usable if target.key != running.key]
+        here = Pointing(running.ra_deg, running.dec_deg, running.filter or settings.filter)
+        times = (min(frozen.end.timestamp(), times[1] - 1.0), times[1])
+    blocks, left_out, score = _fill_night(site, times, usable, here or Pointing(), settings)
+    first = () if frozen is None else (frozen,)
     return Plan(
-        site=site, night=night, blocks=tuple(blocks), left_out=tuple(left_out), score=float(score)
+        site=site, night=night, blocks=(*first, *blocks), left_out=tuple(left_out), score=score
     )
+
+
+def _frozen(site: Site, running: PlanTarget, now_unix: float, settings: TelescopeSettings) -> Block:
+    """Return the block of what is being observed: the telescope is there already."""
+    end = now_unix + block_s(running, settings) - settings.overhead_s
+    seen = visibility(site, np.array([now_unix, end]), [running], settings.limits)
+    return Block(
+        target=running,
+        start=datetime.fromtimestamp(now_unix, UTC),
+        end=datetime.fromtimestamp(end, UTC),
+        airmass_start=float(seen.airmass[0, 0]),
+        airmass_end=float(seen.airmass[0, 1]),
+    )
+
+
+def _fill_night(
+    site: Site,
+    times: tuple[float, float],
+    targets: Sequence[PlanTarget],
+    here: Pointing,
+    settings: TelescopeSettings,
+) -> tuple[list[Block], list[LeftOut], float]:
+    """Return the blocks in order of time, the targets left out, and Σ merit · minutes."""
+    if not targets:
+        return [], [], 0.0
+    grid = grid_of(*times, len(targets))
+    seen = visibility(site, grid, targets, settings.limits)
+    lengths = np.array([block_s(target, settings) for target in targets])
+    windows = Windows.of(grid, seen.observable, lengths)
+    view = Outlook.of(
+        site, seen, targets, windows.last_fit_unix, settings.merits.alert_half_life_h * 3600.0
+    )
+    merits = value(targets)[:, None] * combined(view, settings.merits.importance())
+    chosen = _candidates(windows, merits)
+    problem = Problem(
+        windows.taken(chosen),
+        _worth(merits[chosen], lengths[chosen], windows.step_s),
+        transitions([targets[i] for i in chosen], here, settings),
+    )
+    line = best_order(problem) if chosen.size else Line([], [])
+    order = chosen[np.array(line.order, dtype=np.int64)]
+    blocks = [
+        _block(seen, int(index), targets[index], start, lengths[index])
+        for index, start in zip(order, line.starts, strict=True)
+    ]
+    worth = problem.worth_at(np.array(line.order, dtype=np.int64), np.array(line.starts))
+    left_out = _left_out(seen, windows, targets, order, settings)
+    return blocks, left_out, float(worth.sum()) / 60.0
+
+
+def _worth(merits: Floats, lengths_s: Floats, step_s: float) -> Floats:
+    """Return what each block gives if it begins at each time: its merit at mid-block · seconds."""
+    half = np.rint(lengths_s / 2 / step_s).astype(np.int64)
+    middle = np.minimum(np.arange(merits.shape[1]) + half[:, None], merits.shape[1] - 1)
+    return np.asarray(np.take_along_axis(merits, middle, axis=1) * lengths_s[:, None])
+
+
+def _candidates(windows: Windows, merits: Floats) -> NDArray[np.int64]:
+    """Return the indices of the targets that may be in the best plan.
+
+    No plan has more blocks than the shortest would fill the night with. Of what can begin in one
+    part of the night, only so many of the densest can be in it at all.
+    """
+    ever = np.flatnonzero(windows.ever)
+    if ever.size <= ALL_ARE_SEARCHED:
+        return ever
+    span = windows.unix[-1] - windows.unix[0]
+    length = float(windows.duration_s[ever].min())
+    most = min(int(span / length) + 1, ALL_ARE_SEARCHED)
+    every = max(int(length / windows.step_s), 1)
+    fits = windows.fits[ever][:, ::every]
+    density = np.where(fits, merits[ever][:, ::every], -1.0)
+    # Each part of the night needs its own best, and some to spare for short slews.
+    best = min(max(most // 2, 2 * ALL_ARE_SEARCHED // fits.shape[1]), ever.size - 1)
+    top = np.argpartition(-density, best, axis=0)[:best]
+    kept = np.unique(top[np.take_along_axis(density, top, axis=0) > 0])
+    return np.asarray(ever[kept], dtype=np.int64)
+
+
+def _left_out(
+    seen: Visibility,
+    windows: Windows,
+    targets: Sequence[PlanTarget],
+    order: NDArray[np.int64],
+    settings: TelescopeSettings,
+) -> list[LeftOut]:
+    """Return why each target that is not in the plan is left out."""
+    reasons = why_not(seen, targets, settings.limits, np.flatnonzero(~windows.ever))
+    placed = set(order.tolist())
+    return [
+        LeftOut(target=target, reason=reasons.get(index, BETTER))
+        for index, target in enumerate(targets)
+        if index not in placed
+    ]
 
 
 def dark_times(
@@ -158,8 +257,6 @@ def dark_times(
 
     None when it is not low enough at any time that is left.
     """
-    from toros.sky.visibility import sun_altitude
-
     start = local_mean_noon(site, night).timestamp()
     times = np.arange(start, start + DAY_S, SUN_STEP_S)
     low = times[sun_altitude(site, times) <= max_sun_altitude_deg]
@@ -171,52 +268,20 @@ def dark_times(
     return (first, last) if first < last else None
 
 
-def _grid(first: float, last: float, targets: int) -> Floats:
-    """Return the times of the night's grid; the first is exact, so that a block can begin now."""
+def grid_of(first: float, last: float, targets: int) -> Floats:
+    """Return the times of the night's grid; first and last are exact, so a block can begin now."""
     step = np.clip((last - first) * targets / MAX_CELLS, FINEST_STEP_S, COARSEST_STEP_S)
-    return np.arange(first, last + 1e-3, step)
+    return np.linspace(first, last, max(int((last - first) / step), 1) + 1)
 
 
-def _insert(
-    seen: Visibility, targets: Sequence[PlanTarget], settings: TelescopeSettings
-) -> tuple[list[Block], list[LeftOut]]:
-    """Give each target, best first, the earliest free place; return blocks in order of time."""
-    total = seen.unix.size
-    step = float(seen.unix[1] - seen.unix[0]) if total > 1 else FINEST_STEP_S
-    steps = steps_of(np.array([block_s(target, settings) for target in targets]), step)
-    starts = possible_starts(seen.observable, steps)
-    # The last block of a night is cut off by the Sun, so the grid has no cell after `total - 1`.
-    busy = np.zeros(total, dtype=np.bool_)
-    blocks: list[Block] = []
-    left_out: list[LeftOut] = []
-    for index in order_of_choice(targets, starts):
-        target = targets[index]
-        length = int(steps[index])
-        place = _first_free(starts[index], busy, length)
-        if place is not None:
-            busy[place : place + length] = True
-            blocks.append(_block(seen, int(index), target, place, place + length))
-        elif starts[index].any():
-            left_out.append(LeftOut(target=target, reason="better targets take all of its time"))
-        else:
-            reason = why_not(seen, int(index), target, settings.limits)
-            left_out.append(LeftOut(target=target, reason=reason))
-    blocks.sort(key=lambda block: block.start)
-    return blocks, left_out
-
-
-def _first_free(starts: Bools, busy: Bools, length: int) -> int | None:
-    """Return the first start of a block of `length` steps that meets no busy one."""
-    free = possible_starts(~busy[np.newaxis], np.array([max(length - 1, 0)]))[0]
-    places = np.flatnonzero(starts & free)
-    return int(places[0]) if places.size else None
-
-
-def _block(seen: Visibility, index: int, target: PlanTarget, first: int, last: int) -> Block:
+def _block(
+    seen: Visibility, index: int, target: PlanTarget, start: float, length_s: float
+) -> Block:
+    mass = np.interp([start, start + length_s], seen.unix, seen.airmass[index])
     return Block(
         target=target,
-        start=datetime.fromtimestamp(float(seen.unix[first]), UTC),
-        end=datetime.fromtimestamp(float(seen.unix[last]), UTC),
-        airmass_start=float(seen.airmass[index, first]),
-        airmass_end=float(seen.airmass[index, last]),
+        start=datetime.fromtimestamp(start, UTC),
+        end=datetime.fromtimestamp(start + length_s, UTC),
+        airmass_start=float(mass[0]),
+        airmass_end=float(mass[1]),
     )

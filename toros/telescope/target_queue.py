@@ -233,4 +233,5 @@ def plan_target(row: Observation, settings: TelescopeSettings) -> PlanTarget:
         expires=row.expires,
         key=row.id or 0,
         limits=limits_of(row, settings) if row.constraints else None,
+        alerted=row.received if row.alert is not None else None,
     )

@@ -1,9 +1,10 @@
-"""Tables of targets that a person wrote: CSV or ECSV."""
+"""Tables of targets that a person wrote: CSV, ECSV, or columns with blanks between."""
 
 from __future__ import annotations
 
 import csv
 import io
+import shlex
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from difflib import get_close_matches
@@ -16,7 +17,22 @@ from toros.common.work_order import as_utc
 from toros.telescope.scheduler import PlanTarget
 
 REQUIRED = ("name", "ra", "dec")
-OPTIONAL = ("priority", "weight", "exptime", "count", "filter", "not_before", "expires")
+OPTIONAL = (
+    *("priority", "weight", "exptime", "count", "filter", "not_before", "expires"),
+    *("last_visit", "interval_h"),
+)
+# What tables written for astroplan, or by it (`Schedule.to_table`, `observability_table`), call
+# the same columns.
+ALIASES = {
+    "target": "name",
+    "target_name": "name",
+    "ra_degrees": "ra",
+    "ra_deg": "ra",
+    "dec_degrees": "dec",
+    "dec_deg": "dec",
+    "duration_(minutes)": "minutes",
+}
+NO_TARGETS = ("TransitionBlock", "Unused Time")  # astroplan's words for what is between blocks
 COLUMNS = REQUIRED + OPTIONAL
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -29,14 +45,25 @@ def read_targets(path: Path, settings: TelescopeSettings) -> list[PlanTarget]:
     ``filter``, ``not_before`` and ``expires`` (ISO 8601, UTC). An ECSV column of angles may carry
     any unit of angle. Other columns are left alone.
 
+    Tables that astroplan's users have can be read as they are: columns with blanks between and a
+    first line ``# name ra_degrees dec_degrees``, and an ECSV of ``Schedule.to_table()``, whose
+    transitions are no targets and whose blocks are observed for as long as they lasted.
+
     Raises
     ------
     UnusableTargetTable
         Naming the file, the line or row, and the column that is wrong.
     """
     text = _read_text(path)
-    rows = _ecsv_rows(path) if text.startswith("# %ECSV") else _csv_rows(path, text)
-    targets = [_target(row, where, settings) for where, row in rows]
+    if text.startswith("# %ECSV"):
+        rows = _ecsv_rows(path)
+    elif text.strip() and "," not in text:
+        rows = _blank_rows(path, text)
+    else:
+        rows = _csv_rows(path, text)
+    targets = [
+        _target(row, where, settings) for where, row in rows if row.get("name") not in NO_TARGETS
+    ]
     if not targets:
         raise UnusableTargetTable(f"{path}: the table holds no target.")
     seen: dict[str, int] = {}
@@ -89,8 +116,31 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         )
 
 
+def _blank_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of columns with blanks between; the first line, a comment or not, names them.
+
+    As astroplan's documentation has its tables of targets; a name with blanks stands in quotes.
+    """
+    header: list[str] | None = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        where = f"{path}, line {number}"
+        try:
+            cells = shlex.split(line.lstrip("# ") if header is None else line, comments=True)
+        except ValueError as error:
+            raise UnusableTargetTable(f"{where}: {error}.") from error
+        if not cells:
+            continue
+        if header is None:
+            header = _header(cells, where)
+            continue
+        if len(cells) != len(header):
+            raise UnusableTargetTable(f"{where}: {len(cells)} values for {len(header)} columns.")
+        yield where, dict(zip(header, cells, strict=True))
+
+
 def _header(cells: list[str], where: str) -> list[str]:
     names = [cell.strip().casefold().replace(" ", "_") for cell in cells]
+    names = [ALIASES.get(name, name) for name in names]
     for name in REQUIRED:
         if name not in names:
             raise UnusableTargetTable(
@@ -143,17 +193,25 @@ def _target(row: Mapping[str, Any], where: str, settings: TelescopeSettings) -> 
     for name in REQUIRED:
         if row.get(name) in (None, ""):
             raise UnusableTargetTable(f"{where}: column {name!r} is empty.")
+    exptime_s = _number(row, "exptime", settings.exptime_s, where, 1e-3, 3600.0)
+    usual = float(settings.count)
+    if "minutes" in row and "count" not in row:
+        usual = max(_number(row, "minutes", 0.0, where, 0, 1440) * 60.0 // exptime_s, 1.0)
+    count = int(_number(row, "count", usual, where, 1, 10000, whole=True))
+    interval_h = _number(row, "interval_h", 0.0, where, 0, 1e6)
     return PlanTarget(
         name=str(row["name"]),
         ra_deg=_angle(row["ra"], "ra", where) % 360.0,
         dec_deg=_angle(row["dec"], "dec", where),
-        exptime_s=_number(row, "exptime", settings.exptime_s, where, 1e-3, 3600.0),
-        count=int(_number(row, "count", float(settings.count), where, 1, 10000, whole=True)),
+        exptime_s=exptime_s,
+        count=count,
         filter=str(row["filter"]) if "filter" in row else settings.filter,
         priority=_number(row, "priority", settings.priority, where, 0, 10),
         weight=_number(row, "weight", 1.0, where, 0, 1e12),
         not_before=_moment(row, "not_before", where),
         expires=_moment(row, "expires", where),
+        last_visit=_moment(row, "last_visit", where),
+        interval_s=interval_h * 3600.0 or None,
     )
 
 

@@ -40,6 +40,38 @@ class Limits(Section):
         return self
 
 
+class MeritSettings(Section):
+    """How much each merit of a moment counts in the plan: 0 not at all, 1 fully.
+
+    A merit m of importance c multiplies the worth of a block by 1 - c (1 - m).
+    """
+
+    airmass: float = Field(0.4, ge=0, le=1, description="Low airmass: 1 / airmass.")
+    time_to_set: float = Field(
+        0.1, ge=0, le=1, description="Sets soon: 1 at the last moment, 0 with two hours left."
+    )
+    alert_age: float = Field(
+        1.0, ge=0, le=1, description="Soon after its alert: halves with each half-life."
+    )
+    alert_half_life_h: float = Field(
+        4.0, gt=0, description="Half-life of the worth of an alert's targets, hours."
+    )
+    interval: float = Field(
+        0.8, ge=0, le=1, description="The wanted interval since the last visit has passed."
+    )
+    moon: float = Field(0.3, ge=0, le=1, description="Moon down, new or far away.")
+
+    def importance(self) -> dict[str, float]:
+        """Return the importance of each merit by its name."""
+        return {
+            "airmass": self.airmass,
+            "time_to_set": self.time_to_set,
+            "alert_age": self.alert_age,
+            "interval": self.interval,
+            "moon": self.moon,
+        }
+
+
 class FlatSettings(Section):
     """Twilight flats."""
 
@@ -107,9 +139,15 @@ class TelescopeSettings(Section):
     )
     priority: float = Field(5.0, ge=0, le=10, description="Priority when none is asked.")
     alert_priority: float = Field(8.0, ge=0, le=10, description="Priority of an alert's targets.")
+    merits: MeritSettings = Field(MeritSettings(), description="What makes a moment good.")
+    slew_rate_deg_s: float = Field(
+        2.0, gt=0, description="Pace of mount and dome, whichever is slower: for the plan."
+    )
+    filter_change_s: Seconds = Field(10.0, description="A change of the filter: for the plan.")
     overhead_s: Seconds = Field(
-        60.0,
-        description="Slew, dome, filter and settling before a block: an allowance of the plan.",
+        30.0,
+        description="Settling and checks before a block, beside slew and filter: an allowance of "
+        "the plan.",
     )
     frame_overhead_s: Seconds = Field(
         5.0, description="Read-out and writing after each frame: an allowance of the plan."
