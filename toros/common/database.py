@@ -23,6 +23,9 @@ NAMING = {
 }
 
 SQLITE_BUSY_SECONDS = 30.0
+# How long a connection may take, and how long a network may swallow what is sent (seconds).
+POSTGRESQL_CONNECT_S = 10
+POSTGRESQL_SILENT_S = 30
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -80,7 +83,15 @@ def make_engine(url: str) -> Engine:
 def _options(address: URL) -> dict[str, Any]:
     if address.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}}
-    return {"pool_pre_ping": True}
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if address.get_driver_name() in ("psycopg", "psycopg2"):
+        # A network that swallows everything must not hold a worker up for minutes.
+        options["connect_args"] = {
+            "connect_timeout": POSTGRESQL_CONNECT_S,
+            "tcp_user_timeout": POSTGRESQL_SILENT_S * 1000,
+            "keepalives_idle": POSTGRESQL_SILENT_S,
+        }
+    return options
 
 
 def _prepare_sqlite(engine: Engine) -> None:
