@@ -15,7 +15,9 @@ from toros.lvcgcn.skymap_fits import read_sky_map
 MAPS = Path(__file__).parents[2].parent / "shared" / "data" / "alerts" / "skymaps"
 needs_maps = pytest.mark.skipif(not MAPS.is_dir(), reason=f"the sky maps of {MAPS} are absent")
 
-ABOUT = CatalogueInfo("made", "Made for a test", "1", "none", "none")
+ABOUT = CatalogueInfo(
+    name="made", title="Made for a test", version="1", licence="none", cosmology="none"
+)
 ORDER = 4
 NPIX = 12 * 4**ORDER
 

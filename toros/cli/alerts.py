@@ -1,4 +1,4 @@
-"""`toros alert` and `toros catalog`: notices, sky maps and galaxies, with no daemons."""
+"""`toros alert`: notices and sky maps, with no daemons."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from rich.table import Table
 
 from toros.cli.options import ConfigOption, JsonOption, config_or_defaults
 from toros.cli.output import err, out, print_json
+from toros.common.config import load_config
+from toros.lvcgcn.weight import Weight
 
-alert_app = typer.Typer(no_args_is_help=True, help="Read a notice, or rank hosts on a sky map.")
-catalog_app = typer.Typer(no_args_is_help=True, help="The catalogues of galaxies.")
+alert_app = typer.Typer(
+    no_args_is_help=True, help="Read a notice, rank hosts on a sky map, look into the record."
+)
 
 SHOWN_HOSTS = 20
 
@@ -44,13 +47,18 @@ def rank(
     skymap: Annotated[Path, typer.Argument(help="A sky map, FITS.")],
     top: Annotated[int, typer.Option(min=1, help="How many hosts.")] = SHOWN_HOSTS,
     catalog: Annotated[str | None, typer.Option(help="Which catalogue.")] = None,
+    weight: Annotated[Weight | None, typer.Option(help="What galaxies are weighted with.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also draw it, as PNG.")] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Rank the host galaxies of a sky map."""
-    from toros.lvcgcn.process import rank_file
+    from toros.lvcgcn.process import plot_file, rank_file
 
-    document = rank_file(skymap, config_or_defaults(config).lvcgcn, top=top, catalog=catalog)
+    settings = config_or_defaults(config).lvcgcn
+    document = rank_file(skymap, settings, top=top, catalog=catalog, weight=weight)
+    if plot is not None:
+        plot_file(skymap, settings, document["hosts"], plot)
     if as_json:
         print_json(document)
         return
@@ -60,49 +68,90 @@ def rank(
     out.print(_hosts(document["hosts"]))
 
 
-@catalog_app.command("list")
-def list_catalogs(as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """List the catalogues that there are."""
-    from toros.lvcgcn.process import catalog_list
+@alert_app.command("list")
+def list_alerts(
+    event: Annotated[str | None, typer.Option(help="Only this event's.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """List the alerts on record, the newest first."""
+    from toros.lvcgcn.history import alert_list
 
-    found = catalog_list(config_or_defaults(config).lvcgcn)
+    found = alert_list(load_config(config), limit=limit, event=event)
     if as_json:
         print_json(found)
         return
-    for document in found:
-        out.print("  ".join(str(value) for value in document.values()), markup=False)
+    table = Table("received", "event", "rev.", "type", "", "followed", "why", box=None)
+    for one in found:
+        table.add_row(
+            one["received"][:19],
+            one["event"],
+            str(one["revision"]),
+            one["alert_type"],
+            one["label"] or "",
+            "yes" if one["triggered"] else "no",
+            one["why"],
+        )
+    out.print(table)
 
 
-@catalog_app.command()
-def info(
-    name: Annotated[str, typer.Argument(help="Which catalogue.")],
+@alert_app.command()
+def show(
+    event: Annotated[str, typer.Argument(help="Name of the event.")],
+    plot: Annotated[Path | None, typer.Option(help="Also draw its newest map, as PNG.")] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show what is known of a catalogue."""
-    from toros.lvcgcn.process import catalog_info
+    """Show an event: its state, its revisions, what each changed, and its targets."""
+    from toros.lvcgcn.history import alert_show, event_plot
 
-    _show(catalog_info(name, config_or_defaults(config).lvcgcn), as_json)
-
-
-@catalog_app.command()
-def build(
-    name: Annotated[str, typer.Argument(help="Which catalogue.")],
-    as_json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """Build a catalogue anew."""
-    from toros.lvcgcn.process import catalog_build
-
-    _show(catalog_build(name, config_or_defaults(config).lvcgcn), as_json)
-
-
-def _show(document: dict[str, Any], as_json: bool) -> None:
+    settings = load_config(config)
+    document = alert_show(settings, event)
+    if plot is not None:
+        event_plot(settings, event, plot)
     if as_json:
         print_json(document)
         return
-    for key, value in document.items():
-        out.print(f"{key}: {value}", markup=False)
+    out.print(f"{event}: {document['state']}", markup=False)
+    for one in document["revisions"]:
+        label = f" [{one['label']}]" if one["label"] else ""
+        kind = f"{one['revision']:3d} {one['alert_type']}{label}"
+        out.print(f"{kind}: {one['why']}", markup=False)
+        for name, changed in one["changes"].items():
+            counts = ", ".join(f"{len(names)} {what}" for what, names in changed.items())
+            out.print(f"      {name}: {counts}", markup=False)
+    for target in document["targets"]:
+        out.print(
+            f"  {target['observatory']:12} {target['rank']:5d} {target['name']:24} "
+            f"{target['state']}",
+            markup=False,
+        )
+
+
+@alert_app.command()
+def replay(
+    event: Annotated[str, typer.Argument(help="Name of the event.")],
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Decide anew on an event's notices, as they were received, with today's rules.
+
+    Nothing is sent to a telescope, and nothing is recorded.
+    """
+    from toros.lvcgcn.history import alert_replay
+
+    found = alert_replay(load_config(config), event)
+    if as_json:
+        print_json(found)
+        return
+    for one in found:
+        now = "followed" if one["triggered"] else "not followed"
+        then = "followed" if one["triggered_then"] else "not followed"
+        out.print(f"{one['revision']:3d} {one['alert_type']}: {now} ({then} then)", markup=False)
+        out.print(f"      {one['why']}", markup=False)
+        for rule in one["rules"]:
+            out.print(f"      {'+' if rule['passed'] else '-'} {rule['says']}", markup=False)
 
 
 def _hosts(hosts: list[dict[str, Any]]) -> Table:

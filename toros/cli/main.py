@@ -11,7 +11,8 @@ import typer
 
 from toros import __version__
 from toros.cli.access import access_app
-from toros.cli.alerts import alert_app, catalog_app
+from toros.cli.alerts import alert_app
+from toros.cli.catalogs import catalog_app
 from toros.cli.night.command import night
 from toros.cli.orders import send, status
 from toros.cli.output import err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import smtplib
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
@@ -12,6 +13,15 @@ from toros.common.config.models import Email
 from toros.common.errors import MessageNotSent
 
 TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file in a mail: its name, its type as ``image/png``, and its bytes."""
+
+    name: str
+    kind: str
+    content: bytes
 
 
 class Mailer:
@@ -31,8 +41,16 @@ class Mailer:
         """Whether there is any way to send a message."""
         return self.settings.smtp_host is not None or bool(self.settings.webhooks)
 
-    def send(self, to: Sequence[str], subject: str, text: str) -> None:
+    def send(
+        self,
+        to: Sequence[str],
+        subject: str,
+        text: str,
+        attachments: Sequence[Attachment] = (),
+    ) -> None:
         """Send one message: a mail to each of `to`, and a note to every webhook.
+
+        Webhooks get no attachments.
 
         Raises
         ------
@@ -42,13 +60,15 @@ class Mailer:
         subject = " ".join(subject.split())
         if to and self.settings.smtp_host is not None:
             try:
-                self._mail(to, subject, text)
+                self._mail(to, subject, text, attachments)
             except (OSError, smtplib.SMTPException) as error:
                 raise MessageNotSent(f"'{subject}' could not be mailed ({error}).") from error
         if self.settings.webhooks:
             self._notify(subject, text)
 
-    def _mail(self, to: Sequence[str], subject: str, text: str) -> None:
+    def _mail(
+        self, to: Sequence[str], subject: str, text: str, attachments: Sequence[Attachment]
+    ) -> None:
         settings = self.settings
         message = EmailMessage()
         message["From"] = settings.sender
@@ -57,6 +77,9 @@ class Mailer:
         message["Date"] = formatdate()
         message["Message-ID"] = make_msgid(domain="toros.invalid")
         message.set_content(text)
+        for one in attachments:
+            main, sub = one.kind.split("/")
+            message.add_attachment(one.content, maintype=main, subtype=sub, filename=one.name)
         host = settings.smtp_host or ""
         with smtplib.SMTP(host, settings.smtp_port, timeout=TIMEOUT_S) as server:
             if settings.starttls:

@@ -1,50 +1,60 @@
-"""The galaxy catalogue: arrays sorted along the nested HEALPix curve, built once and cached."""
+"""The galaxy catalogue: columns sorted along the nested HEALPix curve."""
 
 from __future__ import annotations
 
-import logging
-import os
-import zipfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from toros.common.atomic import atomic_path
-from toros.common.errors import UnusableCatalogue
-from toros.common.nearest import nearest
-from toros.lvcgcn.skymap import Floats, Integers, pixels_of
+from toros.lvcgcn.skymap import FINEST_ORDER, Floats, Integers, pixels_of
+from toros.lvcgcn.weight import Weight
 
-log = logging.getLogger(__name__)
+#: Order of the pixels (0.9° wide) of which the greatest weight is kept, so that whole map cells
+#: can be passed over.
+PEAK_ORDER = 6
+_PEAK_SHIFT = np.int64(2 * (FINEST_ORDER - PEAK_ORDER))
 
-#: Part of the cache's file name: one more whenever the columns or what they mean change.
-_LAYOUT = 1
-_COLUMNS = ("name", "ra_deg", "dec_deg", "distance_mpc", "distance_error_mpc", "pixel")
+__all__ = ["Catalogue", "CatalogueInfo", "Weight", "by_place"]
+
+Reals = npt.NDArray[np.floating[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CatalogueInfo:
-    """Where a catalogue comes from."""
+    """Where a catalogue comes from, and how complete it is.
+
+    Parameters
+    ----------
+    name, title, version, licence, cosmology : str
+        For people and for records.
+    source : str
+        The file or service that it was built from.
+    completeness : tuple of (float, float)
+        Upper edge of a shell in Mpc, and the fraction of the B light in it that the catalogue
+        has; empty where nobody can say.
+    """
 
     name: str
     title: str
     version: str
     licence: str
     cosmology: str
+    source: str = ""
+    completeness: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Galaxies in ascending order of `pixel`.
+    """Galaxies in ascending order of `pixel`, in memory or mapped from a file.
 
     Parameters
     ----------
     info : CatalogueInfo
         Where it comes from.
-    name : ndarray of str, shape (n,)
+    name : ndarray of str or of bytes in UTF-8, shape (n,)
         Designations.
     ra_deg, dec_deg : ndarray, shape (n,), degrees
         Positions (ICRS).
@@ -52,158 +62,144 @@ class Catalogue:
         Luminosity distances and their errors; NaN where nobody knows.
     pixel : ndarray of int64, shape (n,)
         Nested HEALPix index at order 29.
+    luminosity, stellar_mass : ndarray, shape (n,)
+        In the B band in 10¹⁰ L_B,⊙, and in 10¹⁰ M⊙; NaN where nobody knows, None for all.
+    peaks : mapping
+        Of each weight there is, the greatest in each pixel of order `PEAK_ORDER`.
+    typical : mapping
+        Of each weight there is, the median of those that are known: what the others are given.
     """
 
     info: CatalogueInfo
-    name: npt.NDArray[np.str_]
+    name: npt.NDArray[Any]
     ra_deg: Floats
     dec_deg: Floats
-    distance_mpc: Floats
-    distance_error_mpc: Floats
+    distance_mpc: Reals
+    distance_error_mpc: Reals
     pixel: Integers
+    luminosity: Reals | None = None
+    stellar_mass: Reals | None = None
+    peaks: Mapping[Weight, Reals] = field(default_factory=dict)
+    typical: Mapping[Weight, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.pixel.size)
 
+    def name_of(self, row: int) -> str:
+        """Return a galaxy's designation."""
+        name = self.name[row]
+        return name.decode() if isinstance(name, bytes) else str(name)
+
+    def weights(self) -> list[Weight]:
+        """Return the weights that this catalogue can give."""
+        return [Weight.NONE, *self.peaks]
+
+    def weight_of(self, weight: Weight, rows: npt.NDArray[np.intp] | slice) -> Floats | None:
+        """Return the weights of some galaxies; ``None`` where each counts alike."""
+        column = self.column_of(weight)
+        if column is None:
+            return None
+        values = column[rows].astype(np.float64)
+        values[np.isnan(values)] = self.typical[weight]
+        return values
+
+    def column_of(self, weight: Weight) -> Reals | None:
+        """Return the column of a weight, ``None`` for that of `Weight.NONE`."""
+        return {
+            Weight.NONE: None,
+            Weight.LUMINOSITY: self.luminosity,
+            Weight.STELLAR_MASS: self.stellar_mass,
+        }[weight]
+
+    def peak_in(self, weight: Weight, first: Integers, order: Integers) -> Floats:
+        """Return a bound on the weight of any galaxy in each of some HEALPix cells.
+
+        Parameters
+        ----------
+        weight : Weight
+            Which.
+        first : ndarray of int64, shape (cells,)
+            The cells' first pixels of order 29.
+        order : ndarray of int64, shape (cells,)
+            Their orders.
+        """
+        if weight is Weight.NONE:
+            return np.ones(first.size)
+        peaks = self.peaks[weight].astype(np.float64)
+        result: Floats = peaks[first >> _PEAK_SHIFT]
+        for large in np.flatnonzero(order < PEAK_ORDER):
+            begin = int(first[large] >> _PEAK_SHIFT)
+            result[large] = peaks[begin : begin + 4 ** int(PEAK_ORDER - order[large])].max()
+        return result
+
     def describe(self) -> dict[str, Any]:
         """Return what `toros catalog info` shows."""
         known = np.isfinite(self.distance_mpc)
+        info = self.info
         return {
-            **asdict(self.info),
+            "name": info.name,
+            "title": info.title,
+            "version": info.version,
+            "licence": info.licence,
+            "cosmology": info.cosmology,
+            "source": info.source,
             "galaxies": len(self),
             "with_distance": int(np.count_nonzero(known)),
             "median_distance_mpc": float(np.median(self.distance_mpc[known])),
+            "weights": [weight.value for weight in self.weights()],
+            "completeness": [[to, round(held, 4)] for to, held in info.completeness],
         }
 
 
 def by_place(
     *,
     info: CatalogueInfo,
-    name: npt.NDArray[np.str_],
+    name: npt.NDArray[Any],
     ra_deg: Floats,
     dec_deg: Floats,
-    distance_mpc: Floats,
-    distance_error_mpc: Floats,
+    distance_mpc: Reals,
+    distance_error_mpc: Reals,
+    luminosity: Reals | None = None,
+    stellar_mass: Reals | None = None,
 ) -> Catalogue:
     """Return a catalogue of the given columns, sorted by place on the sky."""
     pixel = pixels_of(ra_deg, dec_deg)
     rows = np.argsort(pixel, kind="stable")
+    pixel = pixel[rows]
+    given = {Weight.LUMINOSITY: luminosity, Weight.STELLAR_MASS: stellar_mass}
+    columns = {
+        weight: _usable(column[rows]) for weight, column in given.items() if column is not None
+    }
+    known = {weight: column for weight, column in columns.items() if np.isfinite(column).any()}
+    typical = {weight: float(np.nanmedian(column)) for weight, column in known.items()}
     return Catalogue(
         info=info,
         name=name[rows],
         ra_deg=ra_deg[rows],
         dec_deg=dec_deg[rows],
-        distance_mpc=distance_mpc[rows],
-        distance_error_mpc=distance_error_mpc[rows],
-        pixel=pixel[rows],
+        # Single precision is a part in 10⁷ of a distance known to a part in ten.
+        distance_mpc=distance_mpc[rows].astype(np.float32),
+        distance_error_mpc=distance_error_mpc[rows].astype(np.float32),
+        pixel=pixel,
+        luminosity=known.get(Weight.LUMINOSITY),
+        stellar_mass=known.get(Weight.STELLAR_MASS),
+        peaks={weight: _peaks(pixel, column, typical[weight]) for weight, column in known.items()},
+        typical=typical,
     )
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A catalogue that can be built from what is installed."""
-
-    title: str
-    version: Callable[[], str]
-    build: Callable[[], Catalogue]
+def _usable(column: Reals) -> npt.NDArray[np.float32]:
+    """Return a weight in single precision, NaN where it is none."""
+    values = column.astype(np.float32)
+    values[~(np.isfinite(values) & (values > 0))] = np.nan
+    return values
 
 
-def _sources() -> dict[str, _Source]:
-    from toros.lvcgcn import openngc
-
-    return {"openngc": _Source("OpenNGC galaxies (pyongc)", openngc.version, openngc.build)}
-
-
-def names() -> list[str]:
-    """Return the names of the catalogues that there are."""
-    return list(_sources())
-
-
-def title(name: str) -> str:
-    """Return a catalogue's title for people."""
-    return _find(name, None)[0].title
-
-
-def load(name: str, folder: Path | None = None) -> Catalogue:
-    """Return a catalogue, from its cache if there is a current one, else built and cached.
-
-    Parameters
-    ----------
-    name : str
-        One of `names`.
-    folder : pathlib.Path, optional
-        Where built catalogues are kept; by default the user's cache folder.
-
-    Raises
-    ------
-    UnusableCatalogue
-        If there is no catalogue of that name or it cannot be built.
-    """
-    source, path = _find(name, folder)
-    if path.exists():
-        try:
-            return _read(path)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            log.warning("The cached catalogue %s is damaged (%s) and is built again.", path, error)
-    catalogue = source.build()
-    try:
-        _write(path, catalogue)
-    except OSError as error:
-        # Building takes a second; a read-only home is no reason to fail.
-        log.warning("The catalogue cannot be cached in %s: %s.", path.parent, error)
-    return catalogue
-
-
-def build(name: str, folder: Path | None = None) -> tuple[Catalogue, Path]:
-    """Build a catalogue, cache it and return it with the path of its cache.
-
-    Raises
-    ------
-    UnusableCatalogue
-        If there is no catalogue of that name, or it cannot be built or written.
-    """
-    source, path = _find(name, folder)
-    catalogue = source.build()
-    try:
-        _write(path, catalogue)
-    except OSError as error:
-        raise UnusableCatalogue(f"The catalogue cannot be written to {path}: {error}.") from error
-    return catalogue, path
-
-
-def cache_path(name: str, folder: Path | None = None) -> Path:
-    """Return where the built catalogue is kept."""
-    return _find(name, folder)[1]
-
-
-def _find(name: str, folder: Path | None) -> tuple[_Source, Path]:
-    sources = _sources()
-    key = name.strip().lower()
-    if key not in sources:
-        raise UnusableCatalogue(f"There is no catalogue {name!r}{nearest(key, sources)}.")
-    source = sources[key]
-    place = folder or _cache_folder()
-    return source, place / f"{key}-{source.version()}-layout{_LAYOUT}.npz"
-
-
-def _cache_folder() -> Path:
-    chosen = os.environ.get("XDG_CACHE_HOME")
-    base = Path(chosen) if chosen else Path("~/.cache").expanduser()
-    return base / "toros"
-
-
-def _write(path: Path, catalogue: Catalogue) -> None:
-    columns = {name: getattr(catalogue, name) for name in _COLUMNS}
-    about = np.array([*asdict(catalogue.info).values()])
-    with atomic_path(path) as temporary:
-        np.savez(temporary, about=about, **columns)
-
-
-def _read(path: Path) -> Catalogue:
-    # Opened here: numpy leaves open the file of a damaged archive.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        info = CatalogueInfo(*(str(text) for text in stored["about"]))
-        columns = {name: stored[name] for name in _COLUMNS}
-    if len({column.shape for column in columns.values()}) != 1:
-        raise ValueError("its columns differ in length")
-    return Catalogue(info=info, **columns)
+def _peaks(pixel: Integers, column: Reals, typical: float) -> npt.NDArray[np.float32]:
+    coarse = pixel >> _PEAK_SHIFT
+    begin = np.flatnonzero(np.diff(coarse, prepend=-1))
+    result = np.zeros(12 * 4**PEAK_ORDER, dtype=np.float32)
+    filled = np.nan_to_num(column, nan=typical)
+    result[coarse[begin]] = np.maximum.reduceat(filled, begin)
+    # Rounding the typical weight to single precision must not lower the bound.
+    return np.nextafter(result, np.float32(np.inf))

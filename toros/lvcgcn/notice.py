@@ -20,6 +20,10 @@ from enum import StrEnum
 SIGNIFICANT_FAR_HZ = {"CBC": 7.7e-8, "Burst": 7.9e-9}
 
 
+#: Who sends notices of gravitational waves.
+LVK = "LVK"
+
+
 class AlertType(StrEnum):
     """The stage of an alert."""
 
@@ -28,7 +32,7 @@ class AlertType(StrEnum):
     INITIAL = "INITIAL"
     UPDATE = "UPDATE"
     RETRACTION = "RETRACTION"
-    OTHER = "OTHER"  # not a gravitational-wave notice
+    OTHER = "OTHER"  # of another mission, and no retraction
 
 
 class NoticeFormat(StrEnum):
@@ -37,6 +41,7 @@ class NoticeFormat(StrEnum):
     VOEVENT = "voevent"
     JSON = "gwalert-json"
     AVRO = "gwalert-avro"
+    GCN = "gcn-json"  # GCN's unified schema, of other missions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +82,7 @@ class Notice:
     time_created: datetime
     role: str
     sha256: str
-    observatory: str = "LVK"
+    observatory: str = LVK
     event_time: datetime | None = None
     far_hz: float | None = None
     significant: bool | None = None
@@ -102,7 +107,7 @@ class Notice:
     @property
     def is_gravitational(self) -> bool:
         """Whether this is a gravitational-wave notice."""
-        return self.alert_type is not AlertType.OTHER
+        return self.observatory == LVK
 
     @property
     def is_retraction(self) -> bool:

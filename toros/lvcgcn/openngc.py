@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from toros.common.errors import UnusableCatalogue
+from toros.lvcgcn import completeness
 from toros.lvcgcn.catalogue import Catalogue, CatalogueInfo, by_place
 from toros.lvcgcn.distances import (
     COSMOLOGY,
@@ -17,9 +18,11 @@ from toros.lvcgcn.distances import (
     luminosity_distance_mpc,
 )
 
+TITLE = "OpenNGC galaxies (pyongc)"
+
 # Pairs and groups are left out: their galaxies stand in the table themselves.
 _QUERY = """
-    SELECT name, ra, dec, redshift FROM objects
+    SELECT name, ra, dec, redshift, bmag FROM objects
     WHERE type = 'G' AND ra IS NOT NULL AND dec IS NOT NULL
     ORDER BY name
 """
@@ -51,22 +54,28 @@ def build() -> Catalogue:
             connection.close()
     except sqlite3.Error as error:
         raise UnusableCatalogue(f"OpenNGC cannot be read from {DBPATH}: {error}.") from error
-    ra, dec, redshift = np.array([row[1:] for row in rows], dtype=np.float64).T
+    ra, dec, redshift, b_mag = np.array([row[1:] for row in rows], dtype=np.float64).T
     ra, dec = np.degrees(ra), np.degrees(dec)
     moving = local_group_redshift(redshift, ra, dec)
+    distance = luminosity_distance_mpc(moving)
+    # No correction for dust in our Galaxy: OpenNGC has none.
+    light = completeness.luminosity_of(b_mag - 5 * np.log10(distance) - 25)
     return by_place(
         info=CatalogueInfo(
             name="openngc",
-            title="OpenNGC galaxies (pyongc)",
+            title=TITLE,
             version=version(),
             licence="CC-BY-SA-4.0",
             cosmology=COSMOLOGY,
+            source=f"pyongc {version()}",
+            completeness=completeness.by_distance(distance, light),
         ),
         name=np.array([designation(row[0]) for row in rows]),
         ra_deg=ra,
         dec_deg=dec,
-        distance_mpc=luminosity_distance_mpc(moving),
+        distance_mpc=distance,
         distance_error_mpc=distance_error_mpc(moving),
+        luminosity=light,
     )
 
 

@@ -5,21 +5,28 @@ The command line calls these functions; the daemon uses `assess`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from toros.common.atomic import write_bytes
 from toros.common.clock import iso
 from toros.common.config.lvcgcn import LvcgcnSettings
 from toros.common.errors import UnreadableNotice, UnusableSkyMap
-from toros.lvcgcn import catalogue as catalogues
-from toros.lvcgcn.catalogue import Catalogue
+from toros.lvcgcn import catalogue_sources as catalogues
+from toros.lvcgcn.catalogue import Catalogue, Weight
 from toros.lvcgcn.formats import MAX_NOTICE_BYTES, read_notice
 from toros.lvcgcn.maps import ObtainedMap, obtain_map, read_file
 from toros.lvcgcn.notice import Notice
 from toros.lvcgcn.ranking import Ranking, rank
+from toros.lvcgcn.skymap import SkyMap
+from toros.lvcgcn.skymap_disc import around
 from toros.lvcgcn.skymap_fits import read_sky_map
-from toros.lvcgcn.trigger import Decision, decide
+from toros.lvcgcn.trigger import Decision, Evidence, decide, follows
+
+#: Hosts that the archive keeps of every alert, so that it can be asked without ranking again.
+KEPT_HOSTS = 100
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class Assessment:
 
     notice: Notice
     obtained: ObtainedMap | None
+    sky_map: SkyMap | None
     ranking: Ranking | None
     decision: Decision
     problems: tuple[str, ...]
@@ -35,7 +43,7 @@ class Assessment:
     def as_json(self, *, hosts: int) -> dict[str, Any]:
         """Return what `alert process` prints, but for the revision and the relayed orders."""
         notice = self.notice
-        sky_map = self.obtained.sky_map if self.obtained else None
+        sky_map, position = self.sky_map, notice.position
         return {
             "event": notice.event,
             "revision_name": notice.revision,
@@ -50,11 +58,15 @@ class Assessment:
             "classification": dict(notice.classification),
             "properties": dict(notice.properties),
             "instruments": list(notice.instruments),
+            "position": asdict(position) if position else None,
             "sky_map": sky_map.summary() if sky_map else None,
             "hosts": self.ranking.hosts(hosts) if self.ranking else [],
             "dimensions": self.ranking.dimensions if self.ranking else None,
+            "weight": self.ranking.weight.value if self.ranking else None,
+            "completeness": self.ranking.completeness if self.ranking else None,
             "triggered": self.decision.triggered,
             "why": self.decision.why,
+            "rules": self.decision.as_json(),
             "problems": list(self.problems),
         }
 
@@ -65,6 +77,7 @@ def assess(
     *,
     galaxies: Catalogue | None = None,
     sky_map: Path | None = None,
+    received: datetime | None = None,
 ) -> Assessment:
     """Get a notice's sky map, rank its hosts and decide whether it is followed.
 
@@ -78,6 +91,8 @@ def assess(
         By default the catalogue of the settings.
     sky_map : pathlib.Path, optional
         A sky map to use instead of the notice's.
+    received : datetime, optional
+        When the notice came.
 
     Notes
     -----
@@ -86,25 +101,36 @@ def assess(
     problems = list(notice.warnings)
     obtained, ranking, map_problem = None, None, None
     try:
-        # The maps of other missions are recorded by their address only.
-        if notice.is_gravitational or sky_map is not None:
+        # The maps of missions that are not followed are recorded by their address only.
+        followed = notice.is_gravitational or follows(settings, notice.observatory)
+        if followed or sky_map is not None:
             obtained = obtain_map(notice, settings, sky_map)
     except UnusableSkyMap as error:
         map_problem = str(error)
         problems.append(map_problem)
     if obtained is not None:
         problems += [*obtained.problems, *obtained.sky_map.notes]
+    found = obtained.sky_map if obtained else _error_circle(notice, settings)
+    if found is not None:
         if galaxies is None:
             galaxies = catalogues.load(settings.catalog, settings.catalog_folder)
-        ranking = rank(obtained.sky_map, galaxies)
-    decision = decide(
-        notice,
-        obtained.sky_map if obtained else None,
-        len(ranking) if ranking else 0,
-        settings,
-        map_problem,
-    )
-    return Assessment(notice, obtained, ranking, decision, tuple(problems))
+        count = max(settings.hosts, KEPT_HOSTS)
+        ranking = rank(found, galaxies, count, Weight(settings.weight))
+    evidence = Evidence(found, len(ranking) if ranking else 0, map_problem, received)
+    decision = decide(notice, evidence, settings)
+    return Assessment(notice, obtained, found, ranking, decision, tuple(problems))
+
+
+def _error_circle(notice: Notice, settings: LvcgcnSettings) -> SkyMap | None:
+    """Return a map of another mission's position, if the mission is followed and it is no map."""
+    position = notice.position
+    if position is None or notice.is_gravitational or notice.is_retraction:
+        return None
+    if not follows(settings, notice.observatory):
+        return None
+    if position.radius_deg is None or position.radius_deg > settings.max_radius_deg:
+        return None
+    return around(position)
 
 
 def process_file(
@@ -140,7 +166,12 @@ def read_notice_file(path: Path) -> bytes:
 
 
 def rank_file(
-    path: Path, settings: LvcgcnSettings, *, top: int | None = None, catalog: str | None = None
+    path: Path,
+    settings: LvcgcnSettings,
+    *,
+    top: int | None = None,
+    catalog: str | None = None,
+    weight: Weight | None = None,
 ) -> dict[str, Any]:
     """Return what `toros alert rank SKYMAP` prints.
 
@@ -154,6 +185,8 @@ def rank_file(
         How many hosts to list.
     catalog : str, optional
         Name of another catalogue.
+    weight : Weight, optional
+        Another weight than that of the settings.
 
     Raises
     ------
@@ -164,38 +197,26 @@ def rank_file(
         read_file(path, settings.max_map_bytes), max_bytes=settings.max_map_bytes
     )
     galaxies = catalogues.load(catalog or settings.catalog, settings.catalog_folder)
-    ranking = rank(sky_map, galaxies)
+    count = settings.hosts if top is None else top
+    ranking = rank(sky_map, galaxies, count, Weight(settings.weight) if weight is None else weight)
     return {
-        "hosts": ranking.hosts(settings.hosts if top is None else top),
+        "hosts": ranking.hosts(count),
         "event": sky_map.event,
         "catalog": galaxies.info.name,
         "dimensions": ranking.dimensions,
+        "weight": ranking.weight.value,
+        "completeness": ranking.completeness,
         **sky_map.summary(),
     }
 
 
-def catalog_list(settings: LvcgcnSettings) -> list[dict[str, Any]]:
-    """Return what `toros catalog list` prints: the catalogues, and whether each is built."""
-    folder = settings.catalog_folder
-    return [
-        {
-            "name": name,
-            "title": catalogues.title(name),
-            "built": catalogues.cache_path(name, folder).exists(),
-            "path": str(catalogues.cache_path(name, folder)),
-        }
-        for name in catalogues.names()
-    ]
+def plot_file(
+    path: Path, settings: LvcgcnSettings, hosts: list[dict[str, Any]], picture: Path
+) -> None:
+    """Draw a sky map with its hosts as a PNG."""
+    from toros.lvcgcn.plot import plot_sky_map
 
-
-def catalog_info(name: str, settings: LvcgcnSettings) -> dict[str, Any]:
-    """Return what `toros catalog info NAME` prints."""
-    found = catalogues.load(name, settings.catalog_folder)
-    path = catalogues.cache_path(name, settings.catalog_folder)
-    return {**found.describe(), "path": str(path)}
-
-
-def catalog_build(name: str, settings: LvcgcnSettings) -> dict[str, Any]:
-    """Build a catalogue anew, and return what `toros catalog build NAME` prints."""
-    built, path = catalogues.build(name, settings.catalog_folder)
-    return {**built.describe(), "path": str(path)}
+    limit = settings.max_map_bytes
+    sky_map = read_sky_map(read_file(path, limit), max_bytes=limit)
+    places = [(host["name"], host["ra"], host["dec"]) for host in hosts]
+    write_bytes(picture, plot_sky_map(sky_map, sky_map.event or path.name, places))

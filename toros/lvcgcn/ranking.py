@@ -1,7 +1,7 @@
 """Which galaxies are the likeliest hosts of an event.
 
 The score of a galaxy is the probability per volume where it stands (Singer et al. 2016, ApJL 829,
-L15)::
+L15), times its weight (its B luminosity or stellar mass, or 1)::
 
     dP/dV = PROBDENSITY · DISTNORM · N(D; DISTMU, DISTSIGMA)
 
@@ -18,8 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toros.lvcgcn.catalogue import Catalogue
-from toros.lvcgcn.skymap import Distances, Floats, Integers, SkyMap
+from toros.common.errors import UnusableCatalogue
+from toros.lvcgcn.catalogue import Catalogue, Weight
+from toros.lvcgcn.completeness import completeness_of
+from toros.lvcgcn.search import HostSearch, score_of
+from toros.lvcgcn.skymap import Floats, SkyMap
 
 
 @dataclass(frozen=True)
@@ -33,93 +36,116 @@ class Ranking:
     order : ndarray of intp, shape (n,)
         Rows of the catalogue, the likeliest host first; only those with a score above 0.
     score : ndarray, shape (n,)
-        dP/dV in Mpc⁻³, or for a map in two dimensions dP/dΩ in sr⁻¹.
-    probability : ndarray, shape (n,)
-        Score over the sum of the scores: the probability that this galaxy is the host if one of
-        the catalogue is.
+        dP/dV in Mpc⁻³, or for a map in two dimensions dP/dΩ in sr⁻¹, times the weight.
+    total : float
+        The sum of the scores of all galaxies, ranked here or not.
     dimensions : int
         3 where distances were used, else 2.
+    weight : Weight
+        What the scores are weighted with.
+    completeness : float or None
+        The probability that the host is in the catalogue; None where nobody can say.
     """
 
     catalogue: Catalogue
     order: npt.NDArray[np.intp]
     score: Floats
-    probability: Floats
+    total: float
     dimensions: int
+    weight: Weight = Weight.NONE
+    completeness: float | None = None
 
     def __len__(self) -> int:
         return int(self.order.size)
 
-    def top(self, count: int) -> Ranking:
-        """Return the first `count` galaxies, with the ranks and probabilities that they have."""
-        return self.chosen(np.arange(min(count, len(self))))
-
-    def chosen(self, places: npt.NDArray[np.intp]) -> Ranking:
-        """Return the galaxies at `places` in this ranking."""
-        return Ranking(
-            self.catalogue,
-            self.order[places],
-            self.score[places],
-            self.probability[places],
-            self.dimensions,
-        )
+    @property
+    def probability(self) -> Floats:
+        """That each is the host if one of the catalogue is: its score over the sum of all."""
+        return self.score / self.total if self.total > 0 else self.score
 
     def hosts(self, count: int) -> list[dict[str, Any]]:
         """Return the first `count` galaxies as JSON-able rows."""
-        return [self._row(place) for place in range(min(count, len(self)))]
-
-    def _row(self, place: int) -> dict[str, Any]:
-        row = self.order[place]
-        distance = float(self.catalogue.distance_mpc[row])
-        return {
-            "rank": place + 1,
-            "name": str(self.catalogue.name[row]),
-            "ra": float(self.catalogue.ra_deg[row]),
-            "dec": float(self.catalogue.dec_deg[row]),
-            "distance_mpc": distance if np.isfinite(distance) else None,
-            "score": float(self.score[place]),
-            "probability": float(self.probability[place]),
-        }
+        return [
+            host_row(self, int(row), float(score), rank)
+            for rank, (row, score) in enumerate(
+                zip(self.order[:count], self.score[:count], strict=True), 1
+            )
+        ]
 
 
-def scores(sky_map: SkyMap, catalogue: Catalogue) -> Floats:
-    """Return the score of every galaxy.
+def host_row(ranking: Ranking, row: int, score: float, rank: int) -> dict[str, Any]:
+    """Return one galaxy as JSON-able data."""
+    catalogue = ranking.catalogue
+    distance = float(catalogue.distance_mpc[row])
+    probability = score / ranking.total if ranking.total > 0 else 0.0
+    whole = ranking.completeness
+    return {
+        "rank": rank,
+        "name": catalogue.name_of(row),
+        "ra": float(catalogue.ra_deg[row]),
+        "dec": float(catalogue.dec_deg[row]),
+        "distance_mpc": distance if np.isfinite(distance) else None,
+        "score": score,
+        "probability": probability,
+        "probability_corrected": None if whole is None else probability * whole,
+    }
+
+
+def scores(sky_map: SkyMap, catalogue: Catalogue, weight: Weight = Weight.NONE) -> Floats:
+    """Return the score of every galaxy: the plain way, which `rank` must equal.
 
     Returns
     -------
     ndarray, shape (n,)
-        dP/dV in Mpc⁻³, 0 for a galaxy of unknown distance; for a map in two dimensions dP/dΩ in
-        sr⁻¹.
+        As `Ranking.score`; 0 for a galaxy off the map, or of unknown distance where the map has
+        distances.
     """
     cell = sky_map.cells_at(catalogue.pixel)
-    covered = cell >= 0
-    density = np.where(covered, sky_map.density[cell], 0.0)
-    if sky_map.distances is None:
-        return density
-    return density * _per_distance(sky_map.distances, cell, catalogue)
+    found = score_of(sky_map, catalogue, slice(None), cell, weight)
+    return np.where(cell >= 0, found, 0.0)
 
 
-def _per_distance(distances: Distances, cell: Integers, catalogue: Catalogue) -> Floats:
-    """Return DISTNORM · N(D; μ, √(σ² + σ_D²)) in Mpc⁻³, 0 where the distance is unknown."""
-    error = np.nan_to_num(catalogue.distance_error_mpc, nan=0.0)
-    sigma = np.hypot(distances.sigma_mpc[cell], error)
-    off = (catalogue.distance_mpc - distances.mu_mpc[cell]) / sigma
-    density = distances.norm[cell] * np.exp(-0.5 * off**2) / (np.sqrt(2.0 * np.pi) * sigma)
-    result: Floats = np.where(np.isfinite(catalogue.distance_mpc), density, 0.0)
-    return result
+def rank(
+    sky_map: SkyMap,
+    catalogue: Catalogue,
+    count: int | None = None,
+    weight: Weight = Weight.NONE,
+) -> Ranking:
+    """Return the `count` likeliest hosts, by default all, in descending order of score.
 
+    Equal scores keep the catalogue's order.
 
-def rank(sky_map: SkyMap, catalogue: Catalogue) -> Ranking:
-    """Return the galaxies in descending order of score; equal scores keep the catalogue's order."""
-    score = scores(sky_map, catalogue)
-    order = np.argsort(-score, kind="stable")
-    order = order[: np.count_nonzero(score > 0)]
-    kept = score[order]
-    total = float(kept.sum())
+    Raises
+    ------
+    UnusableCatalogue
+        If the catalogue does not know the weight.
+    """
+    require_weight(catalogue, weight)
+    search = HostSearch(sky_map, catalogue, weight)
+    best = search.best(len(catalogue) if count is None else count)
+    # All that have a score were found: their sum is exact.
+    whole = count is None or best.rows.size < count
     return Ranking(
         catalogue=catalogue,
-        order=order,
-        score=kept,
-        probability=kept / total if total > 0 else kept,
+        order=best.rows,
+        score=best.scores,
+        total=float(best.scores.sum()) if whole else search.total(),
         dimensions=2 if sky_map.distances is None else 3,
+        weight=weight,
+        completeness=completeness_of(sky_map, catalogue.info.completeness),
     )
+
+
+def require_weight(catalogue: Catalogue, weight: Weight) -> None:
+    """Refuse a weight that the catalogue does not know.
+
+    Raises
+    ------
+    UnusableCatalogue
+        Naming those that it knows.
+    """
+    if weight not in catalogue.weights():
+        known = ", ".join(found.value for found in catalogue.weights())
+        raise UnusableCatalogue(
+            f"The catalogue {catalogue.info.name} knows no {weight.value}; it knows: {known}."
+        )

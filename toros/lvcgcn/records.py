@@ -19,19 +19,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from toros.archive.models import Alert, Event, Target
 from toros.lvcgcn.notice import AlertType, Notice
-from toros.lvcgcn.process import Assessment
-from toros.lvcgcn.ranking import Ranking
+from toros.lvcgcn.pointings import Pointing
+from toros.lvcgcn.process import KEPT_HOSTS, Assessment
 
 SELECTED, RELAYED, REFUSED = "selected", "relayed", "refused"
 RETRACTING, RETRACTED, SUPERSEDED = "retracting", "retracted", "superseded"
 
-#: Hosts that the archive keeps of every alert, so that it can be asked without ranking again.
-_KEPT_HOSTS = 100
+
+Changes = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Received:
 
     time: datetime
     transport: str
+    position: str
     path: Path
     map_path: Path | None
 
@@ -81,8 +82,13 @@ def newer_than(notice: Notice, known: Sequence[Alert]) -> Alert | None:
     return None
 
 
-def add_alert(session: Session, assessment: Assessment, received: Received) -> Alert:
-    """Record a new revision of an event and return its row."""
+def add_alert(
+    session: Session, assessment: Assessment, received: Received, *, outdated: bool
+) -> Alert:
+    """Record a new revision of an event and return its row.
+
+    One that is `outdated` when it comes is counted, and changes nothing.
+    """
     notice = assessment.notice
     known = select(func.max(Alert.revision)).where(Alert.event == notice.event)
     alert = Alert(
@@ -98,11 +104,13 @@ def add_alert(session: Session, assessment: Assessment, received: Received) -> A
         path=str(received.path),
         skymap=str(received.map_path) if received.map_path else None,
         notice={
-            **assessment.as_json(hosts=_KEPT_HOSTS),
+            **assessment.as_json(hosts=KEPT_HOSTS),
             "format": notice.format.value,
             "sha256": notice.sha256,
             "serial": notice.serial,
             "ivorn": notice.ivorn,
+            "position_in_transport": received.position,
+            "outdated": outdated,
         },
         triggered=assessment.decision.triggered,
         why=assessment.decision.why,
@@ -113,40 +121,52 @@ def add_alert(session: Session, assessment: Assessment, received: Received) -> A
 
 
 def add_targets(
-    session: Session, alert: Alert, observatory: str, chosen: Ranking, ranks: Sequence[int]
+    session: Session, alert: Alert, observatory: str, pointings: Sequence[Pointing]
 ) -> None:
-    """Record the hosts that one observatory is to be given.
+    """Record what one observatory is to be given, the likeliest first.
 
-    Parameters
-    ----------
-    session : Session
-        The caller's.
-    alert : Alert
-        The revision they belong to.
-    observatory : str
-        Its name.
-    chosen : Ranking
-        The hosts, the likeliest first.
-    ranks : sequence of int
-        Their ranks among all galaxies, counted from 1.
+    Hosts that share a pointing stand in the alert's record under the name of the likeliest.
     """
     work_order = targets_order_id(alert, observatory)
-    for host, rank in zip(chosen.hosts(len(chosen)), ranks, strict=True):
-        session.add(
-            Target(
-                alert_id=alert.id,
-                observatory=observatory,
-                name=host["name"],
-                ra=host["ra"],
-                dec=host["dec"],
-                rank=rank,
-                score=host["score"],
-                probability=host["probability"],
-                distance_mpc=host["distance_mpc"],
-                state=SELECTED,
-                work_order=work_order,
-            )
-        )
+    shared = {one.name: [*one.members] for one in pointings if len(one.members) > 1}
+    if shared:
+        members = {**alert.notice.get("members", {}), observatory: shared}
+        alert.notice = {**alert.notice, "members": members}
+    rows = [
+        {
+            "alert_id": alert.id,
+            "observatory": observatory,
+            "name": one.name,
+            "ra": one.ra_deg,
+            "dec": one.dec_deg,
+            "rank": one.rank,
+            "score": one.score,
+            "probability": one.probability,
+            "distance_mpc": one.distance_mpc,
+            "state": SELECTED,
+            "work_order": work_order,
+        }
+        for one in pointings
+    ]
+    if rows:
+        session.execute(insert(Target), rows)
+
+
+def changes(session: Session, alert: Alert, observatory: str, names: Sequence[str]) -> Changes:
+    """Return what a revision changes for one observatory, before it is recorded."""
+    before = [
+        target
+        for target in _targets_of(session, alert.event, (SELECTED, RELAYED))
+        if target.observatory == observatory and target.alert_id != alert.id
+    ]
+    # What a revision in between replaced is not what the telescope has now.
+    newest = max((target.alert_id for target in before), default=None)
+    standing = {target.name for target in before if target.alert_id == newest}
+    return {
+        "new": [name for name in names if name not in standing],
+        "kept": [name for name in names if name in standing],
+        "cancelled": sorted(standing.difference(names)),
+    }
 
 
 def supersede(session: Session, alert: Alert, observatories: Sequence[str]) -> None:
@@ -196,6 +216,20 @@ def _targets_of(session: Session, event: str, states: tuple[str, ...]) -> Sequen
         .order_by(Target.id)
     )
     return session.scalars(query).all()
+
+
+def targets_of_alert(session: Session, alert: Alert) -> Sequence[Target]:
+    """Return a revision's targets, the likeliest of each observatory first."""
+    query = select(Target).where(Target.alert_id == alert.id)
+    return session.scalars(query.order_by(Target.observatory, Target.score.desc())).all()
+
+
+def event_state(session: Session, event: str) -> str:
+    """Return what became of an event: ``followed``, ``retracted`` or ``recorded``."""
+    known = [alert for alert in of_event(session, event) if not alert.notice.get("outdated")]
+    if known and known[-1].alert_type == AlertType.RETRACTION:
+        return "retracted"
+    return "followed" if _targets_of(session, event, (SELECTED, RELAYED)) else "recorded"
 
 
 def targets_order_id(alert: Alert, observatory: str) -> str:

@@ -4,40 +4,31 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
-from itertools import groupby
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
-from toros.archive.models import Alert, Target
+from toros.archive.models import Target
 from toros.common.client import FrontDeskClient
 from toros.common.clock import Clock
 from toros.common.errors import PeerError
 from toros.common.work_order import OrderStatus
 from toros.lvcgcn import records
+from toros.lvcgcn.relay_queue import UNSENT, Order, waiting, waiting_observatories
 from toros.lvcgcn.stations import Station
 
 log = logging.getLogger(__name__)
 
 _ALERT_PRIORITY = 10
 WAITING = "waiting"
+#: How often a waiting thread looks if it must stop (machine seconds).
+_LOOK_S = 0.25
 _TAKEN = (OrderStatus.ACCEPTED, OrderStatus.COMPLETED)
-
-
-@dataclass(frozen=True)
-class _Order:
-    """One order that a telescope has not answered yet."""
-
-    observatory: str
-    work_order: str
-    request: str
-    event: str
-    targets: tuple[int, ...]  # ids of the rows that it speaks of
-    fields: dict[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -58,7 +49,7 @@ class Relayed:
 
 
 class Relay:
-    """Sends what the archive says is still to be sent.
+    """Sends what the archive says is still to be sent: a thread for each observatory.
 
     Parameters
     ----------
@@ -88,60 +79,99 @@ class Relay:
         self._clock = clock
         self._connect = connect
         self._retry_s = retry_s
-        self._guard = threading.Lock()
-        self._sending: dict[str, threading.Lock] = {}
-        self._outstanding = threading.Event()
-        self._outstanding.set()  # whatever the last process left
+        # Set at first: whatever the last process left is sent at once.
+        self._wake = {name: threading.Event() for name in self._stations}
+        for event in self._wake.values():
+            event.set()
+        self._news = threading.Condition()
+        self._listeners: list[list[Relayed]] = []
         self._complained: set[str] = set()
+
+    def loops(self) -> list[tuple[str, Callable[[threading.Event], None]]]:
+        """Return the name and the body of each thread."""
+        served = [(f"relay-{name}", partial(self._serve_on, name)) for name in self._stations]
+        return [*served, ("relay-strays", self._complain_on)]
 
     @property
     def outstanding(self) -> bool:
-        """Whether some order may still have to be sent."""
-        return self._outstanding.is_set()
+        """Whether some telescope has not answered an order yet."""
+        with self._sessions() as session:
+            return bool(waiting_observatories(session))
 
-    def send(self) -> list[Relayed]:
-        """Try every order once that no telescope has answered; return what became of each.
+    def wake(self) -> None:
+        """Let every observatory's thread look for orders now."""
+        for event in self._wake.values():
+            event.set()
 
-        Observatories are served side by side, each in the order in which the alerts came, and no
-        further than the first order that it does not answer: a retraction must not overtake.
+    def hand_over(self, event: str, patience_s: float) -> list[Relayed]:
+        """Have an event's orders sent, and return what became of each so far.
+
+        An observatory that does not answer within `patience_s` (machine seconds) is not waited
+        for: its thread goes on.
         """
-        self._outstanding.clear()
+        answers: list[Relayed] = []
+        # Before the question what is to be sent: an answer that comes at once is not missed.
+        with self._news:
+            self._listeners.append(answers)
         try:
             with self._sessions() as session:
-                names = _waiting_observatories(session)
-            if not names:
-                return []
-            with ThreadPoolExecutor(len(names), thread_name_prefix="relay") as pool:
-                outcomes = [one for served in pool.map(self._serve, names) for one in served]
-        except BaseException:
-            # Not knowing what is left is no reason to forget it.
-            self._outstanding.set()
-            raise
-        if any(outcome.state == WAITING for outcome in outcomes):
-            self._outstanding.set()
-        return outcomes
+                orders = [
+                    order
+                    for name in waiting_observatories(session)
+                    for order in waiting(session, name)
+                    if order.event == event
+                ]
+            ids = {order.work_order for order in orders}
+            self.wake()
+            with self._news:
+                self._news.wait_for(
+                    lambda: ids <= {answer.work_order for answer in answers}, patience_s
+                )
+        finally:
+            with self._news:
+                self._listeners = [other for other in self._listeners if other is not answers]
+        mine = {answer.work_order: answer for answer in answers if answer.event == event}
+        for order in orders:
+            late = self._outcome(order, WAITING, "it has not answered yet")
+            mine.setdefault(order.work_order, late)
+        return [*mine.values()]
 
-    def run(self, stop: threading.Event) -> None:
-        """Try again and again what could not be sent, until `stop` is set."""
+    def _serve_on(self, observatory: str, stop: threading.Event) -> None:
+        """Send one observatory's orders, and again what it does not answer, until `stop`."""
+        wake = self._wake[observatory]
         while not stop.is_set():
-            if self._outstanding.is_set():
-                self.send()
+            wake.clear()
+            self._serve(observatory)
+            deadline = time.monotonic() + self._retry_s
+            while not stop.is_set() and time.monotonic() < deadline and not wake.wait(_LOOK_S):
+                pass
+
+    def _complain_on(self, stop: threading.Event) -> None:
+        """Say of orders for observatories that are no longer configured that they wait."""
+        while not stop.is_set():
+            with self._sessions() as session:
+                names = waiting_observatories(session)
+            for name in set(names).difference(self._stations):
+                self._serve(name)
             stop.wait(self._retry_s)
 
-    def _serve(self, observatory: str) -> list[Relayed]:
-        with self._guard:
-            alone = self._sending.setdefault(observatory, threading.Lock())
-        outcomes: list[Relayed] = []
-        with alone:
-            with self._sessions() as session:
-                queue = _waiting(session, observatory)
-            for order in queue:
-                outcomes.append(self._deliver(order))
-                if outcomes[-1].state == WAITING:
-                    break
-        return outcomes
+    def _serve(self, observatory: str) -> None:
+        """Send orders in the order in which the alerts came, until one is not answered.
 
-    def _deliver(self, order: _Order) -> Relayed:
+        No further than that: a retraction must not overtake.
+        """
+        with self._sessions() as session:
+            queue = waiting(session, observatory)
+        for order in queue:
+            outcome = self._deliver(order)
+            with self._news:
+                for answers in self._listeners:
+                    answers.append(outcome)
+                self._news.notify_all()
+            if outcome.state == WAITING:
+                break
+
+    def _deliver(self, order: Order) -> Relayed:
         station = self._stations.get(order.observatory)
         if station is None:
             return self._wait(order, "it is not among the configured observatories")
@@ -161,7 +191,7 @@ class Relay:
             return self._answered(order, taken=True, message=reply.message)
         return self._answered(order, taken=False, message=f"{reply.message} (code {reply.code})")
 
-    def _wait(self, order: _Order, why: str) -> Relayed:
+    def _wait(self, order: Order, why: str) -> Relayed:
         message = f"{order.observatory} could not be given {order.work_order}: {why}; tried again."
         # Said once at ERROR, which mails the admins, and not at every attempt.
         fresh = order.work_order not in self._complained
@@ -174,7 +204,7 @@ class Relay:
                 )
         return self._outcome(order, WAITING, why)
 
-    def _answered(self, order: _Order, *, taken: bool, message: str) -> Relayed:
+    def _answered(self, order: Order, *, taken: bool, message: str) -> Relayed:
         retraction = order.request == "retract_alert"
         # A telescope that will not retract has nothing of the event: it is done either way.
         after = records.RETRACTED if retraction else records.RELAYED if taken else records.REFUSED
@@ -183,11 +213,12 @@ class Relay:
             said = f"{order.observatory} refused {order.work_order}: {message}"
             log.error("%s", said)
         with self._sessions.begin() as session:
-            query = select(Target).where(Target.id.in_(order.targets))
-            for target in session.scalars(query):
-                # A retraction may have come while the telescope was answering.
-                if target.work_order == order.work_order:
-                    target.state = after
+            # A retraction may have come while the telescope was answering: it has another id.
+            session.execute(
+                update(Target)
+                .where(UNSENT, Target.work_order == order.work_order)
+                .values(state=after)
+            )
             records.note(
                 session,
                 self._clock.now(),
@@ -201,63 +232,13 @@ class Relay:
         return self._outcome(order, after, message)
 
     @staticmethod
-    def _outcome(order: _Order, state: str, message: str) -> Relayed:
+    def _outcome(order: Order, state: str, message: str) -> Relayed:
         return Relayed(
             observatory=order.observatory,
             work_order=order.work_order,
             request=order.request,
             event=order.event,
-            targets=len(order.targets),
+            targets=order.targets,
             state=state,
             message=message,
         )
-
-
-_UNSENT = Target.state.in_((records.SELECTED, records.RETRACTING))
-
-
-def _waiting_observatories(session: Session) -> list[str]:
-    return [*session.scalars(select(Target.observatory).where(_UNSENT).distinct())]
-
-
-def _waiting(session: Session, observatory: str) -> list[_Order]:
-    """Return the orders to send to one observatory, in the order in which the alerts came."""
-    query = (
-        select(Target, Alert)
-        .join(Alert, Alert.id == Target.alert_id)
-        .where(_UNSENT, Target.observatory == observatory)
-        .order_by(Target.alert_id, Target.work_order, Target.rank)
-    )
-    rows = [(target, alert) for target, alert in session.execute(query)]
-    orders: dict[str, _Order] = {}
-    for work_order, group in groupby(rows, key=lambda row: str(row[0].work_order)):
-        order = _order(work_order, [*group])
-        # Targets of several revisions may wait for one retraction.
-        if work_order in orders:
-            order = replace(order, targets=orders[work_order].targets + order.targets)
-        orders[work_order] = order
-    return [*orders.values()]
-
-
-def _order(work_order: str, rows: list[tuple[Target, Alert]]) -> _Order:
-    target, alert = rows[0]
-    ids = tuple(row.id for row, _ in rows)
-    if target.state == records.RETRACTING:
-        fields: dict[str, Any] = {"alert": alert.event}
-        return _Order(target.observatory, work_order, "retract_alert", alert.event, ids, fields)
-    fields = {
-        "alert": alert.event,
-        "revision": alert.revision,
-        "targets": [
-            {
-                "name": row.name,
-                "ra": row.ra,
-                "dec": row.dec,
-                "weight": row.probability,
-                "rank": row.rank,
-                "distance_mpc": row.distance_mpc,
-            }
-            for row, _ in rows
-        ],
-    }
-    return _Order(target.observatory, work_order, "targets", alert.event, ids, fields)

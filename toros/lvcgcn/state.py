@@ -8,38 +8,41 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from sqlalchemy.orm import Session
-
 from toros.archive.models import Alert
 from toros.common.client import FrontDeskClient
-from toros.common.clock import iso
-from toros.common.errors import AlertError, UnknownEvent, UnreadableNotice, UnusableSkyMap
-from toros.common.module import Context
+from toros.common.errors import UnknownEvent, UnusableSkyMap
+from toros.common.module import Context, Loop
 from toros.common.work_order import Json
-from toros.lvcgcn import catalogue as catalogues
+from toros.lvcgcn import catalogue_sources as catalogues
 from toros.lvcgcn import records
-from toros.lvcgcn.formats import read_notice
+from toros.lvcgcn.catalogue import Weight
+from toros.lvcgcn.herald import Herald
+from toros.lvcgcn.history import summary
+from toros.lvcgcn.inbox import Arrival, Inbox
 from toros.lvcgcn.keep import Keep
 from toros.lvcgcn.maps import read_file
-from toros.lvcgcn.process import Assessment, assess
-from toros.lvcgcn.ranking import rank
+from toros.lvcgcn.processing import Processor, Taken
+from toros.lvcgcn.ranking import rank, require_weight
 from toros.lvcgcn.relay import Relay, Relayed
 from toros.lvcgcn.skymap_fits import read_sky_map
+from toros.lvcgcn.sources.source import Source
 from toros.lvcgcn.stations import stations_of
-from toros.lvcgcn.trigger import Decision
-from toros.lvcgcn.visibility import observable
 
 log = logging.getLogger(__name__)
 
+#: A reply does not wait longer for telescopes to answer (machine seconds); their orders go on.
+_PATIENCE_S = 3.0
+
 
 class AlertDesk:
-    """The daemon's state: settings, catalogue, archive, relay.
+    """The daemon's state: settings, catalogue, archive, relay, inbox.
 
     Parameters
     ----------
     context : Context
         Configuration, clock and archive.
+    sources : sequence of Source
+        Where notices come from by themselves.
 
     Raises
     ------
@@ -47,7 +50,7 @@ class AlertDesk:
         If the folder of the alerts cannot be made, or the catalogue not be had.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, sources: Sequence[Source] = ()) -> None:
         self._settings = context.config.lvcgcn
         self._clock = context.clock
         self._sessions = context.sessions
@@ -55,6 +58,7 @@ class AlertDesk:
         self._keep = Keep(self._settings.folder)
         # Loaded now: a broken catalogue must show at the start, not at the first alert.
         self._galaxies = catalogues.load(self._settings.catalog, self._settings.catalog_folder)
+        require_weight(self._galaxies, Weight(self._settings.weight))
         self.relay = Relay(
             context.sessions,
             self._stations,
@@ -64,9 +68,25 @@ class AlertDesk:
             ),
             retry_s=self._settings.relay_retry_s,
         )
+        self._herald = Herald(context, self._settings.folder / "outbox")
+        self._processor = Processor(
+            context, self._stations, self._galaxies, self._keep, self._herald.announce
+        )
+        self._sources = sources
+        self.inbox = Inbox(
+            self._settings.folder / "inbox",
+            self._keep,
+            self._process_arrival,
+            lambda arrival, text: self._processor.record_problem(text, arrival),
+        )
+
+    def loops(self) -> list[Loop]:
+        """Return the background threads."""
+        bodies = [*self.relay.loops(), *self.inbox.loops(self._sources), *self._herald.loops()]
+        return [Loop(f"lvcgcn-{name}", body) for name, body in bodies]
 
     def process(self, content: bytes, transport: str, sky_map: Path | None = None) -> Json:
-        """Take in a notice: the whole way from its bytes to the telescopes.
+        """Take in a notice that a work order brings: from its bytes to the telescopes.
 
         Parameters
         ----------
@@ -82,33 +102,29 @@ class AlertDesk:
         UnreadableNotice
             If it cannot be read; its bytes are kept and the failure is on record.
         """
-        path = self._keep.notice(content)
-        try:
-            notice = read_notice(content)
-        except UnreadableNotice as error:
-            self._record_problem(error, path)
-            raise
-        with self._sessions() as session:
-            same = records.find_same(session, notice)
-            if same is not None:
-                return self._repeated(same)
-        assessment = assess(notice, self._settings, galaxies=self._galaxies, sky_map=sky_map)
-        obtained = assessment.obtained
-        received = records.Received(
-            time=self._clock.now(),
-            transport=transport,
-            path=path,
-            map_path=self._keep.sky_map(obtained.content) if obtained else None,
-        )
-        with self._sessions.begin() as session:
-            alert = self._record(session, assessment, received)
-        relayed = self.relay.send() if alert.triggered or notice.is_retraction else []
-        return self._answer(alert, [one for one in relayed if one.event == alert.event])
+        arrival = Arrival(self._keep.notice(content), transport, "", self._clock.now())
+        taken = self._processor.take(content, arrival, sky_map)
+        self._herald.wake()
+        relayed = [] if taken.repeated else self._relay(taken.alert)
+        return self._answer(taken, relayed)
+
+    def _process_arrival(self, arrival: Arrival) -> None:
+        """Take in a notice of the inbox. Nobody waits for an answer, so no telescope is either."""
+        taken = self._processor.take(arrival.path.read_bytes(), arrival)
+        # A process that died after the commit has not sent it.
+        self.relay.wake()
+        self._herald.wake()
+        log.info("%s, revision %d, is on record.", taken.alert.event, taken.alert.revision)
+
+    def _relay(self, alert: Alert) -> list[Relayed]:
+        if not (alert.triggered or alert.notice.get("told")):
+            return []
+        return self.relay.hand_over(alert.event, _PATIENCE_S)
 
     def list_alerts(self, limit: int, event: str | None) -> list[Json]:
         """Return the newest alerts, the newest first."""
         with self._sessions() as session:
-            return [_summary(alert) for alert in records.latest(session, limit, event)]
+            return [summary(alert) for alert in records.latest(session, limit, event)]
 
     def host_galaxies(self, event: str, top: int | None) -> Json:
         """Return the hosts of an event's newest revision that has a sky map.
@@ -130,12 +146,15 @@ class AlertDesk:
         alert = mapped[-1]
         limit = self._settings.max_map_bytes
         sky_map = read_sky_map(read_file(Path(str(alert.skymap)), limit), max_bytes=limit)
-        ranking = rank(sky_map, self._galaxies)
+        count = self._settings.hosts if top is None else top
+        ranking = rank(sky_map, self._galaxies, count, Weight(self._settings.weight))
         return {
             "event": event,
             "revision": alert.revision,
-            "hosts": ranking.hosts(self._settings.hosts if top is None else top),
+            "hosts": ranking.hosts(count),
             "dimensions": ranking.dimensions,
+            "weight": ranking.weight.value,
+            "completeness": ranking.completeness,
             **sky_map.summary(),
         }
 
@@ -154,12 +173,12 @@ class AlertDesk:
             told = records.retract(session, known[-1])
             message = f"{event} was retracted by hand."
             records.note(session, self._clock.now(), "alert", message, event=event)
-        relayed = self.relay.send() if told else []
+        relayed = self.relay.hand_over(event, _PATIENCE_S) if told else []
         return {
             "event": event,
             "revision": known[-1].revision,
             "observatories": [*told],
-            "relayed": [one.as_json() for one in relayed if one.event == event],
+            "relayed": [one.as_json() for one in relayed],
         }
 
     def describe(self) -> dict[str, Json]:
@@ -172,64 +191,14 @@ class AlertDesk:
             "galaxies": len(self._galaxies),
             "observatories": [station.name for station in self._stations],
             "relay_outstanding": self.relay.outstanding,
-            "last_alert": _summary(newest[0]) if newest else None,
+            "inbox": len(self.inbox),
+            "announcements_waiting": self._herald.waiting,
+            "sources": {source.name: source.describe() for source in self._sources},
+            "last_alert": summary(newest[0]) if newest else None,
         }
 
-    def _record(
-        self, session: Session, assessment: Assessment, received: records.Received
-    ) -> Alert:
-        """Record the alert and its targets, and what becomes of those before it."""
-        notice = assessment.notice
-        outdated = records.newer_than(notice, records.of_event(session, notice.event))
-        if outdated is not None:
-            why = f"Revision {outdated.revision} ({outdated.alert_type}) is newer: recorded only."
-            assessment = _overruled(assessment, why)
-        alert = records.add_alert(session, assessment, received)
-        if notice.is_retraction and outdated is None:
-            told = records.retract(session, alert)
-            alert.why = f"The event is retracted; told: {', '.join(told) or 'nobody had it'}."
-        elif assessment.decision.triggered:
-            # A revision that does not pass the rules leaves standing what an earlier one started.
-            self._select(session, alert, assessment)
-        message = f"{notice.alert_type} of {notice.event}, revision {alert.revision}: {alert.why}"
-        log.info("%s", message)
-        records.note(session, received.time, "alert", message, event=notice.event)
-        for problem in assessment.problems:
-            log.warning("%s: %s", notice.event, problem)
-        return alert
-
-    def _select(self, session: Session, alert: Alert, assessment: Assessment) -> None:
-        """Choose each observatory's targets among the hosts."""
-        ranking = assessment.ranking
-        if ranking is None:
-            return
-        served = []
-        for station in self._stations:
-            places = observable(
-                ranking,
-                station.site,
-                self._clock.now(),
-                count=self._settings.hosts,
-                min_altitude_deg=self._settings.min_altitude_deg,
-                max_sun_altitude_deg=self._settings.max_sun_altitude_deg,
-            )
-            ranks: Sequence[int] = (places + np.intp(1)).tolist()
-            records.add_targets(session, alert, station.name, ranking.chosen(places), ranks)
-            if places.size:
-                served.append(station.name)
-        session.flush()
-        records.supersede(session, alert, served)
-        blind = [station.name for station in self._stations if station.name not in served]
-        if not self._stations:
-            alert.why += " No observatory is configured to relay it to."
-        if blind:
-            alert.why += f" Nothing of it rises tonight at {', '.join(blind)}."
-
-    def _repeated(self, alert: Alert) -> Json:
-        log.info("%s, revision %d, came again.", alert.event, alert.revision)
-        return {**self._answer(alert, []), "repeated": True}
-
-    def _answer(self, alert: Alert, relayed: list[Relayed]) -> dict[str, Any]:
+    def _answer(self, taken: Taken, relayed: list[Relayed]) -> dict[str, Any]:
+        alert = taken.alert
         document = dict(alert.notice)
         document["hosts"] = document.get("hosts", [])[: self._settings.hosts]
         return {
@@ -239,42 +208,5 @@ class AlertDesk:
             "why": alert.why,
             "path": alert.path,
             "relayed": [one.as_json() for one in relayed],
-            "repeated": False,
+            "repeated": taken.repeated,
         }
-
-    def _record_problem(self, error: AlertError, path: Path) -> None:
-        with self._sessions.begin() as session:
-            records.note(
-                session,
-                self._clock.now(),
-                "problem",
-                str(error),
-                level="error",
-                code=error.code,
-                path=str(path),
-            )
-
-
-def _overruled(assessment: Assessment, why: str) -> Assessment:
-    return Assessment(
-        assessment.notice,
-        assessment.obtained,
-        assessment.ranking,
-        Decision(False, why),
-        assessment.problems,
-    )
-
-
-def _summary(alert: Alert) -> dict[str, Json]:
-    return {
-        "event": alert.event,
-        "revision": alert.revision,
-        "alert_type": alert.alert_type,
-        "role": alert.role,
-        "label": alert.notice.get("label"),
-        "significant": alert.significant,
-        "time_created": iso(alert.time_created) if alert.time_created else None,
-        "received": iso(alert.received),
-        "triggered": alert.triggered,
-        "why": alert.why,
-    }

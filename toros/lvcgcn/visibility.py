@@ -1,24 +1,29 @@
-"""Which hosts an observatory can see before its next night is over."""
+"""What an observatory can see before its next night is over."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from toros.lvcgcn.ranking import Ranking
+from toros.common.config.lvcgcn import LvcgcnSettings
+from toros.lvcgcn.catalogue import PEAK_ORDER
+from toros.lvcgcn.skymap import Floats
 from toros.sky.site import Site
-from toros.sky.visibility import altitude, sun_altitude
+from toros.sky.visibility import airmass, altitude, moon_altitude, moon_separation, sun_altitude
+
+Bools = npt.NDArray[np.bool_]
 
 _STEP_S = 600.0
-#: Hosts are looked at in blocks of this many, the likeliest first, until there are enough.
-_BLOCK = 512
+#: Pixels of this order are 3.7° wide; no point of one is farther from its centre than this.
+_COARSE_ORDER = 4
+_COARSE_RADIUS_DEG = 3.6
 
 
-def dark_times(
-    site: Site, moment: datetime, max_sun_altitude_deg: float
-) -> npt.NDArray[np.float64]:
+def dark_times(site: Site, moment: datetime, max_sun_altitude_deg: float) -> Floats:
     """Return the unix seconds, in steps, of what is left of this night, or of the next one.
 
     Parameters
@@ -45,27 +50,58 @@ def dark_times(
     return times[begin:end]
 
 
-def observable(
-    ranking: Ranking,
-    site: Site,
-    moment: datetime,
-    *,
-    count: int,
-    min_altitude_deg: float,
-    max_sun_altitude_deg: float,
-) -> npt.NDArray[np.intp]:
-    """Return the places in `ranking` of the first `count` hosts that rise high enough tonight."""
-    times = dark_times(site, moment, max_sun_altitude_deg)
-    seen: list[npt.NDArray[np.intp]] = []
-    found = 0
-    if times.size:
-        for start in range(0, len(ranking), _BLOCK):
-            places = np.arange(start, min(start + _BLOCK, len(ranking)))
-            rows = ranking.order[places]
-            ra, dec = ranking.catalogue.ra_deg[rows], ranking.catalogue.dec_deg[rows]
-            highest = altitude(site, times, ra, dec).max(axis=1)
-            seen.append(places[highest >= min_altitude_deg])
-            found += seen[-1].size
-            if found >= count:
-                break
-    return np.concatenate(seen)[:count] if seen else np.arange(0)
+@dataclass(frozen=True)
+class Tonight:
+    """The next night of one observatory.
+
+    Parameters
+    ----------
+    site : Site
+        The observatory.
+    moment : datetime
+        Now.
+    settings : LvcgcnSettings
+        Altitude, airmass, Sun and Moon.
+    """
+
+    site: Site
+    moment: datetime
+    settings: LvcgcnSettings
+
+    @cached_property
+    def times(self) -> Floats:
+        """Unix seconds, in steps."""
+        return dark_times(self.site, self.moment, self.settings.max_sun_altitude_deg)
+
+    def visible(self, ra_deg: Floats, dec_deg: Floats) -> Bools:
+        """Return which of some places keep all limits at the same time at least once."""
+        if not self.times.size:
+            return np.zeros(ra_deg.size, dtype=np.bool_)
+        limits = self.settings
+        height = altitude(self.site, self.times, ra_deg, dec_deg)
+        good = np.asarray(height >= limits.min_altitude_deg)
+        if limits.max_airmass is not None:
+            good = good & np.asarray(airmass(height) <= limits.max_airmass)
+        if limits.min_moon_separation_deg > 0:
+            down = moon_altitude(self.site, self.times) < 0
+            apart = moon_separation(self.site, self.times, ra_deg, dec_deg)
+            far: Bools = np.asarray(apart >= limits.min_moon_separation_deg)
+            good = good & (down | far)
+        result: Bools = np.any(good, axis=1)
+        return result
+
+    def pixels(self) -> Bools:
+        """Return which pixels of order `PEAK_ORDER` may hold something visible.
+
+        Those that are left out hold nothing; of the others some may not either.
+        """
+        from cdshealpix import nested
+
+        index = np.arange(12 * 4**_COARSE_ORDER, dtype=np.uint64)
+        longitude, latitude = nested.healpix_to_lonlat(index, _COARSE_ORDER, num_threads=1)
+        if not self.times.size:
+            return np.zeros(12 * 4**PEAK_ORDER, dtype=np.bool_)
+        highest = altitude(self.site, self.times, longitude.deg, latitude.deg).max(axis=1)
+        rises = highest >= self.settings.min_altitude_deg - _COARSE_RADIUS_DEG
+        result: Bools = np.repeat(rises, 4 ** (PEAK_ORDER - _COARSE_ORDER))
+        return result

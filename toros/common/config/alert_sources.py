@@ -78,23 +78,20 @@ class AlertSources(Section):
     folders: list[FolderSource] = Field([], description="As {path: /data/notices}")
 
 
-class Webhook(Section):
-    """An address that is told of alerts by HTTP POST."""
+class Upload(Section):
+    """An address to which alerts with their targets are posted as JSON: a broker's page."""
 
-    url: SecretStr = Field(description="Slack's and others' hold a secret: ${VAR} keeps it out.")
-    format: Literal["slack", "json"] = Field(
-        "json", description="Slack's text, or the alert with all targets as JSON."
-    )
+    url: SecretStr = Field(description="http or https; ${VAR} keeps a secret in it out of here.")
     token: SecretStr | None = Field(None, description="Sent as a bearer token; or token_file.")
 
 
 class AnnounceSettings(Section):
-    """Who is told of an alert. Mail goes to email.recipients."""
+    """Who is told of an alert, beside email.recipients and email.webhooks."""
 
     what: Literal["followed", "all", "nothing"] = Field(
         "followed", description="Events that are followed and what becomes of them; all; nothing."
     )
-    webhooks: list[Webhook] = Field([], description="As {url: ..., format: slack}")
+    uploads: list[Upload] = Field([], description="As {url: ..., token_file: ...}")
     timeout_s: float = Field(20.0, gt=0, le=300, description="How long each may take.")
     retry_s: float = Field(60.0, gt=0, description="Pause before it is tried again.")
     give_up_h: float = Field(24.0, gt=0, description="After so long it is not tried any more.")

@@ -1,0 +1,146 @@
+"""The notices that were received and are not processed yet.
+
+A notice is on the disk, flushed, before its source is told so; it leaves the inbox when it is in
+the archive. A daemon that dies in between finds it at its next start. Processing is idempotent, so
+that it does not matter if it died just before or just after the archive's commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from toros.common.clock import iso
+from toros.common.errors import TorosError
+from toros.lvcgcn.keep import Keep
+from toros.lvcgcn.sources.source import RawNotice, Source
+from toros.lvcgcn.spool import Spool
+
+log = logging.getLogger(__name__)
+
+#: Of a thread: its name, and what it runs.
+Body = tuple[str, Callable[[threading.Event], None]]
+
+_LOOK_S = 0.25
+_RETRY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """How a notice came, and where its bytes are."""
+
+    path: Path
+    transport: str
+    position: str
+    received: datetime
+
+
+class Inbox:
+    """Journals what sources yield, and has it processed in the order in which it came.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where entries are kept.
+    keep : Keep
+        Where bytes are kept.
+    process : callable
+        Processes one notice. A `TorosError` means that it is on record why it cannot be.
+    fail : callable
+        Puts on record that processing broke down, with the error's text.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        keep: Keep,
+        process: Callable[[Arrival], None],
+        fail: Callable[[Arrival, str], None],
+    ) -> None:
+        self._spool = Spool(folder)
+        self._keep = keep
+        self._process = process
+        self._fail = fail
+        self._filled = threading.Event()
+        self._filled.set()  # whatever the last process left
+
+    def __len__(self) -> int:
+        return len(self._spool)
+
+    def loops(self, sources: Sequence[Source]) -> list[Body]:
+        """Return the name and the body of each thread: one that processes, one for each source."""
+        receivers = [(source.name, partial(self.receive, source)) for source in sources]
+        return [("inbox", self.run), *receivers]
+
+    def receive(self, source: Source, stop: threading.Event) -> None:
+        """Journal what a source yields, and only then acknowledge it."""
+        for raw in source.stream(stop):
+            self.put(raw)
+            source.ack(raw)
+
+    def put(self, raw: RawNotice) -> None:
+        """Journal a notice; it is on disk when this returns."""
+        path = self._keep.notice(raw.content)
+        moment = int(raw.received.timestamp() * 1e6)
+        self._spool.put(
+            f"{moment:017d}-{path.name[:12]}",
+            {
+                "path": str(path),
+                "transport": raw.transport,
+                "position": raw.position,
+                "received": iso(raw.received),
+            },
+        )
+        log.info("%s, %s: a notice of %d bytes.", raw.transport, raw.position, len(raw.content))
+        self._filled.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Process what is there and what comes, until `stop` is set."""
+        while not stop.is_set():
+            if not self._filled.wait(_LOOK_S):
+                continue
+            self._filled.clear()
+            if not self._work(stop):
+                self._filled.set()
+                stop.wait(_RETRY_S)
+
+    def _work(self, stop: threading.Event) -> bool:
+        """Process all there is; return False where the archive cannot take it now."""
+        for name in self._spool.names():
+            if stop.is_set():
+                return True
+            document = self._spool.read(name)
+            if document is None:
+                continue
+            arrival = Arrival(
+                Path(document["path"]),
+                document["transport"],
+                document["position"],
+                datetime.fromisoformat(document["received"]),
+            )
+            try:
+                self._one(arrival)
+            except (SQLAlchemyError, OSError):
+                log.exception("A notice cannot be put on record now; it is tried again.")
+                return False
+            self._spool.done(name)
+        return True
+
+    def _one(self, arrival: Arrival) -> None:
+        """Process one notice. What cannot be processed must not hold up what comes after it."""
+        try:
+            self._process(arrival)
+        except TorosError as error:
+            log.error("%s, %s: %s", arrival.transport, arrival.position, error)  # noqa: TRY400
+        except (SQLAlchemyError, OSError):
+            raise
+        except Exception as error:
+            log.exception("The notice %s broke its processing.", arrival.path)
+            self._fail(arrival, f"{type(error).__name__}: {error}")

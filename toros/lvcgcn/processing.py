@@ -1,0 +1,189 @@
+"""From a notice's bytes to its record: read, rank, decide, select, and what it changes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from toros.archive.models import Alert
+from toros.common.errors import AlertError, UnreadableNotice
+from toros.common.module import Context
+from toros.lvcgcn import records
+from toros.lvcgcn.catalogue import Catalogue
+from toros.lvcgcn.formats import read_notice
+from toros.lvcgcn.inbox import Arrival
+from toros.lvcgcn.keep import Keep
+from toros.lvcgcn.notice import Notice
+from toros.lvcgcn.pointings import Pointing
+from toros.lvcgcn.process import Assessment, assess
+from toros.lvcgcn.selection import observatory_pointings, position_pointing
+from toros.lvcgcn.stations import Station
+from toros.lvcgcn.trigger import Decision
+from toros.lvcgcn.visibility import Tonight
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a notice: its row, and whether it was known already."""
+
+    alert: Alert
+    repeated: bool
+
+
+class Processor:
+    """Takes notices into the archive, one at a time.
+
+    Parameters
+    ----------
+    context : Context
+        Configuration, clock and archive.
+    stations : sequence of Station
+        The observatories.
+    galaxies : Catalogue
+        The galaxies.
+    keep : Keep
+        Where sky maps are kept.
+    announce : callable
+        Told of the notice, and whether it is followed, just before it is on record.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        stations: Sequence[Station],
+        galaxies: Catalogue,
+        keep: Keep,
+        announce: Callable[[Notice, bool], None],
+    ) -> None:
+        self._settings = context.config.lvcgcn
+        self._clock = context.clock
+        self._sessions = context.sessions
+        self._stations = stations
+        self._galaxies = galaxies
+        self._keep = keep
+        self._announce = announce
+        # Sources and work orders come in threads of their own; revisions are counted one by one.
+        self._alone = threading.Lock()
+
+    def take(self, content: bytes, arrival: Arrival, sky_map: Path | None = None) -> Taken:
+        """Put a notice on record with all that follows from it; nothing is sent yet.
+
+        Raises
+        ------
+        UnreadableNotice
+            If it cannot be read; the failure is on record.
+        """
+        try:
+            notice = read_notice(content)
+        except UnreadableNotice as error:
+            self.record_problem(str(error), arrival, error.code)
+            raise
+        with self._alone:
+            return self._take(notice, arrival, sky_map)
+
+    def record_problem(self, message: str, arrival: Arrival, code: int = AlertError.code) -> None:
+        """Put on record that a notice could not be processed."""
+        with self._sessions.begin() as session:
+            records.note(
+                session,
+                self._clock.now(),
+                "problem",
+                message,
+                level="error",
+                code=code,
+                path=str(arrival.path),
+                transport=arrival.transport,
+                position=arrival.position,
+            )
+
+    def _take(self, notice: Notice, arrival: Arrival, sky_map: Path | None) -> Taken:
+        with self._sessions() as session:
+            same = records.find_same(session, notice)
+        if same is not None:
+            log.info("%s, revision %d, came again by %s.", same.event, same.revision,
+                     arrival.transport)  # fmt: skip
+            return Taken(same, repeated=True)
+        assessment = assess(
+            notice,
+            self._settings,
+            galaxies=self._galaxies,
+            sky_map=sky_map,
+            received=arrival.received,
+        )
+        obtained = assessment.obtained
+        received = records.Received(
+            time=arrival.received,
+            transport=arrival.transport,
+            position=arrival.position,
+            path=arrival.path,
+            map_path=self._keep.sky_map(obtained.content) if obtained else None,
+        )
+        with self._sessions() as session:
+            alert = self._record(session, assessment, received)
+            # Before the commit: one that dies in between announces it when it is taken again.
+            self._announce(notice, alert.triggered or bool(alert.notice.get("told")))
+            session.commit()
+        return Taken(alert, repeated=False)
+
+    def _record(
+        self, session: Session, assessment: Assessment, received: records.Received
+    ) -> Alert:
+        """Record the alert and its targets, and what becomes of those before it."""
+        notice = assessment.notice
+        outdated = records.newer_than(notice, records.of_event(session, notice.event))
+        if outdated is not None:
+            why = f"Revision {outdated.revision} ({outdated.alert_type}) is newer: recorded only."
+            decision = Decision(False, why, assessment.decision.checks)
+            assessment = replace(assessment, decision=decision)
+        alert = records.add_alert(session, assessment, received, outdated=outdated is not None)
+        if notice.is_retraction and outdated is None:
+            told = records.retract(session, alert)
+            alert.why = f"The event is retracted; told: {', '.join(told) or 'nobody had it'}."
+            alert.notice = {**alert.notice, "told": told}
+        elif assessment.decision.triggered:
+            # A revision that does not pass the rules leaves standing what an earlier one started.
+            self._select(session, alert, assessment)
+        message = f"{notice.alert_type} of {notice.event}, revision {alert.revision}: {alert.why}"
+        log.info("%s", message)
+        records.note(session, received.time, "alert", message, event=notice.event)
+        for problem in assessment.problems:
+            log.warning("%s: %s", notice.event, problem)
+        return alert
+
+    def _select(self, session: Session, alert: Alert, assessment: Assessment) -> None:
+        """Choose each observatory's targets among the hosts."""
+        served, changes = [], {}
+        for station in self._stations:
+            pointings = self._pointings(station, assessment)
+            names = [pointing.name for pointing in pointings]
+            changes[station.name] = records.changes(session, alert, station.name, names)
+            records.add_targets(session, alert, station.name, pointings)
+            if pointings:
+                served.append(station.name)
+        alert.notice = {**alert.notice, "changes": changes}
+        session.flush()
+        records.supersede(session, alert, served)
+        blind = [station.name for station in self._stations if station.name not in served]
+        if not self._stations:
+            alert.why += " No observatory is configured to relay it to."
+        if blind:
+            alert.why += f" Nothing of it rises tonight at {', '.join(blind)}."
+
+    def _pointings(self, station: Station, assessment: Assessment) -> list[Pointing]:
+        tonight = Tonight(station.site, self._clock.now(), self._settings)
+        field_deg = self._settings.fields_of_view_deg.get(station.name)
+        exact = position_pointing(assessment.notice, tonight, field_deg)
+        if exact is not None:
+            return exact
+        if assessment.sky_map is None or assessment.ranking is None:
+            return []
+        return observatory_pointings(
+            assessment.sky_map, assessment.ranking, tonight, self._settings.hosts, field_deg
+        )

@@ -1,0 +1,115 @@
+"""Each observatory's hosts: the likeliest of those that it can see tonight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from toros.lvcgcn.notice import Notice
+from toros.lvcgcn.pointings import Pointing, pointings_of
+from toros.lvcgcn.ranking import Ranking, host_row
+from toros.lvcgcn.search import Best, HostSearch
+from toros.lvcgcn.skymap import Floats, Integers, SkyMap
+from toros.lvcgcn.visibility import Tonight
+
+#: A position that is better known than this is a target itself, where no field of view is given.
+POINT_RADIUS_DEG = 0.1
+
+
+def visible_hosts(
+    sky_map: SkyMap, ranking: Ranking, tonight: Tonight, count: int
+) -> list[dict[str, Any]]:
+    """Return the `count` likeliest hosts that can be seen tonight, with their ranks among all.
+
+    Parameters
+    ----------
+    sky_map : SkyMap
+        The event.
+    ranking : Ranking
+        Its hosts: the catalogue, the weight and the sum of the scores are taken from it.
+    tonight : Tonight
+        The observatory's night.
+    count : int
+        How many.
+    """
+    search = HostSearch(sky_map, ranking.catalogue, ranking.weight, within=tonight.pixels())
+    seen = _seen(search, ranking, tonight, count)
+    ranks = _ranks(sky_map, ranking, seen)
+    return [
+        host_row(ranking, int(row), float(score), int(rank))
+        for row, score, rank in zip(seen.rows, seen.scores, ranks, strict=True)
+    ]
+
+
+def observatory_pointings(
+    sky_map: SkyMap, ranking: Ranking, tonight: Tonight, count: int, field_deg: float | None
+) -> list[Pointing]:
+    """Return one observatory's pointings for an event, the likeliest first."""
+    return pointings_of(visible_hosts(sky_map, ranking, tonight, count), field_deg)
+
+
+def _seen(search: HostSearch, ranking: Ranking, tonight: Tonight, count: int) -> Best:
+    """Return the best hosts that are visible: looked at in ever longer lists, until enough are."""
+    catalogue = ranking.catalogue
+    wanted, looked_at = count + count // 4 + 16, 0
+    rows, scores = [np.empty(0, np.intp)], [np.empty(0)]
+    while True:
+        best = search.best(wanted)
+        fresh = best.rows[looked_at:]
+        good = tonight.visible(catalogue.ra_deg[fresh], catalogue.dec_deg[fresh])
+        rows.append(fresh[good])
+        scores.append(best.scores[looked_at:][good])
+        looked_at = best.rows.size
+        if looked_at < wanted or sum(part.size for part in rows) >= count:
+            break
+        wanted *= 3
+    return Best(np.concatenate(rows)[:count], np.concatenate(scores)[:count])
+
+
+def _ranks(sky_map: SkyMap, ranking: Ranking, seen: Best) -> Integers:
+    """Return the hosts' ranks among all galaxies, counted from 1."""
+    rows, scores = ranking.order, ranking.score
+    if seen.scores.size and (not scores.size or seen.scores[-1] < scores[-1]):
+        # Hosts that rise may be far down the list of all.
+        search = HostSearch(sky_map, ranking.catalogue, ranking.weight)
+        every = search.at_least(float(seen.scores[-1]))
+        rows, scores = every.rows, every.scores
+    place = {int(row): rank for rank, row in enumerate(rows, 1)}
+    better: Floats = -scores
+    return np.array(
+        [
+            place.get(int(row), int(np.searchsorted(better, -score)) + 1)
+            for row, score in zip(seen.rows, seen.scores, strict=True)
+        ],
+        dtype=np.int64,
+    )
+
+
+def position_pointing(
+    notice: Notice, tonight: Tonight, field_deg: float | None
+) -> list[Pointing] | None:
+    """Return the pointing at another mission's position, none if it does not rise tonight.
+
+    ``None`` where the notice has no position that a field of view holds: its hosts are ranked.
+    """
+    position = notice.position
+    if notice.is_gravitational or position is None or position.radius_deg is None:
+        return None
+    if position.radius_deg > (POINT_RADIUS_DEG if field_deg is None else field_deg / 2):
+        return None
+    place = np.array([position.ra_deg]), np.array([position.dec_deg])
+    if not tonight.visible(*place)[0]:
+        return []
+    return [
+        Pointing(
+            name=notice.event,
+            ra_deg=position.ra_deg,
+            dec_deg=position.dec_deg,
+            rank=1,
+            score=1.0,
+            probability=1.0,
+            distance_mpc=None,
+            members=(notice.event,),
+        )
+    ]

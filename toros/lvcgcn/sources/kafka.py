@@ -1,0 +1,165 @@
+"""Notices from Kafka: GCN's JSON and SCiMMA's Avro.
+
+The broker remembers, for our fixed group, what was received. A notice's offset is committed when
+its bytes are on disk and not before; what was not committed comes again after a restart.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from toros.common.clock import Clock, iso
+from toros.common.config.alert_sources import KafkaSource
+from toros.lvcgcn.sources.backoff import Backoff
+from toros.lvcgcn.sources.heartbeat import Heartbeat
+from toros.lvcgcn.sources.kafka_client import consumer_settings, is_passing
+from toros.lvcgcn.sources.source import RawNotice, Report
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 0.25
+
+
+class KafkaSubscriber:
+    """Receives messages of some topics, for ever.
+
+    Parameters
+    ----------
+    settings : KafkaSource
+        Which broker and topics.
+    clock : Clock
+        The observatory's time.
+    report : callable
+        Records a problem.
+    """
+
+    def __init__(self, settings: KafkaSource, clock: Clock, report: Report) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._report = report
+        self._backoff = Backoff()
+        self._consumer: Consumer | None = None
+        self._heartbeat = Heartbeat(settings)
+        self._trouble: str | None = None
+        self._last: str | None = None
+        self.connections = 0
+        self.name = f"kafka:{settings.name}"
+
+    def stream(self, stop: threading.Event) -> Iterator[RawNotice]:
+        """Yield messages. A consumer that is beyond repair is replaced by a fresh one."""
+        while not stop.is_set():
+            try:
+                yield from self._consume(stop)
+            finally:
+                self._close()
+            if not stop.is_set():
+                stop.wait(self._backoff.pause_s())
+
+    def ack(self, notice: RawNotice) -> None:
+        """Commit a message's offset. It does not wait: one that is lost only comes again."""
+        message: Message = notice.token
+        if self._consumer is not None:
+            try:
+                self._consumer.commit(message=message, asynchronous=True)
+            except _kafka_exception() as error:
+                log.warning("%s: an offset was not committed: %s", self.name, error)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the state of the connection."""
+        return {
+            "topics": self._settings.topics,
+            "trouble": self._trouble,
+            "connections": self.connections,
+            "last_notice": self._last,
+            "heartbeat_age_s": self._heartbeat.age_s,
+        }
+
+    def _consume(self, stop: threading.Event) -> Iterator[RawNotice]:
+        consumer = self._open()
+        while not stop.is_set():
+            message = consumer.poll(_POLL_S)
+            if message is None:
+                if not self._alive():
+                    return
+                continue
+            error = message.error()
+            if error is None:
+                self._backoff.healthy()
+                self._well()
+                yield self._notice(message)
+            elif not self._goes_on(error):
+                return
+
+    def _open(self) -> Consumer:
+        from confluent_kafka import Consumer
+
+        self.connections += 1
+        settings = consumer_settings(self._settings)
+        settings |= {"error_cb": self._on_error, "on_commit": self._on_commit}
+        self._consumer = Consumer(settings)
+        self._consumer.subscribe(self._settings.topics)
+        self._heartbeat.start()
+        self._backoff.connected()
+        log.info("%s listens to %s.", self.name, ", ".join(self._settings.topics))
+        return self._consumer
+
+    def _close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        self._heartbeat.stop()
+        if consumer is not None:
+            consumer.close()
+
+    def _notice(self, message: Message) -> RawNotice:
+        position = f"{message.topic()}/{message.partition()}/{message.offset()}"
+        now = self._clock.now()
+        self._last = iso(now)
+        return RawNotice(message.value() or b"", self.name, position, now, message)
+
+    def _alive(self) -> bool:
+        """Look for heartbeats; return False when a fresh connection is due."""
+        if not self._heartbeat.beat():
+            return True
+        silence_s = self._settings.heartbeat_silence_s
+        if self._heartbeat.silent_s() < silence_s:
+            if self._heartbeat.heard:
+                self._well()
+                self._backoff.healthy()
+            return True
+        self._ill(f"no heartbeat for {silence_s:g} s: it connects anew")
+        return False
+
+    def _goes_on(self, error: KafkaError) -> bool:
+        """Return whether librdkafka mends an error by itself; put it on record once."""
+        self._ill(error.str())
+        return is_passing(error)
+
+    def _on_error(self, error: KafkaError) -> None:
+        # Called from poll: brokers that are away, tokens that cannot be had.
+        self._ill(error.str())
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        if error is not None:
+            log.warning("%s: offsets were not committed: %s", self.name, error.str())
+
+    def _ill(self, trouble: str) -> None:
+        if self._trouble is None:
+            self._report(f"{self.name}: {trouble}.")
+        log.info("%s: %s.", self.name, trouble)
+        self._trouble = trouble
+
+    def _well(self) -> None:
+        if self._trouble is not None:
+            log.warning("%s is well again.", self.name)
+        self._trouble = None
+
+
+def _kafka_exception() -> type[Exception]:
+    from confluent_kafka import KafkaException
+
+    return KafkaException

@@ -1,0 +1,241 @@
+"""Catalogues from VizieR: declination band by declination band, each kept as it came.
+
+A band that is on disk is not asked for again, so that a fetch that broke off goes on where it
+stopped. When the last one is there the catalogue is built from all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from toros.common.atomic import atomic_path
+from toros.common.errors import UnusableCatalogue
+from toros.common.nearest import nearest
+from toros.lvcgcn import galaxy_table
+from toros.lvcgcn.catalogue import Catalogue, CatalogueInfo
+
+log = logging.getLogger(__name__)
+
+Table = Mapping[str, npt.NDArray[Any]]
+#: A band: from, to, in degrees of declination.
+Band = tuple[float, float]
+Progress = Callable[[str, int, int], None]
+
+_ATTEMPTS = 3
+_TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class VizierCatalogue:
+    """A table of VizieR, and what its columns mean.
+
+    Parameters
+    ----------
+    table : str
+        Its designation.
+    title, licence, cosmology : str
+        For people and for records.
+    columns : dict
+        Its columns, by their meanings as in `galaxy_table.Columns`.
+    filters : dict
+        Columns and the constraints on them, in VizieR's words.
+    names : dict
+        Columns that may name a galaxy, the best first, and what stands before their values.
+    bands : int
+        In how many bands of equal area it is fetched.
+    """
+
+    table: str
+    title: str
+    licence: str
+    cosmology: str
+    columns: Mapping[str, str]
+    names: Mapping[str, str]
+    filters: Mapping[str, str] = field(default_factory=dict)
+    bands: int = 180
+
+
+KNOWN = {
+    "glade+": VizierCatalogue(
+        table="VII/291/gladep",
+        title="GLADE+ (Dálya et al. 2022, MNRAS 514, 1403)",
+        licence="CDS: free for scientific use, with its citation",
+        cosmology="flat LambdaCDM, H0 = 67.66 km/s/Mpc, Om0 = 0.3111 (the table's own)",
+        columns={
+            "ra": "RAJ2000",
+            "dec": "DEJ2000",
+            "distance": "dL",
+            "distance_error": "e_dL",
+            "absolute_b_mag": "BMAG",
+            "stellar_mass": "M*",
+        },
+        names={"GWGC": "", "HyperLEDA": "", "2MASS": "2MASX J", "PGC": "PGC ", "GLADE+": "GLADE+ "},
+        # No quasars, and none without a distance (f_dL = 0).
+        filters={"Type": "G", "f_dL": ">0"},
+    ),
+    "gwgc": VizierCatalogue(
+        table="VII/267/gwgc",
+        title="GWGC (White et al. 2011, CQG 28, 085016)",
+        licence="CDS: free for scientific use, with its citation",
+        cosmology="the table's own distances",
+        columns={
+            "ra": "RAJ2000",
+            "dec": "DEJ2000",
+            "distance": "Dist",
+            "distance_error": "e_Dist",
+            "absolute_b_mag": "BMAG",
+        },
+        names={"Name": "", "PGC": "PGC "},
+        bands=6,
+    ),
+}
+
+
+def fetch(name: str, folder: Path, progress: Progress) -> Catalogue:
+    """Return a catalogue of VizieR, fetched as far as it is not on disk yet.
+
+    Parameters
+    ----------
+    name : str
+        One of `KNOWN`.
+    folder : pathlib.Path
+        Where catalogues are kept; the bands go to ``.NAME-bands`` there.
+    progress : callable
+        Called with a step, how many bands are done, and of how many.
+
+    Raises
+    ------
+    UnusableCatalogue
+        If it is not known, or a band does not come.
+    """
+    known = KNOWN.get(name)
+    if known is None:
+        raise UnusableCatalogue(
+            f"{name!r} is not among those that can be fetched{nearest(name, KNOWN)}: "
+            f"{', '.join(KNOWN)}. Any other table: toros catalog build NAME FILE --columns …"
+        )
+    place = folder / f".{name}-bands"
+    paths = []
+    for done, band in enumerate(bands(known.bands)):
+        progress(f"fetch {name}", done, known.bands)
+        path = place / f"{done:04d}.npz"
+        if not path.exists():
+            _keep(path, _asked(known, band))
+        paths.append(path)
+    progress(f"fetch {name}", known.bands, known.bands)
+    return _assembled(name, known, paths)
+
+
+def bands(count: int) -> list[Band]:
+    """Return bands of equal area, from the south pole to the north pole."""
+    edges = np.degrees(np.arcsin(np.linspace(-1.0, 1.0, count + 1)))
+    return [(float(low), float(high)) for low, high in pairwise(edges)]
+
+
+def _asked(known: VizierCatalogue, band: Band) -> Table:
+    """Ask VizieR for a band, a few times."""
+    import requests
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _ask(known, band)
+        except (OSError, ValueError, TypeError, requests.RequestException) as error:
+            log.warning("VizieR, %s, %s: %s", known.table, band, error)
+            problem = error
+            if attempt == _ATTEMPTS:
+                break
+    raise UnusableCatalogue(
+        f"VizieR did not give {known.table} between declinations {band[0]:.2f} and {band[1]:.2f} "
+        f"degrees ({problem}). What came is kept: the same command goes on from there."
+    )
+
+
+def _ask(known: VizierCatalogue, band: Band) -> Table:
+    from astroquery.vizier import Vizier
+
+    low, high = band
+    wanted = [*known.columns.values(), *known.names]
+    service = Vizier(columns=wanted, row_limit=-1, timeout=_TIMEOUT_S)
+    # Half-open, so that no galaxy is in two bands; the last one takes the pole.
+    upper = f"..{high:.8f}" if high >= 90.0 else f"..<{high:.8f}"
+    declination = known.columns["dec"]
+    found = service.query_constraints(
+        catalog=known.table, cache=False, **{declination: f"{low:.8f}{upper}"}, **known.filters
+    )
+    if not found:
+        return {}
+    table = found[0]
+    return {name: np.asarray(_filled(table[_spelt(name, table.colnames)])) for name in wanted}
+
+
+def _spelt(name: str, present: list[str]) -> str:
+    """Return how a column is called in the answer: astroquery changes what is no identifier."""
+    plain = "".join(letter if letter.isalnum() else "_" for letter in name)
+    for candidate in (name, plain, f"_{plain}"):
+        if candidate in present:
+            return candidate
+    raise ValueError(f"the answer has no column {name}; it has {', '.join(present)}")
+
+
+def _filled(column: Any) -> Any:
+    return np.ma.filled(column, "" if column.dtype.kind in "SUO" else np.nan)
+
+
+def _keep(path: Path, table: Table) -> None:
+    with atomic_path(path) as temporary:
+        columns = {name: _savable(values) for name, values in table.items()}
+        np.savez_compressed(temporary, allow_pickle=False, **columns)
+
+
+def _savable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return values.astype(np.str_) if values.dtype.kind == "O" else values
+
+
+def _assembled(name: str, known: VizierCatalogue, paths: list[Path]) -> Catalogue:
+    parts: dict[str, list[npt.NDArray[Any]]] = {}
+    for path in paths:
+        with np.load(path, allow_pickle=False) as band:
+            if not band.files:
+                continue
+            for meaning, column in known.columns.items():
+                parts.setdefault(meaning, []).append(band[column].astype(np.float64))
+            parts.setdefault("name", []).append(_named(known, band))
+    if not parts:
+        raise UnusableCatalogue(f"VizieR has no row of {known.table} that passes its filters.")
+    info = CatalogueInfo(
+        name=name,
+        title=known.title,
+        version=known.table,
+        licence=known.licence,
+        cosmology=known.cosmology,
+        source=f"VizieR {known.table}",
+    )
+    columns = {meaning: np.concatenate(arrays) for meaning, arrays in parts.items()}
+    return galaxy_table.from_columns(info, columns)
+
+
+def _named(known: VizierCatalogue, band: Table) -> npt.NDArray[np.bytes_]:
+    """Return each galaxy's best designation."""
+    result: npt.NDArray[Any] = np.array([])
+    for column, prefix in known.names.items():
+        values = _texts(band[column])
+        named = np.where(values != "", np.char.add(prefix, values), "")
+        result = named if not result.size else np.where(result != "", result, named)
+    return np.char.encode(result.astype(np.str_), "utf-8")
+
+
+def _texts(values: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
+    """Return designations as text, empty where there is none."""
+    if values.dtype.kind == "f":
+        known = np.isfinite(values)
+        return np.where(known, np.nan_to_num(values).astype(np.int64).astype(np.str_), "")
+    texts = np.char.strip(values.astype(np.str_))
+    return np.where(np.isin(texts, ("", "--", "null", "NaN", "nan")), "", texts)
