@@ -33,7 +33,8 @@
     │   ├── UnknownImageType          107
     │   ├── AlreadyCalibrated         108
     │   ├── SourceNotAllowed          109
-    │   └── UnusableFrame             110
+    │   ├── UnusableFrame             110
+    │   └── DiskFull                  111
     ├── TelescopeError                200
     │   ├── DeviceError               210   any Alpaca device
     │   │   ├── DeviceUnreachable     211
@@ -259,6 +260,12 @@ class UnusableFrame(CalibrationError):
     """The frame cannot be used for what it says it is."""
 
     code = 110
+
+
+class DiskFull(CalibrationError):
+    """There is no room for a product."""
+
+    code = 111
 
 
 class TelescopeError(TorosError):

@@ -49,11 +49,19 @@ class Measure:
         Noise per pixel [ADU], from the differences of neighbours (their pattern included).
     shape : numpy.ndarray
         Medians of blocks [ADU].
+    block_pixels : int
+        Pixels in a block.
     """
 
     level: float
     noise: float
     shape: NDArray[np.float64]
+    block_pixels: int = 1_000_000
+
+    @property
+    def shape_error(self) -> float:
+        """The standard error of the median of a block [ADU]."""
+        return float(np.sqrt(np.pi / 2)) * self.noise / float(np.sqrt(self.block_pixels))
 
 
 def measure(info: ExposureInfo, options: ReductionOptions) -> Measure:
@@ -84,7 +92,12 @@ def measure_strips(strips: Sequence[NDArray[np.float32]]) -> Measure:
     differences = np.diff(sample, axis=2)
     # Percentiles, not the MAD: the differences of whole numbers are whole numbers.
     low, high = np.percentile(differences, [15.865525393145708, 84.13447460685429])
-    return Measure(float(np.median(sample)), float(high - low) / 2 / np.sqrt(2), shape)
+    return Measure(
+        level=float(np.median(sample)),
+        noise=float(high - low) / 2 / float(np.sqrt(2)),
+        shape=shape,
+        block_pixels=strips[0].shape[0] * min(part.size for part in across),
+    )
 
 
 def odd_frames(measures: Sequence[Measure], kind: Kind) -> dict[int, str]:
@@ -141,16 +154,19 @@ def _by_noise(measures: Sequence[Measure], kind: Kind) -> dict[int, str]:
 
 
 def _by_shape(measures: Sequence[Measure], kind: Kind) -> dict[int, str]:
+    errors = np.array([one.shape_error for one in measures])
     if kind == "flat":
-        shapes = np.stack([one.shape / max(one.level, 1.0) for one in measures])
-        limit, unit, scale = _SHAPE_OF_FLAT, "%", 100.0
+        levels = np.array([max(one.level, 1.0) for one in measures])
+        shapes = np.stack([one.shape / at for one, at in zip(measures, levels, strict=True)])
+        limit, unit, scale, errors = _SHAPE_OF_FLAT, "%", 100.0, errors / levels
     else:
         shapes = np.stack([one.shape - one.level for one in measures])
         noise = float(np.median([one.noise for one in measures]))
         limit, unit, scale = max(_SHAPE_OF_NOISE * noise, 1.0), " ADU", 1.0
     off = np.abs(shapes - np.median(shapes, axis=0)).reshape(len(measures), -1).max(axis=1)
     middle, sigma = _middle(off)
-    limit = max(limit, middle + _SIGMAS * sigma)
+    # The last: the largest of many blocks, by chance alone.
+    limit = max(limit, middle + _SIGMAS * sigma, _SIGMAS * float(np.median(errors)))
     return {
         int(index): (
             f"Its shape is up to {off[index] * scale:.1f}{unit} off that of the others "

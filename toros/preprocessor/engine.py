@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from toros.archive import queries
 from toros.archive.models import Event, StepRun
-from toros.common.errors import CalibrationError, TorosError
+from toros.common.errors import CalibrationError, DiskFull, TorosError
 from toros.preprocessor.run import Outcome, Problem, Run, Step, Unit
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def _finish(step: Step[Any, Any], run: Run, unit: Unit[Any], future: Future[Any]
     except TorosError as error:
         _record_failure(step, run, unit, error)
     except OSError as error:
-        _record_failure(step, run, unit, CalibrationError(f"{unit.key}: {error}."))
+        _record_failure(step, run, unit, _said(unit, error))
     except Exception as error:
         # One odd frame must not end the batch; what we did not foresee is logged in full.
         log.exception("%s of %s failed in a way that was not foreseen.", step.name, unit.key)
@@ -106,6 +107,13 @@ def _finish(step: Step[Any, Any], run: Run, unit: Unit[Any], future: Future[Any]
             outcome = step.record(session, run, unit, product)
             news = _mark(session, step, run, unit, "done", outcome)
         _tell(step, news)
+
+
+def _said(unit: Unit[Any], error: OSError) -> CalibrationError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        # Not the unit's name: all that lack room have one cause, which is said once.
+        return DiskFull(f"There is no room for the products: {error.strerror}.")
+    return CalibrationError(f"{unit.key}: {error}.")
 
 
 def _record_failure(

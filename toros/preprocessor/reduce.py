@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from toros.archive.models import FileBatch
@@ -14,7 +15,7 @@ from toros.common.clock import Clock
 from toros.common.config.models import Config
 from toros.common.errors import NoFilesFound
 from toros.preprocessor import batches
-from toros.preprocessor.reduction import ALL, MASTERS, reduce_batch
+from toros.preprocessor.reduction import ALL, MASTERS, archive_unusable, reduce_batch
 from toros.preprocessor.report import report, status
 from toros.preprocessor.run import Progress, Run, no_progress
 from toros.preprocessor.sources import frames_in
@@ -76,11 +77,41 @@ def reduce_folder(
     ------
     NoFilesFound
         When there is no such folder, or no FITS file in it.
+    DatabaseNotReady
+        When the archive fails in the middle, on a full disk for instance.
     """
     folder, out = folder.absolute(), out.absolute()
     if not folder.is_dir():
         raise NoFilesFound(f"There is no folder {folder}.")
     frames_in(folder, leave_out=out)
+    try:
+        return _reduce(
+            folder,
+            out,
+            sessions,
+            config,
+            clock,
+            progress,
+            masters_only=masters_only,
+            threads=threads,
+            cancelled=cancelled,
+        )
+    except OperationalError as error:
+        raise archive_unusable(error) from error
+
+
+def _reduce(
+    folder: Path,
+    out: Path,
+    sessions: sessionmaker[Session],
+    config: Config,
+    clock: Clock,
+    progress: Progress,
+    *,
+    masters_only: bool,
+    threads: int | None,
+    cancelled: threading.Event | None,
+) -> BatchReport:
     batch = _record(sessions, folder, out, clock)
     retry = batches.begin(sessions, batch, clock.now(), anew=batch.state != "new")
     run = Run(

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from toros.archive.models import FileBatch
-from toros.common.errors import Cancelled, LostOwnership, TorosError
+from toros.common.errors import Cancelled, DatabaseNotReady, LostOwnership, TorosError
 from toros.preprocessor import batches
 from toros.preprocessor.engine import run_step
 from toros.preprocessor.run import Run, Step
@@ -66,6 +67,9 @@ def reduce_batch(
         with run.sessions.begin() as session:
             batches.end(session, batch, run.clock, None)
             finish(session)
+    except OperationalError as error:
+        # Nothing can be recorded: the batch stays as it stands in the archive, to be resumed.
+        raise archive_unusable(error) from error
     except LostOwnership:
         # Another worker has it: the record is theirs.
         raise
@@ -82,6 +86,12 @@ def reduce_batch(
             batches.end(session, batch, run.clock, failure)
         raise
     log.info("File batch %s is done.", batch.name)
+
+
+def archive_unusable(error: OperationalError) -> DatabaseNotReady:
+    """Return what a person is told when the archive fails in the middle of the work."""
+    cause = str(error.orig).rstrip(".")
+    return DatabaseNotReady(f"The archive cannot be used: {cause}. Mend it and resume the batch.")
 
 
 def _sweep(run: Run) -> None:
