@@ -48,7 +48,7 @@ test: lint ## Everything that must be green
 	$(BIN)/python -m pytest
 
 test-long: $(VENV)/.installed-dev ## The long runs: thousands of orders, dozens of kill -9
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long -rP
 
 test-systemd: $(VENV)/.installed-dev ## Boot the units in a container of their own (root, Debian)
 	tests/systemd/rootfs.sh

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
+from tests.support.postgresql import PostgreSQL, postgresql
 from toros.archive.schema import upgrade
 from toros.common.database import make_engine, make_sessions
+
+__all__ = ["postgresql"]
 
 
 @pytest.fixture
@@ -19,6 +22,24 @@ def database_url(tmp_path: Path) -> str:
     engine = make_engine(url)
     upgrade(engine)
     engine.dispose()
+    return url
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL) -> str:
+    """A scratch PostgreSQL database with the current schema."""
+    _, url = postgresql.make_database()
+    engine = make_engine(url)
+    upgrade(engine)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database_url(request: pytest.FixtureRequest) -> str:
+    """A scratch database with the current schema, of each kind in turn."""
+    name = {"sqlite": "database_url", "postgresql": "postgresql_url"}[request.param]
+    url: str = request.getfixturevalue(name)
     return url
 
 

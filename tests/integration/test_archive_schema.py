@@ -39,8 +39,8 @@ def test_the_contract_s_tables_are_there(sessions: sessionmaker[Session]) -> Non
     assert set(Base.metadata.tables) == TABLES
 
 
-def test_the_migrations_make_what_the_models_say(database_url: str) -> None:
-    engine = make_engine(database_url)
+def test_the_migrations_make_what_the_models_say(any_database_url: str) -> None:
+    engine = make_engine(any_database_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,17 +32,22 @@ class Served:
         self.port = port or free_port()
         self.client = FrontDeskClient(f"http://127.0.0.1:{self.port}")
         command = [sys.executable, "-m", "tests.support.serve_toy"]
+        # A file: a pipe that nobody reads fills up, and then holds up who writes to it.
+        self._said = tempfile.NamedTemporaryFile("ab")  # noqa: SIM115 - as long as the process
         self.process = subprocess.Popen(
             [*command, database_url, str(self.port), node],
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=self._said,
         )
-        wait_until(self._answers, "the toy to answer")
+        try:
+            wait_until(self._answers, "the toy to answer")
+        except AssertionError:
+            self.close()
+            raise
 
     def _answers(self) -> bool:
-        assert self.process.poll() is None, self.process.communicate()[1]
+        assert self.process.poll() is None, self.said()
         try:
             self.client.ask("status")
         except PeerError:
@@ -55,13 +61,18 @@ class Served:
     def wait_until(self, key: str, state: str) -> None:
         wait_until(lambda: self.state(key) == state, f"{key} to be {state}")
 
+    def said(self) -> str:
+        """What it has written to standard error."""
+        return Path(self._said.name).read_text()
+
     def end(self, number: int) -> int:
         self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=30)
-        assert "Traceback" not in said, said
-        return self.process.returncode
+        code = self.process.wait(30)
+        assert "Traceback" not in self.said(), self.said()
+        return code
 
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        self._said.close()
