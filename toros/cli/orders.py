@@ -82,7 +82,7 @@ def _status_of(settings: Config, name: str) -> dict[str, Any]:
     if name not in ROOMS:
         return {"reachable": False, **dict.fromkeys(keys), "status": "not in this version"}
     try:
-        answer = FrontDeskClient.of(settings, name, STATUS_TIMEOUT_S).ask("status")
+        answer = FrontDeskClient.of(settings, name, STATUS_TIMEOUT_S).ask("status", wait=0)
     except PeerError as error:
         return {"reachable": False, **dict.fromkeys(keys), "status": _why(error.message)}
     return {"reachable": True, **(answer if isinstance(answer, dict) else {})}

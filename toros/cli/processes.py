@@ -90,7 +90,7 @@ def is_ready(settings: Config, name: str) -> bool:
         except requests.RequestException:
             return False
     try:
-        FrontDeskClient.of(settings, name, timeout_s=2).ask("status")
+        FrontDeskClient.of(settings, name, timeout_s=2).ask("status", wait=0)
     except PeerRefused:
         return True  # to us it says nothing, but it answers
     except PeerError:

@@ -49,6 +49,11 @@ class Supervised:
         self.given_up = False
         self.process = self._start(name)
 
+    @property
+    def healthy(self) -> bool:
+        """Whether it answered when it was asked last."""
+        return self._healthy_from is not None
+
     def look(self) -> None:
         """Start the module again if its time has come; see whether it has died or hangs."""
         now = time.monotonic()

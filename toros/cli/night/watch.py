@@ -92,7 +92,7 @@ class Watch:
 
 def _status(client: FrontDeskClient) -> dict[str, Any] | None:
     try:
-        answer = client.ask("status")
+        answer = client.ask("status", wait=0)
     except PeerError:
         return None
     return answer if isinstance(answer, dict) else None
