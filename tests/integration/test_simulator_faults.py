@@ -318,6 +318,22 @@ def test_time_never_goes_back(bench):
     assert bench.control("GET", "clock")["time"] > before
 
 
+def test_a_restart_on_another_date_is_a_new_night():
+    with Simulator(SETTINGS, Clock(), Config().site) as simulator:
+        bench = Bench(simulator)
+        bench.put("dome/0/connected", Connected="True")
+        bench.put("dome/0/openshutter")
+        bench.order(fault="hang", device="camera")
+        bench.control("POST", "restart", {"time": "2017-08-17T23:30:00Z"})
+        assert bench.control("GET", "clock")["time"].startswith("2017-08-17T23:30:0")
+        assert bench.control("GET", "faults") == []
+        bench.put("dome/0/connected", Connected="True")
+        assert bench.get("dome/0/shutterstatus") == CLOSED
+        bench.put("dome/0/openshutter")
+        assert bench.get("dome/0/shutterstatus") == OPENING
+        bench.session.close()
+
+
 def test_a_clock_that_is_set_ends_an_exposure(bench):
     bench.put("camera/0/startexposure", Duration=3000, Light="false")
     assert not bench.get("camera/0/imageready")

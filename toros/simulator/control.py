@@ -65,8 +65,9 @@ class ClockOrder(_Order):
 
 
 class RestartOrder(_Order):
-    """How the server comes back."""
+    """How the server comes back, and perhaps on which date."""
 
+    time: AwareDatetime | None = None
     down_s: float = Field(default=0.0, ge=0)
     shutter_unknown: bool = False
     azimuth_lost: bool = False
@@ -194,7 +195,7 @@ class SimulatorApi:
                     raise ValueError("time and advance_s: one or the other")
                 moment = datetime.fromtimestamp(clock.unix() + order.advance_s, clock.now().tzinfo)
             if moment is not None and moment < clock.now():
-                raise ValueError("time: it cannot go back, what has moved would have to unmove")
+                raise ValueError("time: it cannot go back but by a restart")
             clock.set(moment, order.rate)
         return JSONResponse({"time": iso(clock.now()), "rate": clock.in_force.rate})
 
@@ -202,6 +203,10 @@ class SimulatorApi:
     async def restart(self, request: Request) -> Response:
         """Let the server be gone and come back without its state."""
         order = await _read(request, RestartOrder)
+        if order.time is not None:
+            # Another night: what moved in this one has not moved in that, and nothing is wrong yet.
+            self._faults.clear()
+            self._observatory.clock.set(order.time)
         self._observatory.restart(
             order.down_s, shutter_unknown=order.shutter_unknown, azimuth_lost=order.azimuth_lost
         )
