@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from toros.common.config.alert_sources import KafkaSource
-from toros.lvcgcn.sources.kafka_client import heartbeat_settings
+from toros.lvcgcn.sources.kafka_client import QUIET, heartbeat_settings
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -36,7 +36,7 @@ class Heartbeat:
             return
         from confluent_kafka import Consumer
 
-        self._consumer = Consumer(heartbeat_settings(self._settings))
+        self._consumer = Consumer(heartbeat_settings(self._settings), logger=QUIET)
         self._consumer.subscribe([self._settings.heartbeat_topic])
         self._last, self.heard = time.monotonic(), False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from toros.common.clock import Clock, iso
 from toros.common.config.alert_sources import KafkaSource
 from toros.lvcgcn.sources.backoff import Backoff
 from toros.lvcgcn.sources.heartbeat import Heartbeat
-from toros.lvcgcn.sources.kafka_client import consumer_settings, is_passing
+from toros.lvcgcn.sources.kafka_client import QUIET, consumer_settings, is_passing
 from toros.lvcgcn.sources.source import RawNotice, Report
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.25
+_ASK_S = 2.0
 
 
 class KafkaSubscriber:
@@ -48,6 +50,7 @@ class KafkaSubscriber:
         self._heartbeat = Heartbeat(settings)
         self._trouble: str | None = None
         self._last: str | None = None
+        self._next_question = 0.0
         self.connections = 0
         self.name = f"kafka:{settings.name}"
 
@@ -102,7 +105,7 @@ class KafkaSubscriber:
         self.connections += 1
         settings = consumer_settings(self._settings)
         settings |= {"error_cb": self._on_error, "on_commit": self._on_commit}
-        self._consumer = Consumer(settings)
+        self._consumer = Consumer(settings, logger=QUIET)
         self._consumer.subscribe(self._settings.topics)
         self._heartbeat.start()
         self._backoff.connected()
@@ -124,6 +127,7 @@ class KafkaSubscriber:
     def _alive(self) -> bool:
         """Look for heartbeats; return False when a fresh connection is due."""
         if not self._heartbeat.beat():
+            self._ask_if_well()
             return True
         silence_s = self._settings.heartbeat_silence_s
         if self._heartbeat.silent_s() < silence_s:
@@ -133,6 +137,18 @@ class KafkaSubscriber:
             return True
         self._ill(f"no heartbeat for {silence_s:g} s: it connects anew")
         return False
+
+    def _ask_if_well(self) -> None:
+        """Without heartbeats, ask a broker that was in trouble whether it answers again."""
+        now = time.monotonic()
+        if self._trouble is None or self._consumer is None or now < self._next_question:
+            return
+        self._next_question = now + _ASK_S
+        try:
+            self._consumer.list_topics(self._settings.topics[0], timeout=_POLL_S)
+        except _kafka_exception():
+            return
+        self._well()
 
     def _goes_on(self, error: KafkaError) -> bool:
         """Return whether librdkafka mends an error by itself; put it on record once."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: librdkafka's own log calls every failed attempt an error, many a second; ours says it once.
+QUIET = logging.getLogger(f"{__name__}.librdkafka")
+QUIET.setLevel(logging.CRITICAL)
+
 _TOKEN_TIMEOUT_S = 20.0
 _MAX_TOKEN_BYTES = 2**16
 #: GCN's messages have up to 4 MiB; two embedded maps have half of that.
