@@ -6,7 +6,6 @@ The night is run once; every test looks at what it left.
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -20,6 +19,7 @@ from astropy.io import fits
 
 from tests.acceptance import truth
 from tests.support.processes import children_of, toros_processes
+from tests.support.terminal import Terminal
 from tests.support.waiting import wait_until
 from toros.common.config import load_config
 
@@ -109,21 +109,24 @@ def test_raw_frames_say_what_the_simulator_did(night: FinishedNight) -> None:
     assert (header["NAXIS1"], header["NAXIS2"]) == (1024, 1024)
 
 
-def test_ctrl_c_parks_closes_and_leaves_no_process(tmp_path: Path) -> None:
+def test_ctrl_c_on_a_terminal_parks_closes_and_leaves_no_process(tmp_path: Path) -> None:
+    """On a terminal, so that the live view is drawn; Ctrl-C is typed, as a person does."""
     command = [sys.executable, "-m", "toros", "night", "--simulated", "--out", str(tmp_path)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    log = tmp_path / "logs" / "toros.log"
-    wait_until(
-        lambda: log.exists() and "The dome is open." in log.read_text(),
-        "the dome to open",
-        seconds=200,
-    )
-    assert len(children_of(process.pid)) == 5
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == 130, said
+    with Terminal(command, rows=42, columns=120) as terminal:
+        log = tmp_path / "logs" / "toros.log"
+        wait_until(
+            lambda: log.exists() and "The dome is open." in log.read_text(),
+            "the dome to open",
+            seconds=200,
+        )
+        assert len(children_of(terminal.pid)) == 5
+        wait_until(lambda: "night: twilight flats" in terminal.shown(), "the live view")
+        terminal.type("\x03")
+        status = terminal.wait(120)
+    said = terminal.shown()
+    assert status == 130, said[-2000:]
+    assert "Interrupted: parking the telescope and closing the dome" in said
+    assert "Traceback" not in said
     assert toros_processes(tmp_path) == []
     assert CLOSED in log.read_text()
 

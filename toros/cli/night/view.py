@@ -95,9 +95,9 @@ def _doing(status: dict[str, Any]) -> str:
     night, reducing = status.get("night"), status.get("reducing")
     if isinstance(night, dict) and night.get("doing") not in (None, "nothing"):
         return str(night["doing"])
-    if isinstance(reducing, dict):
+    if isinstance(reducing, dict) and "step" in reducing:
         step = str(reducing["step"]).replace("_", " ")
-        return f"{step} {reducing['done']}/{reducing['total']}"
+        return f"{step} {reducing.get('done')}/{reducing.get('total')}"
     return "waiting"
 
 
