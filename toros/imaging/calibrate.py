@@ -11,7 +11,7 @@ from toros.imaging.frames import read_master_for
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.light_header import light_header
 from toros.imaging.light_noise import Noise, noise_of, variance_of
-from toros.imaging.light_pixels import Correction, Strip, open_light
+from toros.imaging.light_pixels import Correction, open_light
 from toros.imaging.light_steps import (
     clear_cosmic_rays,
     defringe,
@@ -24,6 +24,7 @@ from toros.imaging.light_steps import (
 )
 from toros.imaging.matching import dark_scale, is_bias_subtracted
 from toros.imaging.options import ReductionOptions
+from toros.imaging.products import Strip
 from toros.imaging.recipe import Ingredients, read_master_header, recipe_for
 
 _DEFAULTS = ReductionOptions()

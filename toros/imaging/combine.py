@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,20 +12,11 @@ from toros.imaging.kernels.rules import Rule
 from toros.imaging.kernels.sorting import network
 from toros.imaging.kernels.stacking import stack_floats, stack_weighted
 from toros.imaging.options import ReductionOptions
+from toros.imaging.planes import Combined
+
+__all__ = ["Combined", "Method", "combine_by", "combine_cube", "method_for", "rule_for"]
 
 Method = Literal["sigma_clip", "median", "mean"]
-
-
-@dataclass(frozen=True)
-class Combined:
-    """The stack [y, x], its standard error, and how many frames each pixel comes from.
-
-    Where no frame has a value, the value and the error are NaN and the count is 0.
-    """
-
-    pixels: Pixels
-    uncertainty: Pixels
-    count: NDArray[np.uint16]
 
 
 def method_for(frame_count: int, options: ReductionOptions) -> Method:

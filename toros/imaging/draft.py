@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from toros.imaging.frames import MaskBit, Master, Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.noise import scatter
 from toros.imaging.options import ReductionOptions
-from toros.imaging.products import add_history, set_card, write_image
+from toros.imaging.planes import Combined
+from toros.imaging.products import Strip, add_history, set_card, write_rows
+from toros.imaging.sampling import sample_rows
 from toros.imaging.stack import Stack
 
 # A pixel whose scatter is over this times what it should be is noisy by itself.
@@ -71,14 +73,12 @@ class MasterResult:
 
 @dataclass(frozen=True)
 class Draft:
-    """A master before it is written."""
+    """A master before it is written; ``rows`` makes some of it."""
 
     kind: str
     infos: Sequence[ExposureInfo]
     stack: Stack
-    pixels: Pixels
-    uncertainty: Pixels
-    mask: NDArray[np.uint8]
+    rows: Callable[[slice], Strip]
     header: fits.Header
     notes: tuple[str, ...] = ()
 
@@ -88,41 +88,43 @@ def error_of(master: Master) -> Pixels | np.float32:
     return np.float32(0) if master.uncertainty is None else master.uncertainty
 
 
-def filled(made: Stack, value: float) -> tuple[Pixels, NDArray[np.uint8]]:
-    """Return the stack with `value` where there is none, and the mask."""
-    empty = made.combined.count == 0
-    mask = np.where(empty, np.uint8(MaskBit.NO_DATA.value), np.uint8(0))
-    return np.where(empty, np.float32(value), made.combined.pixels), mask
+def filled(part: Combined, value: float) -> tuple[Pixels, NDArray[np.uint8]]:
+    """Return rows of a stack with `value` where there is none, and the mask."""
+    none = part.count == 0
+    mask = np.where(none, np.uint8(MaskBit.NO_DATA.value), np.uint8(0))
+    return np.where(none, np.float32(value), part.pixels), mask
 
 
 def standard_error(
-    made: Stack, noise_of_one: Pixels | float, options: ReductionOptions, step: float = 0.0
+    made: Stack,
+    part: Combined,
+    noise_of_one: Pixels | float,
+    options: ReductionOptions,
+    step: float = 0.0,
 ) -> Pixels:
-    """Return the standard error of a stack from the noise of one frame.
+    """Return the standard error of rows of a stack from the noise of one frame.
 
     A pixel's own scatter over a few frames is itself uncertain, and too small once values are
     clipped; it is taken only where it shows that the pixel is noisier than it should be.
 
     Parameters
     ----------
-    made : Stack
-        The stack.
+    made, part : Stack, Combined
+        The stack, and some rows of it.
     noise_of_one : numpy.ndarray or float
         What one frame's noise should be, from read noise and photons; same unit as the stack.
     step : float
         The step of the frames' values: 1 for whole ADU. The rounding of each frame is in its
         noise; that of their median comes on top, for it is rounded itself.
     """
-    count = np.maximum(made.combined.count, 1)
+    count = np.maximum(part.count, 1)
     error = np.asarray(noise_of_one / np.sqrt(count), dtype=np.float32)
-    error *= np.float32(
-        error_factor(made.method, int(count.max()), options.sigma_low, options.sigma_high)
-    )
+    error *= np.float32(error_factor(made.method, made.most, options.sigma_low, options.sigma_high))
     if made.method == "median" and step > 0:
         # Of an even number of frames the median is the mean of two.
-        rounding = step / np.sqrt(12 if int(count.max()) % 2 else 24)
+        rounding = step / np.sqrt(12 if made.most % 2 else 24)
         error = np.hypot(error, np.float32(rounding))
-    own = made.combined.uncertainty
+    own = part.uncertainty
     noisier = np.isfinite(own) & (own > _NOISY * error)
     return np.where(noisier, own, error)
 
@@ -138,23 +140,24 @@ def finish(
     left_out: tuple[tuple[Path, str], ...] = (),
 ) -> MasterResult:
     """Write the master and say what came of it."""
-    usable = draft.pixels[draft.mask == 0]
+    taken = [draft.rows(rows) for rows in sample_rows(draft.stack.shape)]
+    usable = np.concatenate([part.pixels[part.mask == 0] for part in taken])
     median, noise = (float(np.median(usable)), scatter(usable)) if usable.size else (0.0, 0.0)
     header = draft.header
     set_card(header, "COMBMETH", draft.stack.method, "how the frames were combined")
     set_card(header, "MEDIAN", median, "median of the good pixels")
-    set_card(header, "NMASKED", int((draft.mask != 0).sum()), "pixels without a usable value")
+    set_card(header, "NMASKED", 0, "pixels without a usable value")
     add_history(header, [f"Combined: {info.path.name}" for info in draft.infos])
     add_history(header, [f"Left out: {path.name}: {reason}" for path, reason in left_out])
     add_history(header, draft.notes)
-    write_image(target, header, draft.pixels, draft.uncertainty, draft.mask)
+    masked = write_rows(target, header, draft.stack.shape, draft.rows)
     return MasterResult(
         path=target,
         kind=f"master_{draft.kind}",
         inputs=tuple(info.path for info in draft.infos),
         median=median,
         noise=noise,
-        masked=int((draft.mask != 0).sum()),
+        masked=masked,
         method=draft.stack.method,
         left_out=left_out,
         exptime_s=exptime_s,

@@ -17,6 +17,7 @@ from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.correcting import correct, decode_counts_with_mask, decode_with_mask
 from toros.imaging.linearity import linearise_raw
 from toros.imaging.options import ReductionOptions
+from toros.imaging.products import Strip
 from toros.imaging.raw import RawImage, raw_image, read_bytes
 from toros.imaging.recipe import Recipe
 from toros.imaging.sources import NO_BLANK, open_file
@@ -25,15 +26,6 @@ Bits = NDArray[np.uint8]
 
 _NO_DATA = np.uint8(MaskBit.NO_DATA)
 _SATURATED = np.uint8(MaskBit.SATURATED)
-
-
-@dataclass(frozen=True)
-class Strip:
-    """Some rows of a calibrated light [y, x]."""
-
-    pixels: Pixels
-    uncertainty: Pixels
-    mask: Bits
 
 
 class RawLight:

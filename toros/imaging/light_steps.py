@@ -18,10 +18,10 @@ from toros.imaging.frames import MaskBit, Master, Pixels
 from toros.imaging.fringes import FringeFit, fit_fringes
 from toros.imaging.kernels.correcting import count_bits
 from toros.imaging.light_noise import Noise
-from toros.imaging.light_pixels import Bits, Correction, Strip
+from toros.imaging.light_pixels import Bits, Correction
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import in_threads, strips
-from toros.imaging.products import image_planes
+from toros.imaging.products import Strip, image_planes
 from toros.imaging.sampling import clipped_median, sample_rows
 
 

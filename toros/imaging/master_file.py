@@ -16,6 +16,7 @@ from toros.common.errors import MixedShapes, UnreadableFile
 from toros.imaging.fits_io import image_hdu, open_fits
 from toros.imaging.frames import Master, Pixels, read_master
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.pool import in_threads, strips
 from toros.imaging.raw import read_bytes
 
 _KINDS = {-32: ">f4", 8: "u1"}
@@ -54,7 +55,7 @@ class MasterFile:
             self._uncertainty, self._mask = others.get("UNCERT"), others.get("MASK")
 
     def rows(self, rows: slice) -> Master:
-        """Read some rows; where a pixel is not finite it is 0 and masked.
+        """Return some rows, not to be changed; where a pixel is not finite it is 0 and masked.
 
         Raises
         ------
@@ -64,7 +65,7 @@ class MasterFile:
         if self._whole is not None:
             error = self._whole.uncertainty
             return Master(
-                self._whole.pixels[rows].copy(),
+                self._whole.pixels[rows],
                 None if error is None else error[rows],
                 self._whole.mask[rows],
             )
@@ -75,6 +76,24 @@ class MasterFile:
             mask |= self._read(self._mask, rows) != 0
         error = None if self._uncertainty is None else self._read(self._uncertainty, rows)
         return Master(pixels, error, mask)
+
+    def keep(self) -> None:
+        """Read the whole master into memory, where its rows are wanted many times."""
+        if self._whole is not None:
+            return
+        first = self.rows(slice(0, 1))
+        shape = (self.shape[0], self.shape[1])
+        error = None if first.uncertainty is None else np.empty(shape, np.float32)
+        whole = Master(np.empty(shape, np.float32), error, np.empty(shape, np.bool_))
+
+        def fill(rows: slice) -> None:
+            part = self.rows(rows)
+            whole.pixels[rows], whole.mask[rows] = part.pixels, part.mask
+            if error is not None and part.uncertainty is not None:
+                error[rows] = part.uncertainty
+
+        in_threads(fill, strips(*shape))
+        self._whole = whole
 
     def _read(self, place: _Place, rows: slice) -> NDArray[Any]:
         width = self.shape[1]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
 from toros.imaging.draft import (
@@ -18,14 +20,17 @@ from toros.imaging.draft import (
     standard_error,
 )
 from toros.imaging.flats import make_master_flat
-from toros.imaging.frames import MaskBit, Pixels, read_frame, read_master_for
+from toros.imaging.frames import MaskBit, Master, Pixels, read_strips
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.linearity import linearise
+from toros.imaging.master_file import MasterFile, open_master
 from toros.imaging.noise import read_noise_of_one, read_noise_of_pair
 from toros.imaging.options import ReductionOptions
 from toros.imaging.outliers import FEWEST, Kind, measure, odd_frames
-from toros.imaging.products import NONE, master_header, set_card
-from toros.imaging.stack import read_inputs, stack
+from toros.imaging.planes import Combined
+from toros.imaging.products import NONE, Strip, master_header, set_card
+from toros.imaging.sampling import sample_rows
+from toros.imaging.stack import Stack, read_inputs, stack
 
 __all__ = ["MasterResult", "make_master_bias", "make_master_dark", "make_master_flat"]
 
@@ -34,6 +39,7 @@ _DEFAULTS = ReductionOptions()
 _PAIRS = 5
 # Raw frames are whole ADU.
 _STEP_ADU = 1.0
+_HOLDS_BIAS = "No master bias: this master dark holds the bias too and cannot be scaled."
 # A pixel counts as hot where its level is so many deviations of the master above the others: the
 # noise of its own level must not make its uncertainty.
 _HOT_SIGMAS = 5.0
@@ -52,8 +58,13 @@ def make_master_bias(
     infos, left_out = without_odd(read_inputs(paths, "bias"), "bias", options)
     made = stack(infos, options)
     read_noise_adu = _read_noise(infos, options)
-    pixels, mask = filled(made, 0.0)
-    error = standard_error(made, read_noise_adu, options, _STEP_ADU)
+
+    def rows(at: slice) -> Strip:
+        part = made.planes.rows(at)
+        pixels, mask = filled(part, 0.0)
+        error = standard_error(made, part, read_noise_adu, options, _STEP_ADU)
+        return Strip(pixels, error, mask)
+
     header = master_header("bias", infos, "adu")
     set_card(header, "EXPTIME", 0.0, "[s] exposure time")
     set_card(header, "RDNOISEA", read_noise_adu, "[adu] read noise, measured")
@@ -64,7 +75,7 @@ def make_master_bias(
         read_noise_adu * gain if gain else None,
         "[electron] read noise, measured",
     )
-    draft = Draft("bias", infos, made, pixels, error, mask, header)
+    draft = Draft("bias", infos, made, rows, header)
     return finish(draft, target, read_noise_adu=read_noise_adu, left_out=left_out)
 
 
@@ -91,26 +102,61 @@ def make_master_dark(
     exptime_s = _one_exptime(infos, options)
     infos, left_out = without_odd(infos, "dark", options)
     made = stack(infos, options)
-    pixels, mask = filled(made, 0.0)
     temporal_adu = _read_noise(infos[:2], options)
     header = master_header("dark", infos, "adu")
     set_card(header, "EXPTIME", exptime_s, "[s] exposure time of each frame")
-    notes: tuple[str, ...] = ()
-    gain = infos[0].gain_e_adu or options.gain_e_adu
-    if bias is None:
+    with ExitStack() as opened:
+        if bias is None:
+            set_card(header, "BIASCOR", NONE, "no master bias was subtracted")
+            rows = _whole_dark(made, temporal_adu, options)
+        else:
+            set_card(header, "BIASCOR", bias.name, "master bias subtracted")
+            file = opened.enter_context(open_master(bias, infos[0]))
+            gain = infos[0].gain_e_adu or options.gain_e_adu
+            rows = _dark_alone(made, file, temporal_adu, gain, options)
+        notes = () if bias else (_HOLDS_BIAS,)
+        draft = Draft("dark", infos, made, rows, header, notes)
+        return finish(draft, target, exptime_s=exptime_s, left_out=left_out)
+
+
+def _whole_dark(
+    made: Stack, temporal_adu: float, options: ReductionOptions
+) -> Callable[[slice], Strip]:
+    """Return a function that makes rows of a dark with its bias."""
+
+    def rows(at: slice) -> Strip:
+        part = made.planes.rows(at)
+        pixels, mask = filled(part, 0.0)
         # The dark current cannot be told from the bias: no photon noise of hot pixels.
-        error = standard_error(made, temporal_adu, options, _STEP_ADU)
-        notes = ("No master bias: this master dark holds the bias too and cannot be scaled.",)
-        set_card(header, "BIASCOR", NONE, "no master bias was subtracted")
-    else:
-        master = read_master_for(infos[0], bias)
-        pixels = linearise(pixels - master.pixels, options.linearity)
-        one = _noise_of_one_dark(pixels, temporal_adu, gain, len(infos))
-        error = np.hypot(standard_error(made, one, options, _STEP_ADU), error_of(master))
+        return Strip(pixels, standard_error(made, part, temporal_adu, options, _STEP_ADU), mask)
+
+    return rows
+
+
+def _dark_alone(
+    made: Stack,
+    bias: MasterFile,
+    temporal_adu: float,
+    gain: float | None,
+    options: ReductionOptions,
+) -> Callable[[slice], Strip]:
+    """Return a function that makes rows of a dark without its bias."""
+
+    def current(at: slice) -> tuple[Pixels, NDArray[np.uint8], Combined, Master]:
+        part, master = made.planes.rows(at), bias.rows(at)
+        pixels, mask = filled(part, 0.0)
+        return linearise(pixels - master.pixels, options.linearity), mask, part, master
+
+    middle = float(np.median(np.concatenate([current(at)[0] for at in sample_rows(made.shape)])))
+
+    def rows(at: slice) -> Strip:
+        pixels, mask, part, master = current(at)
+        one = _noise_of_one_dark(pixels - np.float32(middle), temporal_adu, gain, made.most)
+        error = np.hypot(standard_error(made, part, one, options, _STEP_ADU), error_of(master))
         mask[master.mask] |= MaskBit.BAD_MASTER.value
-        set_card(header, "BIASCOR", bias.name, "master bias subtracted")
-    draft = Draft("dark", infos, made, pixels, error, mask, header, notes)
-    return finish(draft, target, exptime_s=exptime_s, left_out=left_out)
+        return Strip(pixels, np.asarray(error, np.float32), mask)
+
+    return rows
 
 
 def without_odd(
@@ -138,28 +184,37 @@ def _one_exptime(infos: Sequence[ExposureInfo], options: ReductionOptions) -> fl
 
 
 def _read_noise(infos: Sequence[ExposureInfo], options: ReductionOptions) -> float:
-    first = read_frame(infos[0].path, infos[0], options=options).pixels
+    wanted = sample_rows(infos[0].shape or (0, 0))
+
+    def sample(info: ExposureInfo) -> Pixels:
+        return np.concatenate(read_strips(info.path, info, wanted, options))
+
+    first = sample(infos[0])
     if len(infos) == 1:
         return read_noise_of_one(first)
     measured = []
     for _, info in pairwise(infos[: _PAIRS + 1]):
-        second = read_frame(info.path, info, options=options).pixels
+        second = sample(info)
         measured.append(read_noise_of_pair(first, second))
         first = second
     return float(np.median(measured))
 
 
 def _noise_of_one_dark(
-    pixels: Pixels, temporal_adu: float, gain: float | None, frames: int
+    excess: Pixels, temporal_adu: float, gain: float | None, frames: int
 ) -> Pixels:
     """Return the noise of one dark frame [ADU]: a hot pixel has more photon noise.
 
-    `temporal_adu`, measured on pairs of frames, holds that of the ordinary pixel already.
+    Parameters
+    ----------
+    excess : numpy.ndarray
+        The dark current above that of the ordinary pixel [ADU].
+    temporal_adu : float
+        Measured on pairs of frames: it holds the photon noise of the ordinary pixel already.
     """
     measured = np.float32(temporal_adu**2)
     if gain is None:
-        return np.full_like(pixels, temporal_adu)
-    excess = pixels - np.median(pixels)
+        return np.full_like(excess, temporal_adu)
     excess[excess < _HOT_SIGMAS * temporal_adu / np.sqrt(frames)] = 0
     noise: Pixels = np.sqrt(measured + excess / np.float32(gain))
     return noise

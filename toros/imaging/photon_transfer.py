@@ -8,20 +8,24 @@ two exposures, above that of the read-out, is the signal over the gain; the fixe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toros.imaging.frames import Frame, Pixels, read_frame
+from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.linearity import linearise
+from toros.imaging.master_file import MasterFile
 from toros.imaging.options import ReductionOptions
+from toros.imaging.sources import MASKED, open_sources
 
 _BLOCK_PX = 64
 _FEWEST_BLOCKS = 4
+# As many rows of blocks of a large frame; the gain is then known to about 0.2 %.
+_BANDS = 6
 # More pairs hardly tell more; each costs the reading of a frame.
 _PAIRS = 3
 # Brightness of a pair may differ by no more than this: linearity would enter.
@@ -96,17 +100,19 @@ def _of_block(
 
 def measure_gain(
     flats: Sequence[ExposureInfo],
-    bias: Pixels | None,
+    bias: MasterFile | None,
     read_noise_adu: float,
     options: ReductionOptions,
 ) -> MeasuredGain | None:
     """Return the gain from flats of similar level, None where they do not tell it.
 
+    Large frames are measured on some bands of rows.
+
     Parameters
     ----------
     flats : sequence of ExposureInfo
         Raw flats of one set-up.
-    bias : numpy.ndarray, optional
+    bias : MasterFile, optional
         Master bias [ADU]; needed unless the flats have an overscan.
     read_noise_adu : float
         Of one frame.
@@ -115,9 +121,9 @@ def measure_gain(
         return None
     found = [
         gain
-        for first, second in pairwise(_frames(flats[: _PAIRS + 1], bias, options))
+        for first, second in pairwise(_bands(info, bias, options) for info in flats[: _PAIRS + 1])
         if _comparable(first, second)
-        and (gain := gain_of_pair(first.pixels, second.pixels, read_noise_adu, _bad(first, second)))
+        and (gain := gain_of_pair(first, second, read_noise_adu, _bad(first, second)))
     ]
     if not found:
         return None
@@ -130,19 +136,34 @@ def measure_gain(
     return MeasuredGain(middle, error, blocks)
 
 
-def _frames(
-    flats: Iterable[ExposureInfo], bias: Pixels | None, options: ReductionOptions
-) -> Iterable[Frame]:
-    for info in flats:
-        frame = read_frame(info.path, info, options=options)
-        pixels = frame.pixels if bias is None else frame.pixels - bias
-        yield Frame(linearise(pixels, options.linearity), frame.mask, frame.header)
+def _bands(info: ExposureInfo, bias: MasterFile | None, options: ReductionOptions) -> Pixels:
+    """Return bands of a frame, its bias subtracted, one below the other; NaN is masked."""
+    with open_sources([info], options) as (source,):
+        height, width = source.image.shape
+        wanted = [slice(0, height)]
+        if height > 2 * _BANDS * _BLOCK_PX:
+            starts = np.linspace(0, height - _BLOCK_PX, _BANDS).astype(int).tolist()
+            wanted = [slice(start, start + _BLOCK_PX) for start in starts]
+        found = []
+        for rows in wanted:
+            pixels = np.empty((rows.stop - rows.start, width), np.float32)
+            source.read_floats(rows, pixels.reshape(-1))
+            pixels[pixels == MASKED] = np.nan
+            if bias is not None:
+                pixels -= bias.rows(rows).pixels
+            found.append(linearise(pixels, options.linearity))
+    return np.concatenate(found)
 
 
-def _bad(first: Frame, second: Frame) -> NDArray[np.bool_]:
-    return np.asarray((first.mask | second.mask) != 0)
+def _bad(first: Pixels, second: Pixels) -> NDArray[np.bool_]:
+    return ~(np.isfinite(first) & np.isfinite(second))
 
 
-def _comparable(first: Frame, second: Frame) -> bool:
-    levels = sorted(float(np.median(frame.pixels)) for frame in (first, second))
+def _comparable(first: Pixels, second: Pixels) -> bool:
+    levels = sorted(_level(pixels) for pixels in (first, second))
     return levels[0] > 0 and levels[1] / levels[0] < _LEVEL_RATIO
+
+
+def _level(pixels: Pixels) -> float:
+    good = pixels[np.isfinite(pixels)]
+    return float(np.median(good)) if good.size else 0.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,47 @@ def image_planes(header: fits.Header, shape: tuple[int, int]) -> list[Plane]:
     ]
 
 
+@dataclass(frozen=True)
+class Strip:
+    """Some rows of a product [y, x]."""
+
+    pixels: Pixels
+    uncertainty: Pixels
+    mask: NDArray[np.uint8]
+
+
+def write_rows(
+    target: Path, header: fits.Header, shape: tuple[int, int], rows: Callable[[slice], Strip]
+) -> int:
+    """Write a product with UNCERT and MASK, atomically, with CHECKSUM and DATASUM.
+
+    Parameters
+    ----------
+    rows : callable
+        Returns some rows; called from several threads.
+
+    Returns
+    -------
+    int
+        How many pixels are masked; also in the card NMASKED, where there is one.
+    """
+    planes = image_planes(header, shape)
+    masked: list[int] = []
+    with planes_file(target, planes) as file:
+
+        def write(at: slice) -> None:
+            part = rows(at)
+            file.write(0, at.start, part.pixels)
+            file.write(1, at.start, part.uncertainty)
+            file.write(2, at.start, part.mask)
+            masked.append(int(np.count_nonzero(part.mask)))
+
+        in_threads(write, strips(*shape))
+        if "NMASKED" in planes[0].header:
+            planes[0].header["NMASKED"] = sum(masked)
+    return sum(masked)
+
+
 def write_image(
     target: Path,
     header: fits.Header,
@@ -115,14 +157,11 @@ def write_image(
     uncertainty: Pixels,
     mask: NDArray[np.uint8],
 ) -> None:
-    """Write pixels with UNCERT and MASK extensions, atomically, with CHECKSUM and DATASUM."""
+    """Write a product that is in memory; see `write_rows`."""
     height, width = pixels.shape
-    planes = image_planes(header, (height, width))
-    with planes_file(target, planes) as file:
-
-        def write(rows: slice) -> None:
-            file.write(0, rows.start, pixels[rows])
-            file.write(1, rows.start, uncertainty[rows])
-            file.write(2, rows.start, mask[rows])
-
-        in_threads(write, strips(height, width))
+    write_rows(
+        target,
+        header,
+        (height, width),
+        lambda at: Strip(pixels[at], uncertainty[at], mask[at]),
+    )

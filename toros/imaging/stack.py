@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.common.errors import AlreadyCalibrated, MixedShapes, NoFilesFound
-from toros.imaging.combine import Combined, Method, method_for, rule_for
+from toros.imaging.combine import Method, method_for, rule_for
 from toros.imaging.flat_stars import in_pixels
-from toros.imaging.frames import Pixels
+from toros.imaging.frames import Master, Pixels
 from toros.imaging.headers import ExposureInfo, read_exposure
-from toros.imaging.kernels.decoding import subtract_and_divide
+from toros.imaging.kernels.decoding import subtract_scaled
 from toros.imaging.kernels.rules import Rule
 from toros.imaging.kernels.sorting import network
 from toros.imaging.kernels.stacking import stack_counts, stack_floats
 from toros.imaging.linearity import linearise
+from toros.imaging.master_file import MasterFile
 from toros.imaging.options import ReductionOptions
+from toros.imaging.planes import Combined, Planes
 from toros.imaging.pool import cores, in_threads
 from toros.imaging.sources import MASKED, Source, open_sources
 
@@ -35,10 +37,8 @@ class Preparation:
 
     Parameters
     ----------
-    bias, dark : numpy.ndarray, optional
-        Subtracted [ADU].
-    bad : numpy.ndarray, optional
-        Pixels that are used of no frame.
+    bias, dark : MasterFile, optional
+        Subtracted; pixels that are bad in one are used of no frame.
     dark_scales, levels : sequence of float
         By frame: the factor on the dark, and the divisor.
     linearity : sequence of float
@@ -47,39 +47,70 @@ class Preparation:
         By frame: the blocks of `toros.imaging.flat_stars` that are not used.
     """
 
-    bias: Pixels | None
-    dark: Pixels | None
-    bad: NDArray[np.bool_] | None
+    bias: MasterFile | None
+    dark: MasterFile | None
     dark_scales: Sequence[float]
     levels: Sequence[float]
     linearity: Sequence[float] = ()
     stars: Sequence[NDArray[np.bool_]] | None = None
 
-    def apply(self, index: int, rows: slice, pixels: Pixels, width: int) -> None:
-        """Make the flat `pixels` of `rows` of frame `index` ready, in place; masked ones are ∞."""
-        none, no_mask = np.empty(0, np.float32), np.empty(0, np.bool_)
-        bias = none if self.bias is None else self.bias[rows].reshape(-1)
-        dark = none if self.dark is None else self.dark[rows].reshape(-1)
-        bad = no_mask if self.bad is None else self.bad[rows].reshape(-1)
-        scale, level = np.float32(self.dark_scales[index]), np.float32(self.levels[index])
-        if self.linearity and self.bias is not None:
-            subtract_and_divide(pixels, bias, none, scale, np.float32(1), bad, MASKED)
+    def at(self, rows: slice) -> PreparedRows:
+        """Read what is needed for some rows."""
+        bias = None if self.bias is None else self.bias.rows(rows)
+        dark = None if self.dark is None else self.dark.rows(rows)
+        return PreparedRows(self, rows, bias, dark)
+
+
+@dataclass(frozen=True)
+class PreparedRows:
+    """A `Preparation` for some rows."""
+
+    preparation: Preparation
+    rows: slice
+    bias: Master | None
+    dark: Master | None
+
+    def apply(self, index: int, pixels: Pixels) -> None:
+        """Make the rows `pixels` [y, x] of frame `index` ready, in place; masked ones are ∞."""
+        todo = self.preparation
+        scale, level = np.float32(todo.dark_scales[index]), np.float32(todo.levels[index])
+        if self.bias is not None:
+            _subtract(pixels, self.bias, np.float32(1))
+        if todo.linearity and self.bias is not None:
             with np.errstate(invalid="ignore"):
-                counts = linearise(pixels, self.linearity)
+                counts = linearise(pixels, todo.linearity)
             pixels[:] = np.where(pixels == MASKED, MASKED, counts)
-            bias = none
-        subtract_and_divide(pixels, bias, dark, scale, level, bad, MASKED)
-        if self.stars is not None:
-            hidden = in_pixels(self.stars[index], rows, width, rows.stop)
-            pixels[hidden.reshape(-1)] = MASKED
+        if self.dark is not None:
+            _subtract(pixels, self.dark, scale)
+        pixels /= level
+        if todo.stars is not None:
+            hidden = in_pixels(todo.stars[index], self.rows, pixels.shape[1], self.rows.stop)
+            pixels[hidden] = MASKED
+
+
+def _subtract(pixels: Pixels, master: Master, scale: np.float32) -> None:
+    subtract_scaled(
+        pixels.reshape(-1), master.pixels.reshape(-1), scale, master.mask.reshape(-1), MASKED
+    )
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack of whole frames, and how it was made."""
+    """A stack of whole frames, how it was made, and of how many frames its best pixels come."""
 
-    combined: Combined
+    planes: Planes
     method: Method
+    most: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.planes.shape
+
+    @property
+    def combined(self) -> Combined:
+        """The whole stack; not for large frames."""
+        return self.planes.rows(slice(0, self.planes.shape[0]))
 
 
 def read_inputs(paths: Sequence[Path], kind: str) -> list[ExposureInfo]:
@@ -133,18 +164,16 @@ def stack(
     if shape is None:
         raise MixedShapes(f"{infos[0].path}: the size of the frame is unknown.")
     method = method_for(len(infos), options)
-    whole = Combined(
-        np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint16)
-    )
+    planes = Planes(shape, options.memory_limit_bytes // 2)
     with open_sources(infos, options) as sources:
         for source in sources:
             if source.image.shape != shape:
                 raise MixedShapes(f"{source.image.path}: its header tells another size.")
         step = rows_per_strip(len(infos), shape[1], options)
-        work = _Work(sources, rule_for(method, options), preparation, whole, step)
+        work = _Work(sources, rule_for(method, options), preparation, planes, step, [])
         starts = range(0, shape[0], step)
         in_threads(work.combine, [slice(at, min(at + step, shape[0])) for at in starts])
-    return Stack(whole, method)
+    return Stack(planes, method, max(work.counts, default=0))
 
 
 def rows_per_strip(frame_count: int, width: int, options: ReductionOptions) -> int:
@@ -161,28 +190,37 @@ class _Work:
     sources: Sequence[Source]
     rule: Rule
     preparation: Preparation | None
-    whole: Combined
+    planes: Planes
     step: int
+    counts: list[int]
 
     def combine(self, rows: slice) -> None:
         """Read `rows` of every frame and combine them into the result."""
         if rows.start // self.step % _AHEAD == 0:
             self._read_ahead(rows)
-        value, error = self.whole.pixels[rows].reshape(-1), self.whole.uncertainty[rows].reshape(-1)
-        count, code = self.whole.count[rows].reshape(-1), self.rule.code()
+        part = self.planes.to_fill(rows)
+        value, error = part.pixels.reshape(-1), part.uncertainty.reshape(-1)
+        count, code = part.count.reshape(-1), self.rule.code()
         pairs = network(len(self.sources))
         if self._all_counts:
             counts = np.empty((len(self.sources), value.size), np.uint16)
             for source, row in zip(self.sources, counts, strict=True):
                 source.read_counts(rows, row)
             stack_counts(counts, pairs, self.sources[0].saturation, code, value, error, count)
-            return
-        pixels = np.empty((len(self.sources), value.size), np.float32)
+        else:
+            pixels = self._prepared(rows, part.pixels.shape)
+            stack_floats(pixels, pairs, code, value, error, count)
+        self.counts.append(int(count.max()))
+        self.planes.store(rows, part)
+
+    def _prepared(self, rows: slice, shape: tuple[int, ...]) -> Pixels:
+        pixels = np.empty((len(self.sources), shape[0] * shape[1]), np.float32)
+        prepared = None if self.preparation is None else self.preparation.at(rows)
         for index, (source, line) in enumerate(zip(self.sources, pixels, strict=True)):
             source.read_floats(rows, line)
-            if self.preparation is not None:
-                self.preparation.apply(index, rows, line, self.whole.pixels.shape[1])
-        stack_floats(pixels, pairs, code, value, error, count)
+            if prepared is not None:
+                prepared.apply(index, line.reshape(shape))
+        return pixels
 
     @property
     def _all_counts(self) -> bool:
@@ -194,7 +232,7 @@ class _Work:
         )
 
     def _read_ahead(self, rows: slice) -> None:
-        height, size = self.whole.pixels.shape[0], _AHEAD * self.step
+        height, size = self.planes.shape[0], _AHEAD * self.step
         coming = slice(min(rows.start + size, height), min(rows.start + 2 * size, height))
         if coming.stop > coming.start:
             for source in self.sources:

@@ -14,14 +14,6 @@ Raw = NDArray[Any]
 
 
 @kernel
-def decode_counts(raw: NDArray[np.uint16], counts: NDArray[np.uint16]) -> None:
-    """Decode big-endian 16-bit integers with BZERO = 32768 into unsigned `counts`."""
-    for p in range(raw.size):
-        r = raw[p]
-        counts[p] = ((r >> np.uint16(8)) | (r << np.uint16(8))) ^ np.uint16(0x8000)
-
-
-@kernel
 def decode_floats(
     raw: Raw,
     pixels: Pixels,
@@ -50,28 +42,13 @@ def decode_floats(
 
 
 @kernel
-def subtract_and_divide(
+def subtract_scaled(
     pixels: Pixels,
-    bias: Pixels,
-    dark: Pixels,
-    dark_scale: np.float32,
-    level: np.float32,
+    master: Pixels,
+    scale: np.float32,
     bad: NDArray[np.bool_],
     masked: np.float32,
 ) -> None:
-    """Make ``(pixels - bias - dark_scale * dark) / level``; what is `bad` is masked.
-
-    `bias`, `dark` and `bad` may be empty: there is none.
-    """
-    if bias.size:
-        for p in range(pixels.size):
-            pixels[p] -= bias[p]
-    if dark.size:
-        for p in range(pixels.size):
-            pixels[p] -= dark_scale * dark[p]
+    """Subtract ``scale * master`` in place; what is `bad` becomes `masked`."""
     for p in range(pixels.size):
-        pixels[p] /= level
-    if bad.size:
-        for p in range(pixels.size):
-            if bad[p]:
-                pixels[p] = masked
+        pixels[p] = masked if bad[p] else pixels[p] - scale * master[p]

@@ -1,0 +1,139 @@
+"""What is under the light of a flat: bias and dark current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toros.common.errors import UnusableFrame
+from toros.imaging.draft import error_of
+from toros.imaging.frames import Pixels
+from toros.imaging.headers import ExposureInfo, read_exposure
+from toros.imaging.master_file import MasterFile, open_master
+from toros.imaging.matching import dark_scale, is_bias_subtracted
+from toros.imaging.options import ReductionOptions
+from toros.imaging.photon_transfer import MeasuredGain, measure_gain
+from toros.imaging.stack import Preparation
+
+# Bytes that a pixel of a master takes in memory.
+_BYTES_PER_PIXEL = 9
+
+
+class Pedestal:
+    """The masters that are subtracted from flats, and by how much each."""
+
+    def __init__(
+        self,
+        infos: Sequence[ExposureInfo],
+        bias: MasterFile | None,
+        dark: MasterFile | None,
+        scales: Sequence[float],
+        read_noise_adu: float | None,
+        options: ReductionOptions,
+    ) -> None:
+        self.bias, self.dark = bias, dark
+        self.read_noise_adu = read_noise_adu
+        self._options = options
+        self._scales = {info.path: scale for info, scale in zip(infos, scales, strict=True)}
+
+    def preparation(
+        self,
+        flats: Sequence[ExposureInfo],
+        levels: Sequence[float],
+        stars: Sequence[NDArray[np.bool_]] = (),
+    ) -> Preparation:
+        """Return what is done to the flats before they are combined."""
+        return Preparation(
+            bias=self.bias,
+            dark=self.dark,
+            dark_scales=[self._scales[info.path] for info in flats],
+            levels=levels,
+            stars=stars if any(blocks.any() for blocks in stars) else None,
+            linearity=self._options.linearity,
+        )
+
+    def measured_gain(self, flats: Sequence[ExposureInfo]) -> MeasuredGain | None:
+        """Return the gain that pairs of the flats tell, None where they do not."""
+        if self.read_noise_adu is None:
+            return None
+        return measure_gain(flats, self.bias, self.read_noise_adu, self._options)
+
+    def error(
+        self, rows: slice, flats: Sequence[ExposureInfo], levels: Sequence[float]
+    ) -> Pixels | np.float32:
+        """Return the uncertainty of the pedestal, common to all frames, at a level of 1."""
+        total: Pixels | np.float32 = np.float32(0)
+        if self.bias is not None:
+            part = np.float32(np.mean(1 / np.array(levels)))
+            total = np.nan_to_num(error_of(self.bias.rows(rows)) * part)
+        if self.dark is not None:
+            parts = [self._scales[info.path] / at for info, at in zip(flats, levels, strict=True)]
+            dark = np.nan_to_num(error_of(self.dark.rows(rows)) * np.float32(np.mean(parts)))
+            total = np.hypot(total, dark)
+        return total
+
+
+@contextmanager
+def open_pedestal(
+    infos: Sequence[ExposureInfo],
+    bias: Path | None,
+    dark: Path | None,
+    options: ReductionOptions,
+) -> Iterator[Pedestal]:
+    """Open the masters for `infos`.
+
+    Raises
+    ------
+    UnreadableFile, MixedShapes
+        If a master cannot be read or has another size.
+    UnusableFrame
+        If the dark cannot be subtracted.
+    """
+    scales = _scales(infos, bias, dark, options)
+    with ExitStack() as opened:
+        files = [
+            opened.enter_context(open_master(path, infos[0])) if path else None
+            for path in (bias, dark)
+        ]
+        height, width = infos[0].shape or (0, 0)
+        if 2 * height * width * _BYTES_PER_PIXEL <= options.memory_limit_bytes // 2 + 2**26:
+            for file in files:
+                if file is not None:
+                    file.keep()
+        yield Pedestal(
+            infos, files[0], files[1], scales, _read_noise(bias, infos[0], options), options
+        )
+
+
+def _scales(
+    infos: Sequence[ExposureInfo],
+    bias: Path | None,
+    dark: Path | None,
+    options: ReductionOptions,
+) -> list[float]:
+    if dark is None:
+        return [1.0] * len(infos)
+    dark_info = read_exposure(dark)
+    if bias is not None and not is_bias_subtracted(dark_info):
+        raise UnusableFrame(f"{dark}: holds the bias too, which would be subtracted twice.")
+    scales = []
+    for info in infos:
+        scale = dark_scale(info.exptime_s, dark_info, options)
+        if isinstance(scale, str):
+            raise UnusableFrame(f"{dark}: cannot be subtracted from {info.path.name}: {scale}.")
+        scales.append(scale)
+    return scales
+
+
+def _read_noise(bias: Path | None, info: ExposureInfo, options: ReductionOptions) -> float | None:
+    """Return the read noise of one frame [ADU]: measured on the biases, else as it is told."""
+    if bias is not None:
+        measured = read_exposure(bias).header.get("RDNOISEA")
+        if isinstance(measured, int | float):
+            return float(measured)
+    told, gain = info.read_noise_e or options.read_noise_e, info.gain_e_adu or options.gain_e_adu
+    return told / gain if told and gain else None
