@@ -126,6 +126,7 @@ class Combination(Base):
     date_obs: Mapped[datetime | None]  # of the first input: the nearest master is taken
     version: Mapped[str] = mapped_column(Text)  # of TOROS
     created: Mapped[datetime]
+    rejected: Mapped[str | None] = mapped_column(Text)  # why a person does not want it used
 
     inputs: Mapped[list[CombinationInput]] = relationship(
         back_populates="combination",
@@ -182,7 +183,7 @@ class StepRun(Base):
     generation: Mapped[int] = mapped_column(default=1)
     step: Mapped[str] = mapped_column(Text)
     key: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(Text)  # running done failed
+    state: Mapped[str] = mapped_column(Text)  # running done failed requeued
     code: Mapped[int] = mapped_column(default=0)
     message: Mapped[str] = mapped_column(Text, default="")
     attempts: Mapped[int] = mapped_column(default=1)

@@ -144,8 +144,10 @@ def products(
 def masters_of_run(
     session: Session, kind: str, file_batch_id: int, generation: int
 ) -> Sequence[Combination]:
-    """Return the masters of one kind that one generation of a file batch made."""
-    query = _made_by(file_batch_id, generation).where(Combination.kind == kind)
+    """Return the masters of one kind that one generation of a file batch made, none rejected."""
+    query = _made_by(file_batch_id, generation).where(
+        Combination.kind == kind, Combination.rejected.is_(None)
+    )
     return session.scalars(query.order_by(Combination.id)).all()
 
 
@@ -166,12 +168,13 @@ def masters_of_others(
 ) -> Sequence[Combination]:
     """Return the masters of one kind that other file batches made with the camera of `like`.
 
-    Only those taken within `max_age` of it; none where its date is unknown.
+    Only those taken within `max_age` of it and not rejected; none where its date is unknown.
     """
     if like.date_obs is None:
         return []
     query = select(Combination).where(
         Combination.kind == kind,
+        Combination.rejected.is_(None),
         Combination.file_batch_id != file_batch_id,
         Combination.instrument == like.instrument,
         Combination.naxis1 == like.naxis1,
@@ -201,3 +204,38 @@ def input_products(session: Session, combination_id: int) -> Sequence[tuple[str,
         .order_by(CombinationInput.id)
     )
     return [(role, product) for role, product in session.execute(query)]
+
+
+def products_named(session: Session, name: str) -> Sequence[Combination]:
+    """Return the products whose file has this path or name."""
+    query = select(Combination).where(
+        (Combination.path == name) | Combination.path.endswith(f"/{name}", autoescape=True)
+    )
+    return session.scalars(query.order_by(Combination.id)).all()
+
+
+def products_made_with(session: Session, combination_id: int) -> Sequence[Combination]:
+    """Return every product that a product went into, directly or through others."""
+    found: dict[int, Combination] = {}
+    pending = [combination_id]
+    while pending:
+        query = (
+            select(Combination)
+            .join(CombinationInput, CombinationInput.combination_id == Combination.id)
+            .where(CombinationInput.input_combination_id == pending.pop())
+        )
+        for product in session.scalars(query):
+            if product.id not in found:
+                found[product.id] = product
+                pending.append(product.id)
+    return [found[key] for key in sorted(found)]
+
+
+def step_runs_of(session: Session, combination_id: int) -> Sequence[StepRun]:
+    """Return the units of the current generation of any file batch that made a product."""
+    query = (
+        select(StepRun)
+        .join(FileBatch, FileBatch.id == StepRun.file_batch_id)
+        .where(StepRun.combination_id == combination_id, StepRun.generation == FileBatch.generation)
+    )
+    return session.scalars(query.order_by(StepRun.id)).all()

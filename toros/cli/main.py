@@ -17,7 +17,7 @@ from toros.cli.night.command import night
 from toros.cli.orders import send, status
 from toros.cli.output import err
 from toros.cli.plan import plan
-from toros.cli.reduction import calibrate, inspect, masters
+from toros.cli.reduction import calibrate, inspect, masters_app
 from toros.cli.serve import VAIN, serve
 from toros.cli.settings import config_app, db_app
 from toros.cli.up import up
@@ -39,11 +39,11 @@ app.command()(send)
 app.command()(status)
 app.command()(up)
 app.command()(calibrate)
-app.command()(masters)
 app.command()(inspect)
 app.command()(plan)
 app.add_typer(alert_app, name="alert")
 app.add_typer(catalog_app, name="catalog")
+app.add_typer(masters_app, name="masters")
 app.add_typer(config_app, name="config")
 app.add_typer(db_app, name="db")
 app.add_typer(access_app, name="access")

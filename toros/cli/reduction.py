@@ -11,13 +11,14 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 from sqlalchemy import Engine
+from typer.core import TyperGroup
 
 from toros.archive import schema
 from toros.cli.options import ConfigOption, JsonOption, config_or_defaults
 from toros.cli.output import err, out, print_json, progress_bar
 from toros.common.config import Config
 from toros.common.database import make_engine, make_sessions
-from toros.common.errors import UnreadableFile
+from toros.common.errors import InvalidField, UnreadableFile
 
 FolderArgument = Annotated[Path, typer.Argument(help="A folder of FITS files.", metavar="DIR")]
 SHOWN = ("image_type", "exptime", "filter", "ccd_temp", "binning", "gain", "date_obs", "object")
@@ -60,6 +61,23 @@ def calibrate(
     _reduce(folder, target or Path("toros-calibrated") / folder.resolve().name, config, as_json)
 
 
+class _FolderOrCommand(TyperGroup):
+    """Takes ``masters DIR`` for ``masters make DIR``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["make", *args]
+        return super().parse_args(ctx, args)
+
+
+masters_app = typer.Typer(
+    cls=_FolderOrCommand,
+    no_args_is_help=True,
+    help="Make the masters of a folder (toros masters DIR --out DIR), or reject one.",
+)
+
+
+@masters_app.command("make")
 def masters(
     folder: FolderArgument,
     target: Annotated[Path, typer.Option("--out", help="Where the masters go.")],
@@ -68,6 +86,43 @@ def masters(
 ) -> None:
     """Make only the masters of a folder."""
     _reduce(folder, target, config, as_json, masters_only=True)
+
+
+@masters_app.command("reject")
+def reject(
+    name: Annotated[str, typer.Argument(help="Its file name, or its path.", metavar="NAME")],
+    why: Annotated[str, typer.Option(help="For those who ask later.")] = "",
+    target: Annotated[
+        Path | None,
+        typer.Option("--out", help="The folder of products whose archive knows it."),
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Never use a master again; list and requeue what was made with it."""
+    from toros.preprocessor.rejecting import reject_master
+
+    settings = config_or_defaults(config)
+    if target is not None and not (target / "archive.db").is_file():
+        raise InvalidField(f"There is no archive.db in {target}.")
+    chosen = None if target is not None else config
+    if target is None and config is None:
+        raise InvalidField("Which archive? Give --out DIR, where the products are, or --config.")
+    with _archive(settings, chosen, target or Path()) as engine:
+        found = reject_master(make_sessions(engine), name, why, settings.make_clock().now())
+    if as_json:
+        print_json(found.document())
+        return
+    out.print(f"{found.master} is rejected.", markup=False)
+    for path in found.products:
+        out.print(f"  made with it: {path}", markup=False)
+    for number, batch in found.file_batches:
+        again = (
+            f"toros send preprocessor resume_file_batch file_batch={number}"
+            if target is None
+            else "toros calibrate with the same --out"
+        )
+        out.print(f"File batch {batch} is requeued; go on with: {again}", markup=False)
 
 
 def _reduce(

@@ -44,8 +44,8 @@ def run_step(step: Step[Any, Any], run: Run) -> None:
 
 def _finished(session: Session, step: Step[Any, Any], run: Run, unit: Unit[Any]) -> bool:
     found = queries.step_run(session, run.file_batch_id, run.generation, step.name, unit.key)
-    if found is None or found.state == "running":
-        return False
+    if found is None or found.state not in ("done", "failed"):
+        return False  # never begun, left by a dead process, or requeued
     return found.code == 0 or not run.retry
 
 

@@ -38,6 +38,15 @@ class ListFields(Fields):
     limit: Annotated[StrictInt, Field(ge=1, le=1000, description="The newest so many.")] = 50
 
 
+class RejectFields(Fields):
+    """A master that is bad."""
+
+    master: Annotated[
+        StrictStr, Field(min_length=1, max_length=4096, description="Its file name, or its path.")
+    ]
+    why: Annotated[StrictStr, Field(max_length=1000, description="For those who ask later.")] = ""
+
+
 def _calibrate(state: Preprocessor, fields: CalibrateFields, task: Task) -> Json:
     return state.calibrate(task, fields.url, fields.name)
 
@@ -52,6 +61,10 @@ def _restart(state: Preprocessor, fields: FileBatchFields, task: Task) -> Json:
 
 def _status(state: Preprocessor, fields: FileBatchFields, task: Task) -> Json:
     return state.file_batch_status(fields.file_batch)
+
+
+def _reject(state: Preprocessor, fields: RejectFields, task: Task) -> Json:
+    return state.reject_master(fields.master, fields.why)
 
 
 def _list(state: Preprocessor, fields: ListFields, task: Task) -> Json:
@@ -81,6 +94,15 @@ TABLE: RequestTable[Preprocessor] = RequestTable(
             fields=FileBatchFields,
             handler=_restart,
             summary="Reduce a file batch again from its raw files.",
+            journaled=True,
+            restart="repeat",
+        ),
+        Request(
+            name="reject_master",
+            fields=RejectFields,
+            handler=_reject,
+            summary="Never use a master again; requeue what was made with it, to be resumed.",
+            lane="archive",
             journaled=True,
             restart="repeat",
         ),

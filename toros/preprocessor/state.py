@@ -16,6 +16,7 @@ from toros.common.requests import Task
 from toros.common.work_order import Json
 from toros.preprocessor import batches
 from toros.preprocessor.reduction import reduce_batch
+from toros.preprocessor.rejecting import reject_master
 from toros.preprocessor.report import Document, status, summary
 from toros.preprocessor.run import Run
 from toros.preprocessor.sources import frames_in, local_folder
@@ -60,6 +61,11 @@ class Preprocessor:
         """Return the state of a batch."""
         with self._context.sessions.begin() as session:
             return status(session, batches.find(session, key))
+
+    def reject_master(self, name: str, why: str) -> Document:
+        """Reject a master; what used it is requeued, and made again when its batch is resumed."""
+        context = self._context
+        return reject_master(context.sessions, name, why, context.clock.now()).document()
 
     def list_file_batches(self, limit: int) -> list[Document]:
         """Return the newest batches."""

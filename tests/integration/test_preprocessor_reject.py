@@ -1,0 +1,146 @@
+"""A rejected master: listed and requeued is all that used it, and nothing uses it again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.support.night_frames import Camera
+from toros.archive import queries
+from toros.archive.models import Combination, Event, FileBatch, StepRun
+from toros.common.clock import Clock
+from toros.common.config import Config
+from toros.common.errors import InvalidField
+from toros.preprocessor.reduce import BatchReport, reduce_folder
+from toros.preprocessor.rejecting import reject_master
+
+ROOT = Path(__file__).parents[2]
+Reduce = Callable[[Path], BatchReport]
+
+
+@pytest.fixture
+def reduce(tmp_path: Path, sessions: sessionmaker[Session]) -> Reduce:
+    config = Config.model_validate({"preprocessor": {"previews": False}})
+    return lambda raw: reduce_folder(raw, tmp_path / "out" / raw.name, sessions, config, Clock())
+
+
+def two_nights(folder: Path) -> tuple[Path, Path]:
+    """Two nights of one camera, each with all its masters."""
+    camera = Camera(folder)
+    nights = []
+    for night in ("first", "second"):
+        camera.folder = folder / night
+        camera.bias()
+        camera.dark()
+        camera.flat()
+        camera.light(f"{night}_light")
+        nights.append(camera.folder)
+    return nights[0], nights[1]
+
+
+def master(report: BatchReport, kind: str) -> str:
+    (found,) = [row["path"] for row in report.document["products"] if row["kind"] == kind]
+    return str(found)
+
+
+def test_all_that_used_it_is_listed_and_requeued(
+    tmp_path: Path, reduce: Reduce, sessions: sessionmaker[Session]
+) -> None:
+    first, second = map(reduce, two_nights(tmp_path))
+    bias = master(first, "master_bias")
+    found = reject_master(sessions, Path(bias).name, "light leaked in", Clock().now())
+    assert (found.master, found.why) == (bias, "light leaked in")
+    others = {row["path"] for row in first.document["products"]} - {bias}
+    assert set(found.products) == others  # dark, flat, mask and light, directly or not
+    with sessions() as session:
+        states = {
+            (run.file_batch_id, run.step): run.state for run in session.scalars(select(StepRun))
+        }
+        batches = {row.id: row.state for row in session.scalars(select(FileBatch))}
+        assert [number for number, _ in found.file_batches] == [1]
+        assert batches == {1: "stopped", 2: "done"}
+        assert states[1, "master_bias"] == states[1, "ingest"] == "done"
+        for step in ("master_dark", "master_flat", "bad_pixel_mask", "calibrate"):
+            assert states[1, step] == "requeued"
+            assert states[2, step] == "done"
+        (event,) = [row for row in session.scalars(select(Event)) if "rejected" in row.message]
+        assert "light leaked in" in event.message
+    assert second.document["problems"] == []
+
+
+def test_it_is_never_used_again(
+    tmp_path: Path, reduce: Reduce, sessions: sessionmaker[Session]
+) -> None:
+    one, two = two_nights(tmp_path)
+    first, second = reduce(one), reduce(two)
+    bias = master(first, "master_bias")
+    reject_master(sessions, bias, "", Clock().now())
+    again = reduce(one)
+    # The other night's serves in its place.
+    assert again.document["problems"] == []
+    (light,) = [row for row in again.document["exposures"] if row["image_type"] == "light"]
+    assert light["masters"]["bias"] == master(second, "master_bias")
+    header = fits.getheader(next(Path(again.status["products_folder"]).glob("calib_*")))
+    assert header["BIASCOR"] == Path(master(second, "master_bias")).name
+    with sessions() as session:
+        row = queries.product_at(session, Path(bias))
+        assert row is not None
+        assert row.rejected  # made again by the restart, and still rejected
+
+
+def test_a_name_that_is_no_master_or_several(
+    tmp_path: Path, reduce: Reduce, sessions: sessionmaker[Session]
+) -> None:
+    one, _ = two_nights(tmp_path)
+    report = reduce(one)
+    light = next(row["path"] for row in report.document["products"] if row["kind"] == "calibrated")
+    for name in ("no_such.fits", "%", light):
+        with pytest.raises(InvalidField, match="no master"):
+            reject_master(sessions, name, "", Clock().now())
+    bias = master(report, "master_bias")
+    with sessions.begin() as session:
+        row = queries.product_at(session, Path(bias))
+        assert row is not None
+        session.add(
+            Combination(
+                path=f"/elsewhere/{Path(bias).name}",
+                kind="master_bias",
+                version=row.version,
+                created=row.created,
+            )
+        )
+    with pytest.raises(InvalidField, match="Several"):
+        reject_master(sessions, Path(bias).name, "", Clock().now())
+    assert reject_master(sessions, bias, "", Clock().now()).master == bias
+
+
+def test_the_command(tmp_path: Path) -> None:
+    one, _ = two_nights(tmp_path)
+    out = tmp_path / "out"
+    made = toros("masters", one, "--out", out, "--json")
+    assert made.returncode == 0, made.stderr
+    products = {row["kind"]: row["path"] for row in json.loads(made.stdout)["products"]}
+    name = Path(products["master_dark"]).name
+    done = toros("masters", "reject", name, "--out", out, "--why", "a test", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["master"] == products["master_dark"]
+    assert document["why"] == "a test"
+    assert set(document["products"]) == {products["master_flat"], products["bad_pixel_mask"]}
+    assert toros("masters", "reject", "nothing.fits", "--out", out).returncode == 2
+    assert toros("masters", "reject", name).returncode == 2
+
+
+def toros(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "toros", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
