@@ -26,8 +26,9 @@ from toros.imaging.linearity import linearise
 from toros.imaging.master_file import MasterFile, open_master
 from toros.imaging.noise import read_noise_of_one, read_noise_of_pair
 from toros.imaging.options import ReductionOptions
-from toros.imaging.outliers import FEWEST, Kind, measure, odd_frames
+from toros.imaging.outliers import FEWEST, Kind, Measure, measure, odd_frames
 from toros.imaging.planes import Combined
+from toros.imaging.pool import in_threads
 from toros.imaging.products import NONE, Strip, master_header, set_card
 from toros.imaging.sampling import sample_rows
 from toros.imaging.stack import Stack, read_inputs, stack
@@ -165,7 +166,13 @@ def without_odd(
     """Return the frames that belong together, and the others with the reason."""
     if not options.leave_out_odd_frames or len(infos) < FEWEST:
         return list(infos), ()
-    odd = odd_frames([measure(info, options) for info in infos], kind)
+    measures: dict[int, Measure] = {}
+
+    def measure_one(index: int) -> None:
+        measures[index] = measure(infos[index], options)
+
+    in_threads(measure_one, range(len(infos)))
+    odd = odd_frames([measures[index] for index in range(len(infos))], kind)
     kept = [info for index, info in enumerate(infos) if index not in odd]
     return kept, tuple((infos[index].path, why) for index, why in sorted(odd.items()))
 

@@ -85,10 +85,20 @@ def strips_of(height: int) -> list[slice]:
 
 def measure_strips(strips: Sequence[NDArray[np.float32]]) -> Measure:
     """Measure a frame by strips [row, x] of it, all of one size."""
-    width = strips[0].shape[1]
-    across = np.array_split(np.arange(width), min(_BLOCKS, max(1, width)))
-    shape = np.array([[float(np.median(strip[:, part])) for part in across] for strip in strips])
     sample = np.stack(strips)
+    width = sample.shape[2]
+    count = min(_BLOCKS, max(1, width))
+    # The first blocks are a pixel wider where the width is no multiple of their number.
+    edge = width % count * (width // count + 1)
+    parts = [
+        np.median(half.reshape(*half.shape[:2], -1, size), axis=(1, 3))
+        for half, size in (
+            (sample[:, :, :edge], width // count + 1),
+            (sample[:, :, edge:], width // count),
+        )
+        if half.size
+    ]
+    shape = np.concatenate(parts, axis=1).astype(np.float64)
     differences = np.diff(sample, axis=2)
     # Percentiles, not the MAD: the differences of whole numbers are whole numbers.
     low, high = np.percentile(differences, [15.865525393145708, 84.13447460685429])
@@ -96,7 +106,7 @@ def measure_strips(strips: Sequence[NDArray[np.float32]]) -> Measure:
         level=float(np.median(sample)),
         noise=float(high - low) / 2 / float(np.sqrt(2)),
         shape=shape,
-        block_pixels=strips[0].shape[0] * min(part.size for part in across),
+        block_pixels=sample.shape[1] * (width // count),
     )
 
 
