@@ -13,7 +13,6 @@ from enum import IntFlag
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from toros.imaging.frames import Master, Pixels
 from toros.imaging.noise import scatter
@@ -159,6 +158,8 @@ def _odd_segments(ratio: Pixels, good: Mask, sigma: float, limits: BadPixelLimit
 
 def _around(image: Pixels, bad: Mask) -> Pixels:
     """Return the median of the image around each pixel: of boxes, and of boxes beside them."""
+    from scipy import ndimage
+
     height, width = image.shape
     size = max(1, min(_BOX_PX, height, width))
     rows, columns = -(-height // size), -(-width // size)

@@ -5,17 +5,18 @@ The counts there are finite, below saturation, and wrong.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 Mask = NDArray[np.bool_]
 
 # A saturated star is about as high as wide; a trail makes it longer than this along the column.
 _ELONGATION = 2.0
 _SHORTEST_PX = 8
+_BLOCK_PX = 16
 # Pixels of a trail stand out from those beside it by so many of their deviations.
 _THRESHOLD = 5.0
 _BESIDE_PX = (3, 12)
@@ -45,12 +46,10 @@ def bleed_mask(pixels: NDArray[np.float32], saturated: Mask, axis: Literal[0, 1]
         return np.zeros_like(saturated)
     if axis == 1:
         return np.ascontiguousarray(bleed_mask(pixels.T, saturated.T, 0).T)
-    labels, _ = ndimage.label(saturated, np.ones((3, 3)))
     trail = np.zeros_like(saturated)
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+    for box, part in _connected(saturated):
         rows, columns = box
         height = rows.stop - rows.start
-        part = labels[box] == number
         # The width where it is long: half of its columns reach across a star's own core.
         lengths = part.sum(axis=0)
         wide = int((lengths > height / 2).sum())
@@ -60,7 +59,35 @@ def bleed_mask(pixels: NDArray[np.float32], saturated: Mask, axis: Literal[0, 1]
             _follow(pixels, saturated, trail, int(column), rows)
     if not trail.any():
         return trail
-    return np.asarray(ndimage.binary_dilation(trail, np.ones((1, 3))), dtype=np.bool_)
+    wider = trail.copy()
+    wider[:, 1:] |= trail[:, :-1]
+    wider[:, :-1] |= trail[:, 1:]
+    return wider
+
+
+def _connected(flags: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
+    """Yield each connected part: its box, and which pixels of the box are of it.
+
+    What is connected lies in blocks that are connected; so the whole frame, of which a few
+    pixels are set, need not be labelled.
+    """
+    y, x = np.nonzero(flags)
+    blocks = np.zeros([-(-size // _BLOCK_PX) for size in flags.shape], dtype=np.bool_)
+    blocks[y // _BLOCK_PX, x // _BLOCK_PX] = True
+    groups, _ = ndimage.label(blocks, np.ones((3, 3)))
+    for group, found in enumerate(ndimage.find_objects(groups), start=1):
+        top, left = (side.start * _BLOCK_PX for side in found)
+        own = np.repeat(np.repeat(groups[found] == group, _BLOCK_PX, axis=0), _BLOCK_PX, axis=1)
+        window = flags[top : top + own.shape[0], left : left + own.shape[1]]
+        labels, _ = ndimage.label(
+            window & own[: window.shape[0], : window.shape[1]], np.ones((3, 3))
+        )
+        for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+            box = (
+                slice(top + rows.start, top + rows.stop),
+                slice(left + columns.start, left + columns.stop),
+            )
+            yield box, labels[rows, columns] == number
 
 
 def _follow(

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 BLOCK_PX = 8
 # With two flats nobody can say which of them has the star.
@@ -41,6 +40,8 @@ def in_blocks(pixels: NDArray[np.float32], bad: NDArray[np.bool_] | None = None)
 
 def star_blocks(flats: Sequence[Blocks]) -> list[NDArray[np.bool_]]:
     """Return, for each flat in blocks, which blocks a star is in, their neighbours included."""
+    from scipy import ndimage
+
     if len(flats) < FEWEST or min(flats[0].shape) < 3:
         return [np.zeros(flat.shape, dtype=np.bool_) for flat in flats]
     common = np.median(np.stack(flats), axis=0)

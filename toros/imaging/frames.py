@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntFlag
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy import units as u
 from astropy.io import fits
-from astropy.nddata import CCDData, StdDevUncertainty
 from numpy.typing import NDArray
 
 from toros.common.errors import MixedShapes, UnusableFrame
@@ -19,6 +17,9 @@ from toros.imaging.amplifiers import assemble, read_noise_map
 from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.options import ReductionOptions
+
+if TYPE_CHECKING:
+    from astropy.nddata import CCDData
 
 Pixels = NDArray[np.float32]
 
@@ -154,8 +155,11 @@ class Master:
     uncertainty: Pixels | None
     mask: NDArray[np.bool_]
 
-    def as_ccddata(self, unit: Any = u.adu) -> CCDData:
+    def as_ccddata(self, unit: str = "adu") -> CCDData:
         """Return the master as ccdproc takes it."""
+        # Imported here: a command that only reduces starts half a second sooner without.
+        from astropy.nddata import CCDData, StdDevUncertainty
+
         uncertainty = None if self.uncertainty is None else StdDevUncertainty(self.uncertainty)
         return CCDData(self.pixels, unit=unit, uncertainty=uncertainty, mask=self.mask)
 

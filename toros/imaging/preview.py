@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.visualization import AsinhStretch, ImageNormalize, ZScaleInterval
 from numpy.typing import NDArray
 
 from toros.common.atomic import atomic_path
 from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
 from toros.imaging.headers import ExposureInfo, read_exposure
+
+if TYPE_CHECKING:
+    from astropy.visualization import ImageNormalize
 
 # Larger images are averaged down: more pixels than a screen has are not seen.
 _LARGEST_SIDE = 1600
@@ -102,6 +105,8 @@ def _averaged_down(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _norm(pixels: NDArray[np.float64]) -> ImageNormalize:
+    from astropy.visualization import AsinhStretch, ImageNormalize, ZScaleInterval
+
     finite = pixels[np.isfinite(pixels)]
     low, high = ZScaleInterval().get_limits(finite) if finite.size else (0.0, 1.0)
     if not high > low:

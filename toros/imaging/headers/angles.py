@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import re
 
-from astropy import units as u
-from astropy.coordinates import FK4, FK5, SkyCoord
-from astropy.time import Time
-
 from toros.imaging.headers.cards import Card, Cards, Findings
 
 _PAIRS = (
@@ -85,6 +81,11 @@ def _to_icrs(ra: float, dec: float, cards: Cards, findings: Findings) -> tuple[f
     found = cards.first_number(("EQUINOX", "OBJEQUIN"))
     if found is None or abs(found[1] - 2000.0) < 0.01 or not 1800 <= found[1] <= 2200:
         return ra, dec
+    # Hardly ever needed, and slow to import.
+    from astropy import units as u
+    from astropy.coordinates import FK4, FK5, SkyCoord
+    from astropy.time import Time
+
     card, year = found
     if year == 1950.0:
         frame = FK4(equinox=Time("B1950"))

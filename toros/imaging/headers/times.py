@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
-from astropy.time import Time
-
 from toros.imaging.headers.cards import Card, Cards, Findings
 
 _DATE_CARDS = ("DATE-OBS", "DATE_OBS", "DATEOBS", "UT-OBS", "DATE-BEG", "DATE-UTC", "UTDATE")
@@ -128,6 +126,9 @@ def _to_utc_scale(moment: datetime, cards: Cards, findings: Findings) -> datetim
     name = scale.text().lower() if scale is not None else "utc"
     if name not in ("tai", "tt", "tdb") or not 1972 <= moment.year < 2100:
         return moment
+    # Hardly ever needed, and slow to import.
+    from astropy.time import Time
+
     findings.note(f"TIMESYS = {name.upper()}: converted to UTC.")
     converted: datetime = Time(moment.replace(tzinfo=None), scale=name).utc.to_datetime(UTC)
     return converted
