@@ -87,7 +87,12 @@ def simulator_settings(frames: Frames) -> dict[str, Any]:
         "small": {"width": 1024, "height": 1024},
         "full": {"width": 10560, "height": 10560, "pixel_scale_arcsec": 0.5},
     }
-    return {"discovery": False, "camera": camera[frames], "transients": [KILONOVA]}
+    return {
+        "discovery": False,
+        "camera": camera[frames],
+        "transients": [KILONOVA],
+        "real_stars": False,  # the same night on every machine, whatever is installed there
+    }
 
 
 def default_folder() -> Path:
