@@ -71,6 +71,9 @@ def _connected(flags: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
     What is connected lies in blocks that are connected; so the whole frame, of which a few
     pixels are set, need not be labelled.
     """
+    # Imported here: a command that finds no saturated pixel starts sooner without.
+    from scipy import ndimage
+
     y, x = np.nonzero(flags)
     blocks = np.zeros([-(-size // _BLOCK_PX) for size in flags.shape], dtype=np.bool_)
     blocks[y // _BLOCK_PX, x // _BLOCK_PX] = True
