@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from alpaca.dome import ShutterState
 
+from toros.alpaca.answers import is_not_connected
 from toros.alpaca.device import AlpacaDevice, number, optional, truth
 from toros.alpaca.http import Limits
 from toros.alpaca.members import Dome as DomeMembers
@@ -50,28 +51,52 @@ class DomeState:
 class Dome(AlpacaDevice[DomeMembers]):
     """A dome or roof. Use `open_dome`."""
 
+    def __init__(self, address: Device | None, clock: Clock, limits: Limits | None = None) -> None:
+        super().__init__("dome", DomeMembers, address, clock, limits)
+        self._tells_all = True  # until it refuses DeviceState, which came with Platform 7
+
     def state(self) -> DomeState:
-        """Return where the dome stands and what it does."""
-        members = self._members
+        """Return where the dome stands and what it does, in one question where it can be."""
+        told = self._device_state()
+        azim_deg = number(told["azimuth"], "dome azimuth") if "azimuth" in told else self.azimuth()
+        shutter = _shutter(told["shutterstatus"]) if "shutterstatus" in told else self.shutter()
         return DomeState(
-            azim_deg=self.azimuth(),
-            shutter=self.shutter(),
-            slewing=truth(members.Slewing, "dome slewing"),
-            at_park=bool(optional(lambda: truth(members.AtPark, "dome atpark"))),
-            at_home=bool(optional(lambda: truth(members.AtHome, "dome athome"))),
+            azim_deg=azim_deg,
+            shutter=shutter,
+            slewing=self._is("Slewing", told),
+            at_park=self._is("AtPark", told),
+            at_home=self._is("AtHome", told),
         )
+
+    def _is(self, member: str, told: dict[str, Any]) -> bool:
+        name = member.lower()
+        if name in told:
+            return truth(told[name], f"dome {name}")
+        return bool(optional(lambda: truth(self._link.get(name), f"dome {name}")))
+
+    def _device_state(self) -> dict[str, Any]:
+        """Return the DeviceState of Platform 7 by lower-case names; empty where there is none."""
+        if not self._tells_all:
+            return {}
+        try:
+            told = self._link.get("devicestate")
+            return {str(entry["Name"]).lower(): entry["Value"] for entry in told}
+        except DeviceRefused as error:
+            if is_not_connected(error):
+                raise
+            self._tells_all = False
+        except (TypeError, KeyError) as error:
+            raise DeviceError("dome devicestate: the answer is not a list of values.") from error
+        return {}
+
+    def shutter(self) -> Shutter:
+        """Return the state of the shutter; "unknown" if the dome does not know one."""
+        found = optional(lambda: self._link.get("shutterstatus"))
+        return "unknown" if found is None else _shutter(found)
 
     def azimuth(self) -> float | None:
         """Return the azimuth of the aperture, degrees; None if the roof does not turn."""
         return optional(lambda: number(self._members.Azimuth, "dome azimuth"))
-
-    def shutter(self) -> Shutter:
-        """Return the state of the shutter; "unknown" if the dome does not know one."""
-        try:
-            found = optional(lambda: self._members.ShutterStatus)
-        except ValueError:
-            return "unknown"  # a number that is in no specification
-        return "unknown" if found is None else _SHUTTERS.get(int(found), "unknown")
 
     def turns(self) -> bool:
         """Return whether the dome has an azimuth that can be set."""
@@ -197,6 +222,11 @@ class Dome(AlpacaDevice[DomeMembers]):
         self._members.AbortSlew()
 
 
+def _shutter(found: Any) -> Shutter:
+    """Return the name of a state; "unknown" for what is in no specification."""
+    return _SHUTTERS.get(found, "unknown") if isinstance(found, int) else "unknown"
+
+
 def _azimuth(degrees: float) -> float:
     # The remainder of a tiny negative number is 360.0 itself, which devices refuse.
     return degrees % 360.0 % 360.0
@@ -208,4 +238,4 @@ def _apart(first_deg: float, second_deg: float) -> float:
 
 def open_dome(address: Device | None, clock: Clock, limits: Limits | None = None) -> Dome:
     """Return the dome at `address`, or the only one that discovery finds. Connects when used."""
-    return Dome("dome", DomeMembers, address, clock, limits)
+    return Dome(address, clock, limits)

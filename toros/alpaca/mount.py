@@ -123,13 +123,17 @@ class Mount(AlpacaDevice[Telescope]):
 
     def park(self, timeout_s: float = SLEW_TIMEOUT_S) -> None:
         """Park, and wait until the mount reads parked."""
-        initiate(self._members.Park, "park of the mount")
+        self.start_park()
         wait_until(
             self.parked,
             clock=self._clock,
             timeout_s=timeout_s,
             what="the mount to park",
         )
+
+    def start_park(self) -> None:
+        """Start to park, and return at once."""
+        initiate(self._members.Park, "park of the mount")
 
     def unpark(self, timeout_s: float = 60.0) -> None:
         """Unpark, and wait until the mount reads so."""

@@ -61,6 +61,7 @@ class Aperture:
         self._target: Target | None = None
         self._turns: bool | None = None
         self._side: PierSide | None = None
+        self._strays = False
 
     @property
     def target(self) -> Target | None:
@@ -132,23 +133,26 @@ class Aperture:
 
     def run(self, stop: threading.Event) -> None:
         """Keep the slit on the target until `stop` is set: a module's loop."""
-        lost = False
         while not self._context.clock.wait(stop, self._pause_s):
-            target = self._target
-            if target is None or not self._turning.acquire(blocking=False):
-                continue
-            try:
-                self._keep_on(target, stop)
-                lost = False
-            except (DeviceError, DomeError) as error:
-                # The first time mails the admins, and not every time after it.
-                level = logging.WARNING if lost else logging.ERROR
-                log.log(level, "The dome does not follow its target: %s", error.message)
-                lost = True
-            except Cancelled:
-                log.info("The dome stopped following, since its module stops.")
-            finally:
-                self._turning.release()
+            self.look(stop)
+
+    def look(self, stop: threading.Event) -> None:
+        """Look once at the target, and turn the slit on if it must be."""
+        target = self._target
+        if target is None or not self._turning.acquire(blocking=False):
+            return
+        try:
+            self._keep_on(target, stop)
+            self._strays = False
+        except (DeviceError, DomeError) as error:
+            # The first time mails the admins, and not every time after it.
+            level = logging.WARNING if self._strays else logging.ERROR
+            log.log(level, "The dome does not follow its target: %s", error.message)
+            self._strays = True
+        except Cancelled:
+            log.info("The dome stopped following, since its module stops.")
+        finally:
+            self._turning.release()
 
     def _keep_on(self, target: Target, stop: threading.Event) -> None:
         """Turn on if the slit is no longer clear of the beam, or will not be when it matters."""
@@ -182,12 +186,6 @@ class Aperture:
         off = abs(azimuth_difference(state.azim_deg, float(play.azim_deg[0])))
         return off <= float(play.half_deg[0])
 
-    def tick(self) -> None:
-        """Look once at the target, as the loop does."""
-        target = self._target
-        if target is not None:
-            self._keep_on(target, threading.Event())
-
     def _turn(self, azim_deg: float, cancelled: threading.Event) -> bool:
         if not self.turns():
             return True  # a roof that does not turn is in place for every azimuth
@@ -218,7 +216,8 @@ class Aperture:
 
     def turns(self) -> bool:
         """Return whether the dome has an azimuth: a rolling roof or a clamshell has none."""
-        if self._turns is None:
+        # A dome turns for good; a "no" may be that of a server which is still starting.
+        if not self._turns:
             self._turns = self._hardware.turns()
         return self._turns
 

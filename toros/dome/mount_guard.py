@@ -80,6 +80,7 @@ class MountGuard:
             if left > 0.0:
                 mount.park(left)
                 return ""
+            mount.start_park()  # for the next time; this time nobody waits
         except DeviceError as error:
             log.warning("The mount does not park before the shutter closes: %s", error.message)
             return error.message

@@ -1,15 +1,15 @@
-"""Mail about the dome to the recipients of news, from a thread of its own."""
+"""Messages about the dome to the recipients of news, from a thread of its own."""
 
 from __future__ import annotations
 
 import logging
-import smtplib
 import threading
 from collections import deque
 from datetime import datetime
 
 from toros.common.clock import Clock, iso
 from toros.common.config import Config
+from toros.common.errors import MessageNotSent
 from toros.common.mail import Mailer
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class News:
 
     def tell(self, time: datetime, message: str, *, urgent: bool = False) -> None:
         """Let the recipients know."""
-        if not self._to or self._mailer.settings.smtp_host is None:
+        if not self._mailer.configured:
             return
         with self._changed:
             self._waiting.append(f"{iso(time)}  {message}")
@@ -68,8 +68,8 @@ class News:
         subject = f"[TOROS {self._node} dome] {lines[-1].partition('  ')[2][:120]}"
         try:
             self._mailer.send(self._to, subject, "\n".join(lines) + "\n")
-        except (OSError, smtplib.SMTPException) as error:
-            log.warning("A mail about the dome could not be sent: %s", error)
+        except MessageNotSent as error:
+            log.warning("News of the dome are sent again later: %s", error.message)
             return False
         with self._changed:
             for _ in lines:

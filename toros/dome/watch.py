@@ -17,11 +17,27 @@ from toros.dome.pace import age_s, pause_s
 from toros.dome.reading import Reader, Reading
 from toros.dome.safety import Safety, Verdict
 from toros.dome.shutter import Shutter
+from toros.dome.sources import SUN_POLL_S
 
 log = logging.getLogger(__name__)
 
 # The admins are told of a shutter that does not close at once, and then at every tenth try.
 TELL_EVERY = 10
+
+
+def closes_within_s(settings: DomeSettings) -> float:
+    """Return how long the dome may take to close once something says that it is unsafe, seconds.
+
+    The source is asked, the watch looks, the mount parks, and the shutter travels; a shutter that
+    is able to close only now may have been in the middle of an attempt, and in the pause after it.
+    A source that falls silent, without a word, is noticed later by its `max_age_s`, and the
+    telescope module by `telescope_silence_s`.
+    """
+    polls = [settings.safety_poll_s, settings.weather.poll_s, SUN_POLL_S, settings.find_out_s]
+    polls += [command.poll_s for command in settings.commands]
+    look = settings.safety_poll_s
+    park = settings.mount_park_wait_s if settings.shutter_needs_parked_mount else 0.0
+    return max(polls) + look + park + settings.close_retry_s + 2 * settings.shutter_timeout_s
 
 
 class Watch:
