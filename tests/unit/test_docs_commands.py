@@ -86,6 +86,8 @@ def test_each_toros_command_line_is_understood(page: str, words: tuple[str, ...]
     arguments = list(words)
     while hasattr(command, "commands") and arguments and arguments[0] in command.commands:
         command = command.commands[arguments.pop(0)]
+    if arguments and hasattr(command, "default_command"):
+        command = command.commands[command.default_command]
 
     if hasattr(command, "commands"):
         known = {option for item in command.params for option in item.opts}

@@ -64,9 +64,11 @@ def calibrate(
 class _FolderOrCommand(TyperGroup):
     """Takes ``masters DIR`` for ``masters make DIR``."""
 
+    default_command = "make"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, *ctx.help_option_names):
-            args = ["make", *args]
+            args = [self.default_command, *args]
         return super().parse_args(ctx, args)
 
 
