@@ -16,10 +16,11 @@ from toros.lvcgcn.catalogue import PEAK_ORDER
 from toros.lvcgcn.notice import AlertType, Notice, NoticeFormat, Position
 from toros.lvcgcn.pointings import pointings_of
 from toros.lvcgcn.ranking import Ranking, rank
-from toros.lvcgcn.selection import position_pointing, visible_hosts
+from toros.lvcgcn.selection import LEAST_SHARE, position_pointing, visible_hosts
 from toros.lvcgcn.skymap import FINEST_ORDER, SkyMap
 from toros.lvcgcn.skymap_disc import around
 from toros.lvcgcn.skymap_fits import read_sky_map
+from toros.lvcgcn.trigger import is_target_itself
 from toros.lvcgcn.visibility import Tonight, dark_times
 from toros.simulator.replay import make_gw170817
 from toros.sky.site import Site
@@ -40,7 +41,7 @@ def night(site: Site = MACON, moment: datetime = EVENING, **limits: Any) -> Toni
     return Tonight(site, moment, LvcgcnSettings(**limits))
 
 
-@pytest.mark.parametrize(("site", "least"), [(MACON, 30.0), (NORTH, 10.0)])
+@pytest.mark.parametrize(("site", "least"), [(MACON, 30.0), (MACON, 33.0)])
 @pytest.mark.parametrize("ranked", [None, 20])
 def test_the_likeliest_that_rise_are_chosen_with_their_ranks_among_all(
     event: tuple[SkyMap, Ranking], site: Site, least: float, ranked: int | None
@@ -51,11 +52,12 @@ def test_the_likeliest_that_rise_are_chosen_with_their_ranks_among_all(
     catalogue, rows = everything.catalogue, everything.order
     times = dark_times(site, EVENING, -12)
     highest = altitude(site, times, catalogue.ra_deg[rows], catalogue.dec_deg[rows]).max(axis=1)
-    places = np.flatnonzero(highest >= least)[:40]
-    assert len(chosen) == 40
+    likely = everything.score >= LEAST_SHARE * everything.score[0]
+    places = np.flatnonzero((highest >= least) & likely)[:40]
+    assert len(chosen) == len(places) > 9
     assert [host["name"] for host in chosen] == [catalogue.name_of(int(rows[p])) for p in places]
     assert [host["rank"] for host in chosen] == [int(place) + 1 for place in places]
-    if site is MACON:
+    if least == 30.0:
         assert chosen[0]["name"] == "NGC 4993"  # an hour before it sets below 30°
 
 
@@ -178,15 +180,25 @@ def notice_at(position: Position | None) -> Notice:
 
 
 def test_an_exact_position_is_the_target_itself() -> None:
-    south = Position(ra_deg=250.0, dec_deg=-40.0, radius_deg=0.05)
-    (pointing,) = position_pointing(notice_at(south), night(), None) or []
+    south = notice_at(Position(ra_deg=250.0, dec_deg=-40.0, radius_deg=0.05))
+    (pointing,) = position_pointing(south, night())
     assert (pointing.name, pointing.ra_deg, pointing.probability) == ("Swift 1", 250.0, 1.0)
-    north = Position(ra_deg=250.0, dec_deg=80.0, radius_deg=0.05)
-    assert position_pointing(notice_at(north), night(), None) == []
-    wide = Position(ra_deg=250.0, dec_deg=-40.0, radius_deg=3.0)
-    assert position_pointing(notice_at(wide), night(), None) is None
-    assert position_pointing(notice_at(wide), night(), 8.0)
-    assert position_pointing(notice_at(None), night(), None) is None
+    north = notice_at(Position(ra_deg=250.0, dec_deg=80.0, radius_deg=0.05))
+    assert position_pointing(north, night()) == []
+    assert position_pointing(notice_at(None), night()) == []
+
+
+def test_a_position_is_a_target_if_a_field_of_view_holds_its_circle() -> None:
+    wide = notice_at(Position(ra_deg=250.0, dec_deg=-40.0, radius_deg=3.0))
+    narrow = notice_at(Position(ra_deg=250.0, dec_deg=-40.0, radius_deg=0.05))
+    plain = LvcgcnSettings()
+    fields = LvcgcnSettings(fields_of_view_deg={"MACON": 8.0, "NORTH": 0.05})
+    assert [is_target_itself(one, plain) for one in (wide, narrow)] == [False, True]
+    assert [is_target_itself(wide, fields, who) for who in (None, "MACON", "NORTH", "OTHER")] == [
+        *(True, True, False, False)
+    ]
+    assert not is_target_itself(narrow, fields, "NORTH")
+    assert not is_target_itself(notice_at(None), fields)
 
 
 @pytest.mark.parametrize("radius", [0.0, 0.01, 1.5, 10.0])

@@ -23,7 +23,7 @@ from toros.lvcgcn.pointings import Pointing
 from toros.lvcgcn.process import Assessment, assess
 from toros.lvcgcn.selection import observatory_pointings, position_pointing
 from toros.lvcgcn.stations import Station
-from toros.lvcgcn.trigger import Decision
+from toros.lvcgcn.trigger import Decision, is_target_itself
 from toros.lvcgcn.visibility import Tonight
 
 log = logging.getLogger(__name__)
@@ -179,9 +179,8 @@ class Processor:
     def _pointings(self, station: Station, assessment: Assessment) -> list[Pointing]:
         tonight = Tonight(station.site, self._clock.now(), self._settings)
         field_deg = self._settings.fields_of_view_deg.get(station.name)
-        exact = position_pointing(assessment.notice, tonight, field_deg)
-        if exact is not None:
-            return exact
+        if is_target_itself(assessment.notice, self._settings, station.name):
+            return position_pointing(assessment.notice, tonight)
         if assessment.sky_map is None or assessment.ranking is None:
             return []
         return observatory_pointings(

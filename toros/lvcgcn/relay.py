@@ -19,7 +19,14 @@ from toros.common.clock import Clock
 from toros.common.errors import PeerError
 from toros.common.work_order import OrderStatus
 from toros.lvcgcn import records
-from toros.lvcgcn.relay_queue import UNSENT, Order, waiting, waiting_observatories
+from toros.lvcgcn.relay_queue import (
+    UNSENT,
+    Order,
+    Waiting,
+    waiting,
+    waiting_observatories,
+    waiting_of,
+)
 from toros.lvcgcn.stations import Station
 
 log = logging.getLogger(__name__)
@@ -115,12 +122,7 @@ class Relay:
             self._listeners.append(answers)
         try:
             with self._sessions() as session:
-                orders = [
-                    order
-                    for name in waiting_observatories(session)
-                    for order in waiting(session, name)
-                    if order.event == event
-                ]
+                orders = waiting_of(session, event)
             ids = {order.work_order for order in orders}
             self.wake()
             with self._news:
@@ -232,7 +234,7 @@ class Relay:
         return self._outcome(order, after, message)
 
     @staticmethod
-    def _outcome(order: Order, state: str, message: str) -> Relayed:
+    def _outcome(order: Order | Waiting, state: str, message: str) -> Relayed:
         return Relayed(
             observatory=order.observatory,
             work_order=order.work_order,

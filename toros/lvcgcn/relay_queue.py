@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from toros.archive.models import Alert, Target
@@ -14,6 +14,8 @@ from toros.lvcgcn import records
 
 #: Targets whose orders no telescope has answered yet.
 UNSENT = Target.state.in_((records.SELECTED, records.RETRACTING))
+
+_REQUESTS = {records.SELECTED: "targets", records.RETRACTING: "retract_alert"}
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,43 @@ def waiting_observatories(session: Session) -> list[str]:
     return [*session.scalars(select(Target.observatory).where(UNSENT).distinct())]
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """An order that waits, without what it says."""
+
+    observatory: str
+    work_order: str
+    request: str
+    event: str
+    targets: int
+
+
+def waiting_of(session: Session, event: str) -> list[Waiting]:
+    """Return the orders of an event that no telescope has answered yet."""
+    query = (
+        select(Target.observatory, Target.work_order, Target.state, func.count())
+        .join(Alert, Alert.id == Target.alert_id)
+        .where(UNSENT, Alert.event == event)
+        .group_by(Target.observatory, Target.work_order, Target.state)
+    )
+    return [
+        Waiting(observatory, str(work_order), _REQUESTS[state], event, count)
+        for observatory, work_order, state, count in session.execute(query)
+    ]
+
+
 def waiting(session: Session, observatory: str) -> list[Order]:
     """Return the orders to send to one observatory, in the order in which the alerts came."""
     query = (
-        select(Target, Alert)
-        .join(Alert, Alert.id == Target.alert_id)
+        select(Target)
         .where(UNSENT, Target.observatory == observatory)
         .order_by(Target.alert_id, Target.work_order, Target.rank)
     )
-    rows = [(target, alert) for target, alert in session.execute(query)]
+    targets = session.scalars(query).all()
+    # Once each: an alert's record is large, and a join would read it for every target.
+    wanted = {target.alert_id for target in targets}
+    alerts = {one.id: one for one in session.scalars(select(Alert).where(Alert.id.in_(wanted)))}
+    rows = [(target, alerts[target.alert_id]) for target in targets]
     orders: dict[str, Order] = {}
     for work_order, group in groupby(rows, key=lambda row: str(row[0].work_order)):
         order = _order(work_order, [*group])

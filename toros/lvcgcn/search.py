@@ -88,9 +88,17 @@ class HostSearch:
             bound *= touching(sky_map, within)
         self._bound: Floats = bound * _ROOM
 
-    def best(self, count: int) -> Best:
-        """Return the `count` best hosts with a score above 0, fewer if there are no more."""
-        found = _Best(count)
+    def best(self, count: int, least: float = 0.0) -> Best:
+        """Return the `count` best hosts with a score above 0, fewer if there are no more.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+        least : float
+            A score that they must have.
+        """
+        found = _Best(count, least)
         for bound, rows, scores in self._sweep():
             if bound < found.threshold:
                 break
@@ -241,11 +249,11 @@ def _per_distance(
 class _Best:
     """The best so far."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, least: float) -> None:
         self._count = count
         self._rows, self._scores = np.empty(0, np.intp), np.empty(0)
         #: What a score must reach to be among them.
-        self.threshold = np.nextafter(0.0, 1.0)
+        self.threshold = max(least, float(np.nextafter(0.0, 1.0)))
 
     def add(self, rows: Rows, scores: Floats) -> None:
         good = scores >= self.threshold

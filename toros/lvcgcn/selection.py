@@ -13,14 +13,16 @@ from toros.lvcgcn.search import Best, HostSearch
 from toros.lvcgcn.skymap import Floats, Integers, SkyMap
 from toros.lvcgcn.visibility import Tonight
 
-#: A position that is better known than this is a target itself, where no field of view is given.
-POINT_RADIUS_DEG = 0.1
+#: A host that is so many times less likely than the best one is not worth a telescope's time.
+LEAST_SHARE = 1e-6
 
 
 def visible_hosts(
     sky_map: SkyMap, ranking: Ranking, tonight: Tonight, count: int
 ) -> list[dict[str, Any]]:
     """Return the `count` likeliest hosts that can be seen tonight, with their ranks among all.
+
+    None of them is less likely than `LEAST_SHARE` of the best of all.
 
     Parameters
     ----------
@@ -52,10 +54,11 @@ def observatory_pointings(
 def _seen(search: HostSearch, ranking: Ranking, tonight: Tonight, count: int) -> Best:
     """Return the best hosts that are visible: looked at in ever longer lists, until enough are."""
     catalogue = ranking.catalogue
+    least = LEAST_SHARE * float(ranking.score[0]) if len(ranking) else 0.0
     wanted, looked_at = count + count // 4 + 16, 0
     rows, scores = [np.empty(0, np.intp)], [np.empty(0)]
     while True:
-        best = search.best(wanted)
+        best = search.best(wanted, least)
         fresh = best.rows[looked_at:]
         good = tonight.visible(catalogue.ra_deg[fresh], catalogue.dec_deg[fresh])
         rows.append(fresh[good])
@@ -86,20 +89,12 @@ def _ranks(sky_map: SkyMap, ranking: Ranking, seen: Best) -> Integers:
     )
 
 
-def position_pointing(
-    notice: Notice, tonight: Tonight, field_deg: float | None
-) -> list[Pointing] | None:
-    """Return the pointing at another mission's position, none if it does not rise tonight.
-
-    ``None`` where the notice has no position that a field of view holds: its hosts are ranked.
-    """
+def position_pointing(notice: Notice, tonight: Tonight) -> list[Pointing]:
+    """Return the pointing at another mission's position; none if it does not rise tonight."""
     position = notice.position
-    if notice.is_gravitational or position is None or position.radius_deg is None:
-        return None
-    if position.radius_deg > (POINT_RADIUS_DEG if field_deg is None else field_deg / 2):
-        return None
-    place = np.array([position.ra_deg]), np.array([position.dec_deg])
-    if not tonight.visible(*place)[0]:
+    if position is None:
+        return []
+    if not tonight.visible(np.array([position.ra_deg]), np.array([position.dec_deg]))[0]:
         return []
     return [
         Pointing(

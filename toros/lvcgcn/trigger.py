@@ -17,6 +17,9 @@ _LABELS = {
     "INJECTION": "a hardware injection",
 }
 
+#: A position that is better known than this is a target itself, where no field of view is given.
+POINT_RADIUS_DEG = 0.1
+
 
 @dataclass(frozen=True)
 class Check:
@@ -81,6 +84,28 @@ def decide(notice: Notice, evidence: Evidence, settings: LvcgcnSettings) -> Deci
 def follows(settings: LvcgcnSettings, observatory: str) -> bool:
     """Return whether the notices of another mission are followed."""
     return observatory.casefold() in {name.casefold() for name in settings.other_missions}
+
+
+def is_target_itself(
+    notice: Notice, settings: LvcgcnSettings, observatory: str | None = None
+) -> bool:
+    """Return whether another mission's position is so good that it is the target itself.
+
+    Parameters
+    ----------
+    notice : Notice
+        The notice.
+    settings : LvcgcnSettings
+        The fields of view.
+    observatory : str, optional
+        For whom; by default, for any.
+    """
+    position = notice.position
+    if notice.is_gravitational or position is None or position.radius_deg is None:
+        return False
+    known = settings.fields_of_view_deg
+    fields = known.values() if observatory is None else filter(None, [known.get(observatory)])
+    return position.radius_deg <= max((field / 2 for field in fields), default=POINT_RADIUS_DEG)
 
 
 def _about_the_notice(notice: Notice, settings: LvcgcnSettings) -> Iterator[Check]:
@@ -167,11 +192,10 @@ def _about_the_map(notice: Notice, evidence: Evidence, settings: LvcgcnSettings)
         if not notice.is_retraction:
             yield Check("map", False, evidence.map_problem or "The notice has no sky map.")
         return
-    yield Check(
-        "hosts",
-        evidence.hosts > 0,
-        f"{evidence.hosts or 'No'} galaxies of the catalogue {settings.catalog} can be its host.",
-    )
+    if not is_target_itself(notice, settings):
+        galaxies = f"{evidence.hosts} or more galaxies" if evidence.hosts else "No galaxy"
+        says = f"{galaxies} of the catalogue {settings.catalog} can be its host."
+        yield Check("hosts", evidence.hosts > 0, says)
     if rules.max_distance_mpc is not None and sky_map.distance_mpc is not None:
         yield _at_most(
             "max_distance_mpc",

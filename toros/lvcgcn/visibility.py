@@ -18,6 +18,8 @@ from toros.sky.visibility import airmass, altitude, moon_altitude, moon_separati
 Bools = npt.NDArray[np.bool_]
 
 _STEP_S = 600.0
+#: Places are looked at so many at a time, against all times.
+_BLOCK = 2048
 #: Pixels of this order are 3.7° wide; no point of one is farther from its centre than this.
 _COARSE_ORDER = 4
 _COARSE_RADIUS_DEG = 3.6
@@ -75,8 +77,13 @@ class Tonight:
 
     def visible(self, ra_deg: Floats, dec_deg: Floats) -> Bools:
         """Return which of some places keep all limits at the same time at least once."""
-        if not self.times.size:
-            return np.zeros(ra_deg.size, dtype=np.bool_)
+        blocks = range(0, ra_deg.size, _BLOCK) if self.times.size else ()
+        parts = [
+            self._visible(ra_deg[at : at + _BLOCK], dec_deg[at : at + _BLOCK]) for at in blocks
+        ]
+        return np.concatenate(parts) if parts else np.zeros(ra_deg.size, dtype=np.bool_)
+
+    def _visible(self, ra_deg: Floats, dec_deg: Floats) -> Bools:
         limits = self.settings
         height = altitude(self.site, self.times, ra_deg, dec_deg)
         good = np.asarray(height >= limits.min_altitude_deg)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from toros.common.errors import UnreadableNotice
+from toros.lvcgcn.formats.gcn import from_unified, is_unified
 from toros.lvcgcn.notice import (
     AlertType,
     ExternalCoincidence,
@@ -94,7 +95,7 @@ class _Alert(_Model):
 
 
 def read_gwalert(content: bytes) -> Notice:
-    """Read a notice in JSON.
+    """Read a notice in JSON: the LVK's, or another mission's in GCN's unified schema.
 
     Raises
     ------
@@ -105,6 +106,8 @@ def read_gwalert(content: bytes) -> Notice:
         record = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise UnreadableNotice(f"The notice is no valid JSON: {error}.") from error
+    if isinstance(record, dict) and is_unified(record):
+        return from_unified(record, content)
     return from_record(record, content, NoticeFormat.JSON)
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from toros.common.errors import UnreadableNotice
+from toros.lvcgcn.formats.senders import SENDERS
 from toros.lvcgcn.notice import (
     AlertType,
     ExternalCoincidence,
@@ -38,16 +39,6 @@ _PACKET_TYPES = {
 _CLASSES = ("BNS", "NSBH", "BBH", "MassGap", "Terrestrial")
 _PROPERTIES = ("HasNS", "HasRemnant", "HasMassGap", "HasSSM")
 _ROLES = {"observation", "test", "prediction", "utility"}
-# The stream of an IVORN, or the words of an author, that tell who sent a notice.
-_SENDERS = {
-    "fermi": "Fermi",
-    "swift": "Swift",
-    "icecube": "IceCube",
-    "svom": "SVOM",
-    "einstein": "Einstein Probe",
-    "integral": "INTEGRAL",
-    "gaia": "Gaia",
-}
 
 Params = dict[str, str]
 
@@ -157,7 +148,7 @@ def _other(voevent: Any, params: Params, content: bytes, warnings: list[str]) ->
     if not ivorn:
         raise UnreadableNotice("The VOEvent has neither a GraceID nor an IVORN.")
     name = next((params[key] for key in ("TrigID", "AMON_ID", "Trigger_ID") if key in params), "")
-    observatory = next((who for key, who in _SENDERS.items() if key in ivorn.lower()), "unknown")
+    observatory = next((who for key, who in SENDERS.items() if key in ivorn.lower()), "unknown")
     return Notice(
         format=NoticeFormat.VOEVENT,
         event=f"{observatory} {name}" if name and observatory != "unknown" else ivorn,
