@@ -105,6 +105,14 @@ class Notice:
     warnings: tuple[str, ...] = ()
 
     @property
+    def kin(self) -> str:
+        """What the spellings of one revision in different formats have in common."""
+        far = "" if self.far_hz is None else f"{self.far_hz:.6g}"
+        beside = "" if self.external is None else "external"
+        created = self.time_created.astimezone(UTC).isoformat(timespec="seconds")
+        return f"{self.event} {self.alert_type} {created} {far} {beside}".rstrip()
+
+    @property
     def is_gravitational(self) -> bool:
         """Whether this is a gravitational-wave notice."""
         return self.observatory == LVK

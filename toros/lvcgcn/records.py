@@ -46,8 +46,21 @@ class Received:
 
 
 def find_same(session: Session, notice: Notice) -> Alert | None:
-    """Return the alert that says the same, whatever format it came in."""
-    return session.scalars(select(Alert).where(Alert.digest == notice.digest)).one_or_none()
+    """Return the alert that says the same, whatever format it came in.
+
+    A VOEvent and the JSON of one revision spell its map differently (an address, or embedded),
+    so that their digests differ: across formats a revision is known by its kin. One that first
+    brings a map is news nevertheless.
+    """
+    same = session.scalars(select(Alert).where(Alert.digest == notice.digest)).one_or_none()
+    if same is not None or not notice.is_gravitational:
+        return same
+    for alert in of_event(session, notice.event):
+        other = alert.notice.get("format") != notice.format.value
+        brings_map = notice.sky_map is not None and alert.skymap is None
+        if other and not brings_map and alert.notice.get("kin") == notice.kin:
+            return alert
+    return None
 
 
 def of_event(session: Session, event: str) -> Sequence[Alert]:
@@ -107,6 +120,7 @@ def add_alert(
             **assessment.as_json(hosts=KEPT_HOSTS),
             "format": notice.format.value,
             "sha256": notice.sha256,
+            "kin": notice.kin,
             "serial": notice.serial,
             "ivorn": notice.ivorn,
             "position_in_transport": received.position,
