@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.observatory import LONG, Observatory
 from tests.support.waiting import wait_until
+from toros.archive.models import Exposure, Observation
+from toros.common.errors import PeerRefused
 
-EVENING = datetime(2017, 8, 17, 22, 8, tzinfo=UTC)
+# Long enough before dusk for the biases and darks, on a slow machine too.
+EVENING = datetime(2017, 8, 17, 21, 45, tzinfo=UTC)
 DARK = datetime(2017, 8, 17, 23, 20, tzinfo=UTC)
 NGC4993: dict[str, Any] = {"name": "NGC 4993", "ra": 197.449, "dec": -23.384, "weight": 0.5}
 # High for hours, so that a slow machine does not change what is observed.
@@ -63,8 +67,10 @@ def test_a_whole_night(begin: Begin) -> None:
     assert night.truth()["dome"]["shutter"] == 0.0
     assert not night.dome()["open"]
     batches = [event.data for event in night.events("batch")]
-    assert [batch["state"] for batch in batches] == ["pending", "taken"]
-    assert Path(batches[0]["url"]) == night.config.data.raw / "20170817"
+    for alert in ("GW170817", None):
+        told = [batch for batch in batches if batch["alert"] == alert]
+        assert [batch["state"] for batch in told] == ["pending", "taken"]
+        assert Path(told[0]["url"]) == night.config.data.raw / "20170817"
     assert night.events("problem") == []
 
     header = fits.getheader(lights[0].path)
@@ -135,6 +141,116 @@ def test_a_failing_observation_is_retried_and_the_night_goes_on(begin: Begin) ->
     assert night.entry("M 83").state == "done"
 
 
+def test_an_alert_preempts_and_what_ran_resumes_with_its_frames(begin: Begin) -> None:
+    night = begin(rate=60.0, exptime_s=300.0, **ONLY_LIGHTS)
+    night.ask("observation", ra=300.0, dec=-45.0, object="survey", count=3, priority=5)
+    night.ask("open_night")
+    night.until_doing("survey, frame 2 of 3")
+    wait_until(lambda: night.telescope().running.exposing_since, "the exposure to begin")
+    send_targets(night, {**FIELD, "exptime": 20.0, "count": 1})
+    wait_until(lambda: night.entry("field").state == "done", "the alert to be observed", LONG)
+    assert night.entry("survey").state != "done"
+    stopped = next(e for e in night.events("observation") if e.data["target"] == "survey")
+    assert "dropped for field (priority 8)" in stopped.message
+    assert "1 of 3 frames" in stopped.message
+    wait_until(lambda: night.entry("survey").state == "done", "the survey to resume", LONG)
+    lights = [light.object for light in night.exposures("light") if light.state == "raw"]
+    assert lights == ["survey", "field", "survey", "survey"]
+    assert night.entry("survey").attempts == 1
+    stages = [event.data["stage"] for event in night.events("stage")]
+    assert stages == ["slewing to", "on target at"]
+
+
+def test_a_target_of_equal_priority_preempts_nothing(begin: Begin) -> None:
+    night = begin(exptime_s=120.0, **ONLY_LIGHTS)
+    night.ask("observation", ra=300.0, dec=-45.0, object="first", count=2, priority=5)
+    night.ask("open_night")
+    night.until_doing("first, frame 1 of 2")
+    night.ask("observation", ra=290.0, dec=-45.0, object="second", count=1, priority=5)
+    night.until("closed")
+    assert [light.object for light in night.exposures("light")] == ["first", "first", "second"]
+
+
+def test_modes(begin: Begin) -> None:
+    night = begin()
+    assert night.ask("mode") == {"mode": "autonomous"}
+    night.ask("mode", mode="manual")
+    with pytest.raises(PeerRefused, match="The mode is manual"):
+        night.ask("open_night")
+    night.end("telescope")
+    night.run("telescope")
+    assert night.ask("status")["mode"] == "manual"  # no restart takes it back
+    night.ask("mode", mode="scripted")
+    send_targets(night, FIELD)
+    night.ask("observation", ra=300.0, dec=-45.0, object="script", count=1)
+    night.ask("open_night")
+    night.until("closed")
+    assert [light.object for light in night.exposures("light")] == ["script"]
+    assert night.entry("field").state == "queued"
+
+
+def test_the_flats_that_the_evening_left_are_taken_at_dawn(begin: Begin) -> None:
+    before_dawn = datetime(2017, 8, 18, 9, 35, tzinfo=UTC)
+    night = begin(
+        before_dawn, close_when_done=False, bias_count=0, dark_count=0, flats={"count": 3}
+    )
+    night.ask("open_night")
+    night.until("closed")
+    assert night.states()[-3:] == ["morning_flats", "closing", "closed"]
+    flats = night.exposures("flat")
+    assert len(flats) == 3
+    places = {(round(flat.ra or 0, 4), round(flat.dec or 0, 4)) for flat in flats}
+    assert len(places) == 3  # dithered
+    for flat in flats:
+        assert 0.15 < np.median(fits.getdata(flat.path)) / 65535 < 0.7
+
+
+def test_a_file_that_was_written_and_not_recorded_is_counted_once(begin: Begin) -> None:
+    night = begin(count=4, **ONLY_LIGHTS)
+    send_targets(night, FIELD)
+    night.ask("open_night")
+    night.until_doing("frame 3 of 4")
+    night.ask("abort")  # so that the next process observes nothing yet
+    night.end("telescope")
+    # As if the daemon had died between the file and its record, and before a file had its name.
+    with night.context.sessions.begin() as session:
+        entry = session.scalars(select(Observation).where(Observation.name == "field")).one()
+        rows = session.scalars(select(Exposure).order_by(Exposure.id)).all()
+        unrecorded, unnamed = (Path(row.path) for row in rows[:2])
+        entry.taken -= 2
+        for row in rows[:2]:
+            session.delete(row)
+        taken = entry.taken
+    unnamed.rename(unnamed.with_name(f".{unnamed.stem}.abc_1234.fits"))
+    half = unnamed.with_name(".half.abc_5678.fits")
+    half.write_bytes(unrecorded.read_bytes()[:5000])
+    night.run("telescope")
+    assert night.entry("field").taken == taken + 2
+    assert unnamed.exists()
+    assert not half.exists()
+    recovered = {event.data["path"] for event in night.events("recovered")}
+    assert recovered == {str(unrecorded), str(unnamed)}
+    night.end("telescope")
+    night.run("telescope")
+    assert night.entry("field").taken == taken + 2
+    night.ask("open_night")
+    night.until("closed")
+    lights = [light for light in night.exposures("light") if light.state == "raw"]
+    assert night.entry("field").taken == 4 == len(lights)
+    assert len(list(unnamed.parent.glob("*.fits"))) == len(night.exposures())
+
+
+def test_a_dome_that_comes_up_late_costs_only_the_wait(begin: Begin) -> None:
+    night = begin(bias_count=2, dark_count=1, flats={"count": 0})
+    night.end("dome")
+    send_targets(night, FIELD)
+    night.ask("open_night")
+    wait_until(lambda: night.events("problem"), "the dome to be missed")
+    night.run("dome")
+    night.until("closed")
+    assert night.kinds() == {"bias": 2, "dark": 1, "light": 3}
+
+
 def test_the_preprocessor_is_told_when_it_comes_back(begin: Begin) -> None:
     night = begin(batch_retry_s=10.0, **ONLY_LIGHTS)
     send_targets(night, FIELD)
@@ -143,8 +259,12 @@ def test_the_preprocessor_is_told_when_it_comes_back(begin: Begin) -> None:
     wait_until(lambda: night.ask("status")["batch"]["attempts"] >= 2, "a second attempt")
     assert night.ask("status")["batch"]["state"] == "pending"
     night.run("preprocessor")
-    wait_until(lambda: night.ask("status")["batch"]["state"] == "taken", "the order to be taken")
-    assert [event.data["state"] for event in night.events("batch")] == ["pending", "taken"]
+
+    def told() -> list[tuple[str | None, str]]:
+        return [(event.data["alert"], event.data["state"]) for event in night.events("batch")]
+
+    wait_until(lambda: (None, "taken") in told(), "the order to be taken")
+    assert told().count((None, "pending")) == told().count((None, "taken")) == 1
 
 
 def test_a_restart_takes_the_night_up_again(begin: Begin) -> None:

@@ -31,8 +31,17 @@ from toros.dome.daemon import build as build_dome
 from toros.preprocessor.daemon import build as build_preprocessor
 from toros.simulator.server import Simulator
 from toros.telescope.daemon import build as build_telescope
+from toros.telescope.desk import TelescopeDesk
+from toros.telescope.state import Telescope
 
 CAMERA = CameraSettings(width=128, height=128, readout_s=1.0)
+QUICK: dict[str, Any] = {
+    "filter": "r",
+    "exptime_s": 20.0,
+    "idle_before_close_s": 120.0,
+    "warm_c_min": 0.0,
+    "focus": {"enabled": False},  # so few pixels show too few stars
+}
 LONG = 90.0  # machine seconds that a night may take on a loaded machine
 
 
@@ -68,20 +77,21 @@ class Observatory:
             ),
             data=Data(raw=folder / "raw", products=folder / "products"),
             dome=DomeSettings(),
-            telescope=TelescopeSettings.model_validate(
-                {"filter": "r", "exptime_s": 20.0, "idle_before_close_s": 120.0, **telescope}
-            ),
+            telescope=TelescopeSettings.model_validate({**QUICK, **telescope}),
         )
         self.config_path = folder / "toros.conf.yaml"
         self.context = Context(self.config, self.clock, sessions)
         self.daemons: dict[str, Daemon] = {}
+        self.modules: dict[str, Any] = {}
         self.run("dome")
-        wait_until(self._dome_is_safe, "the safety monitor to be heard")
+        wait_until(self._dome_has_heard, "the safety monitor to be heard")
         self.run("telescope")
         self.client = FrontDeskClient.of(self.config, "telescope")
 
-    def _dome_is_safe(self) -> bool:
-        return bool(self.dome()["safe"])
+    def _dome_has_heard(self) -> bool:
+        status = self.dome()
+        said = str(status["unsafe_because"])
+        return bool(status["connected"]) and "was not heard" not in said
 
     def run(self, name: str) -> None:
         build: dict[str, Any] = {
@@ -89,7 +99,9 @@ class Observatory:
             "telescope": build_telescope,
             "preprocessor": build_preprocessor,
         }
-        self.daemons[name] = Daemon(build[name](self.context), self.context)
+        module = build[name](self.context)
+        self.modules[name] = module.state
+        self.daemons[name] = Daemon(module, self.context)
         self.daemons[name].start()
 
     def serve(self, name: str, database_url: str) -> subprocess.Popen[bytes]:
@@ -113,6 +125,11 @@ class Observatory:
         for name in [*self.daemons][::-1]:
             self.end(name)
         self.simulator.stop()
+
+    def telescope(self) -> Telescope:
+        """What the telescope's daemon in this process works with."""
+        desk: TelescopeDesk = self.modules["telescope"]
+        return desk.telescope
 
     def ask(self, request: str, **fields: Any) -> Any:
         return self.client.ask(request, **fields)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import select
 
-from toros.archive.models import Exposure, Observation
+from toros.archive.models import Combination, Exposure, Observation
 from toros.common.errors import DeviceError, NotObservable, NotSafe
 from toros.telescope import target_queue
-from toros.telescope.flats import SkyLevel, accepted, advise, measure
+from toros.telescope.flats import SkyLevel, accepted, advise, bright_to_dark, measure
 from toros.telescope.frames import Purpose, expose, keep, night_counts, night_span, take
-from toros.telescope.motion import arrive, check_dome, settle, unpark
-from toros.telescope.pointing import altaz_at, flat_field
 from toros.telescope.state import Telescope
 
 # Exposure times are compared as the camera keeps them: to a hundredth.
@@ -60,6 +57,15 @@ def missing(telescope: Telescope) -> Iterator[Purpose]:
             yield Purpose(image_type="dark", exptime_s=exptime)
 
 
+def has_darks(telescope: Telescope) -> bool:
+    """Return whether what was observed can be reduced: tonight's biases and darks, or masters."""
+    if next(missing(telescope), None) is None:
+        return True
+    query = select(Combination.id).where(Combination.kind == "master_dark").limit(1)
+    with telescope.sessions() as session:
+        return session.scalars(query).first() is not None
+
+
 def wanted_flats(telescope: Telescope) -> list[str | None]:
     """Return the filters in which tonight still lacks flats."""
     settings = telescope.settings
@@ -74,6 +80,8 @@ def wanted_flats(telescope: Telescope) -> list[str | None]:
         used = sorted({band or "" for band in session.scalars(query.distinct())})
     asked = list(settings.flats.filters) or used or [settings.filter or ""]
     bands = list(dict.fromkeys(_name_in_wheel(telescope, band) for band in asked))
+    if not settings.flats.filters:
+        bands = bright_to_dark(bands)
     return [
         band
         for band in bands
@@ -92,88 +100,6 @@ def _name_in_wheel(telescope: Telescope, name: str) -> str | None:
         return names[0]
     alike = [other for other in names if other.casefold() == name.casefold()]
     return name if name in names or len(alike) != 1 else alike[0]
-
-
-@dataclass
-class FlatRun:
-    """The twilight flats of one evening, taken one frame at a time.
-
-    Attributes
-    ----------
-    bands : list of str or None
-        Filters that are not finished; the first is being taken.
-    skipped : dict
-        Why a filter got no more flats.
-    """
-
-    bands: list[str | None]
-    skipped: dict[str, str] = field(default_factory=dict)
-    taken: int = 0
-    _sky: SkyLevel | None = None
-    _pointed: bool = False
-    _count: int = 0
-
-    def step(self, telescope: Telescope) -> float | None:
-        """Take one frame, or return how many seconds to wait until the sky is faint enough.
-
-        Raises
-        ------
-        NotSafe, DomeNotReady, DeviceError, PeerError, Interrupted
-        """
-        band = self.bands[0]
-        settings = telescope.settings.flats
-        self._point(telescope, band)
-        max_adu = telescope.max_adu
-        advice = advise(self._sky, telescope.clock.unix(), max_adu, settings)
-        if advice.wait_s is not None:
-            # A fresh measurement decides after the wait, not the extrapolation.
-            self._sky = None
-            return advice.wait_s
-        if advice.exptime_s is None:
-            self._next(band, "the sky is too faint")
-            return None
-        telescope.doing = f"flat {self._count + 1} of {settings.count} in {band or 'no filter'}"
-        purpose = Purpose(image_type="flat", exptime_s=advice.exptime_s, filter=band)
-        taken = expose(telescope, purpose)
-        start = taken.frame.start.timestamp()
-        bias = telescope.bias_level_adu or 0.0
-        self._sky = measure(taken.median_adu, bias, taken.frame.exptime_s, start, max_adu)
-        if accepted(taken.median_adu, max_adu, settings):
-            keep(telescope, taken)
-            self.taken += 1
-            self._count += 1
-        if self._count >= settings.count:
-            self._next(band, "")
-        return None
-
-    def _point(self, telescope: Telescope, band: str | None) -> None:
-        """Point opposite the Sun, once a filter; then the stars drift, so that none stays."""
-        if self._pointed:
-            return
-        settings, mount = telescope.settings, telescope.devices.mount
-        telescope.instrument()
-        unix = telescope.clock.unix()
-        ra, dec = flat_field(telescope.site, unix, settings.flats.altitude_deg)
-        unpark(telescope)
-        mount.start_slew(ra, dec)
-        telescope.devices.select_filter(band, settings.filter_timeout_s)
-        _, azimuth = altaz_at(telescope.site, unix, ra, dec)
-        telescope.dome.turn_to(azimuth, telescope.interrupt.event)
-        arrive(telescope, ra, dec)
-        mount.set_tracking(False)
-        settle(telescope)
-        check_dome(telescope, ra, dec)
-        self._pointed = True
-
-    def _next(self, band: str | None, why: str) -> None:
-        if why:
-            self.skipped[band or "no filter"] = f"{why}: {self._count} taken"
-        self.bands.pop(0)
-        self._sky, self._pointed, self._count = None, False, 0
-
-    def lost_place(self) -> None:
-        """Point again before the next frame."""
-        self._pointed = False
 
 
 def take_set(

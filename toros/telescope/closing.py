@@ -12,10 +12,12 @@ from toros.common.errors import (
     TorosError,
 )
 from toros.telescope.calibration_frames import missing
+from toros.telescope.cooling import warm_up
 from toros.telescope.frames import night_counts, take
 from toros.telescope.handover import announce
 from toros.telescope.motion import stop_motion
-from toros.telescope.night import Night, NightState, Transition
+from toros.telescope.night import Night
+from toros.telescope.night_state import NightState, Transition
 from toros.telescope.tonight import note_left_out, tonight_plan
 
 log = logging.getLogger(__name__)
@@ -146,4 +148,5 @@ STEPS: dict[str, Callable[[Night], bool]] = {
     "take missing biases and darks": _take_missing,
     "report": _report,
     "tell the preprocessor": _hand_over,
+    "warm the camera": warm_up,
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from toros.common.clock import iso
 from toros.common.work_order import Json
 from toros.telescope import target_queue
+from toros.telescope.mode import mode_of
 from toros.telescope.night import Night
 from toros.telescope.state import Telescope
 
@@ -26,6 +27,7 @@ class TelescopeDesk:
         view = telescope.dome_view
         return {
             "night": self.night.describe(),
+            "mode": mode_of(telescope).value,
             "time": iso(telescope.clock.now()),
             "observations": dict(counts),
             "batch": self.night.handover.describe(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ FADING_DEX_PER_S = 0.094 / 60.0
 SATURATED_FRACTION = 0.9
 FAINTEST_ADU_S = 1e-3  # less than this is noise about a level of nothing
 MIN_WAIT_S, MAX_WAIT_S = 5.0, 120.0
+RISING_TRIAL_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,10 @@ class SkyLevel:
     rate_adu_s: float
     unix: float
 
-    def at(self, unix: float) -> float:
-        """Return the rate that is expected at another time of the evening."""
-        return float(self.rate_adu_s * 10.0 ** (-FADING_DEX_PER_S * (unix - self.unix)))
+    def at(self, unix: float, *, rising: bool = False) -> float:
+        """Return the rate that is expected at another time of the evening, or of the morning."""
+        slope = FADING_DEX_PER_S if rising else -FADING_DEX_PER_S
+        return float(self.rate_adu_s * 10.0 ** (slope * (unix - self.unix)))
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,33 @@ class Advice:
     trial: bool = False
 
 
-def advise(sky: SkyLevel | None, now_unix: float, max_adu: float, settings: FlatSettings) -> Advice:
-    """Return what to do next in a fading twilight.
+# From the least to the most sensitive to a twilight sky, as detector and filter usually are: the
+# order in which a fading sky is followed. What is not named stands in the middle.
+USUAL_ORDER = (
+    *("u", "U", "Ha", "Halpha", "OIII", "SII", "y", "Y", "z", "B"),
+    *("", "i", "I", "g", "V", "r", "R"),
+    *("L", "Lum", "clear", "C", "open"),
+)
+
+
+def bright_to_dark(bands: Sequence[str | None]) -> list[str | None]:
+    """Return filters in the order for a fading sky: the least sensitive while it is bright."""
+
+    def place(band: str | None) -> int:
+        return USUAL_ORDER.index(band if band in USUAL_ORDER else "")
+
+    return sorted(bands, key=place)
+
+
+def advise(
+    sky: SkyLevel | None,
+    now_unix: float,
+    max_adu: float,
+    settings: FlatSettings,
+    *,
+    rising: bool = False,
+) -> Advice:
+    """Return what to do next in a twilight, which fades, or is `rising` in the morning.
 
     Parameters
     ----------
@@ -51,24 +79,35 @@ def advise(sky: SkyLevel | None, now_unix: float, max_adu: float, settings: Flat
         The time now.
     max_adu : float
         The greatest count of the camera.
+    rising : bool
+        The Sun rises: a sky that is too faint is waited for, one too bright ends the flats.
     """
     if sky is None:
-        return Advice(exptime_s=settings.min_exptime_s, trial=True)
-    wanted = settings.level_fraction * max_adu
+        # A short exposure of a faint sky says little; a long one of a bright sky nothing.
+        exptime = min(RISING_TRIAL_S, settings.max_exptime_s) if rising else 0.0
+        return Advice(exptime_s=max(exptime, settings.min_exptime_s), trial=True)
     if sky.rate_adu_s < FAINTEST_ADU_S:
-        return Advice()
-    exptime = wanted / sky.at(now_unix)
-    # The sky fades during the exposure too: the rate that counts is that of its middle.
-    exptime = wanted / sky.at(now_unix + min(exptime, settings.max_exptime_s) / 2)
-    if exptime < settings.min_exptime_s:
-        excess = np.log10(settings.min_exptime_s / exptime)
-        return Advice(wait_s=float(np.clip(excess / FADING_DEX_PER_S, MIN_WAIT_S, MAX_WAIT_S)))
-    if exptime > settings.max_exptime_s:
-        faintest = sky.at(now_unix) * settings.max_exptime_s
-        if faintest < settings.accepted_fraction[0] * max_adu:
-            return Advice()
-        return Advice(exptime_s=settings.max_exptime_s)
-    return Advice(exptime_s=round(exptime, 2))
+        return Advice(wait_s=MAX_WAIT_S) if rising else Advice()
+    wanted = settings.level_fraction * max_adu
+    exptime = wanted / sky.at(now_unix, rising=rising)
+    # The sky changes during the exposure too: the rate that counts is that of its middle.
+    middle = now_unix + min(exptime, settings.max_exptime_s) / 2
+    exptime = wanted / sky.at(middle, rising=rising)
+    if settings.min_exptime_s <= exptime <= settings.max_exptime_s:
+        return Advice(exptime_s=round(exptime, 2))
+    too_bright = exptime < settings.min_exptime_s
+    limit_s = settings.min_exptime_s if too_bright else settings.max_exptime_s
+    if too_bright is not rising:
+        # The sky comes to suit by itself.
+        return Advice(wait_s=_wait_s(exptime / limit_s))
+    low, high = settings.accepted_fraction
+    level = sky.at(now_unix, rising=rising) * limit_s / max_adu
+    return Advice(exptime_s=limit_s) if low <= level <= high else Advice()
+
+
+def _wait_s(ratio: float) -> float:
+    """Return how long the sky takes to change by a factor, within what is sensible to wait."""
+    return float(np.clip(abs(np.log10(ratio)) / FADING_DEX_PER_S, MIN_WAIT_S, MAX_WAIT_S))
 
 
 def measure(

@@ -57,7 +57,7 @@ def expose(telescope: Telescope, purpose: Purpose) -> Taken:
     telescope.interrupt.check()
     frame = telescope.devices.camera.expose(
         purpose.exptime_s,
-        light=purpose.image_type in ("light", "flat"),
+        light=purpose.image_type not in ("bias", "dark"),
         binning=purpose.binning,
         cancelled=telescope.interrupt.event,
     )
@@ -72,7 +72,7 @@ def keep(telescope: Telescope, taken: Taken, *, fault: str = "") -> Path:
     with a `fault` is kept, but counted for nothing.
     """
     purpose = taken.purpose
-    raw = _raw_frame(telescope, taken)
+    raw = replace(_raw_frame(telescope, taken), fault=fault)
     path = write_raw(
         telescope.config.data.raw.absolute(),
         telescope.tonight(),
@@ -110,6 +110,7 @@ def _raw_frame(telescope: Telescope, taken: Taken) -> RawFrame:
         target_dec_deg=purpose.target_dec_deg,
         alert=purpose.alert,
         order=purpose.order,
+        observation_id=purpose.observation_id,
     )
     if purpose.image_type in ("bias", "dark"):
         return raw

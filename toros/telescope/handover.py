@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from toros.archive.models import Event
+from toros.archive.models import Event, Exposure, Observation
 from toros.common.client import FrontDeskClient
 from toros.common.errors import PeerError
 from toros.common.work_order import Json, OrderStatus
+from toros.telescope.frames import LEFT_OUT, night_span
 from toros.telescope.state import MODULE, Telescope
 
 log = logging.getLogger(__name__)
@@ -25,26 +26,67 @@ POLL_S = 0.5  # of the machine
 LEAST_RETRY_S = 1.0  # of the machine
 
 
-def announce(telescope: Telescope, night: date, frames: int) -> None:
+def announce_alerts(telescope: Telescope, planned: Collection[int]) -> None:
+    """Announce the alerts of which tonight has frames and nothing more is planned.
+
+    Parameters
+    ----------
+    telescope : Telescope
+    planned : collection of int
+        The entries of the queue that are still in tonight's plan.
+    """
+    first, last = night_span(telescope, telescope.tonight())
+    frames = (
+        select(Exposure.alert, func.count())
+        .where(
+            Exposure.alert.is_not(None),
+            Exposure.state != LEFT_OUT,
+            Exposure.date_obs >= first,
+            Exposure.date_obs < last,
+            Exposure.path.startswith(str(telescope.config.data.raw.absolute()), autoescape=True),
+        )
+        .group_by(Exposure.alert)
+    )
+    waiting = select(Observation.alert).where(Observation.id.in_(planned))
+    with telescope.sessions() as session:
+        unfinished = set(session.scalars(waiting.distinct()))
+        found = [(alert, number) for alert, number in session.execute(frames)]
+    for alert, number in found:
+        if alert not in unfinished:
+            announce(telescope, telescope.tonight(), number, alert=alert)
+
+
+def announce(telescope: Telescope, night: date, frames: int, *, alert: str | None = None) -> None:
     """Record that the preprocessor must be told of the `frames` files of `night`.
+
+    Of an alert the folder is the night's: what is there already is reduced, the rest with the
+    night.
 
     The record makes the promise outlive this process; its order id makes the order one, however
     often it is sent. A night that is closed again without new frames is not announced again.
     """
-    told = [row.data for row in _events(telescope) if row.data["night"] == str(night)]
+    told = [
+        row.data
+        for row in _events(telescope)
+        if row.data["night"] == str(night) and row.data.get("alert") == alert
+    ]
     if told and told[-1]["frames"] == frames:
         return
     folder = telescope.config.data.raw.absolute() / f"{night:%Y%m%d}"
-    order = f"{telescope.observatory}-{night:%Y%m%d}-{telescope.clock.now():%Y%m%dT%H%M%S}"
+    parts = [telescope.observatory, f"{night:%Y%m%d}", alert]
+    parts.append(f"{telescope.clock.now():%Y%m%dT%H%M%S%f}")
+    order = "-".join(part for part in parts if part)
+    of = f"alert {alert}" if alert else f"night {night}"
     telescope.record(
         KIND,
-        f"The files of night {night} are ready: {folder}",
+        f"The files of {of} are ready: {folder}",
         data={
             "state": PENDING,
             "order": order,
             "url": str(folder),
             "night": str(night),
             "frames": frames,
+            "alert": alert,
         },
     )
 
@@ -84,10 +126,14 @@ class Handover:
             stop.wait(POLL_S if self.tell() else retry_s)
 
     def tell(self) -> bool:
-        """Send what is pending, once; return whether nothing is pending any more."""
+        """Send what is pending, each once; return whether nothing is pending any more."""
         with self._lock:
             pending = self._pending()
-            return pending is None or self._deliver(pending)
+            while pending is not None:
+                if not self._deliver(pending):
+                    return False
+                pending = self._pending()
+            return True
 
     def _pending(self) -> dict[str, Any] | None:
         """Return the oldest announced night that nothing has become of."""

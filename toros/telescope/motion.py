@@ -37,12 +37,10 @@ def point(
         When the telescope was told to stop; the mount is stopped.
     """
     settings, mount = telescope.settings, telescope.devices.mount
-    check_pointing(telescope.site, telescope.clock.unix(), ra_deg, dec_deg, settings)
-    telescope.interrupt.check()
-    unpark(telescope)
-    mount.start_slew(ra_deg, dec_deg)
+    slew(telescope, ra_deg, dec_deg)
     try:
         band = telescope.devices.select_filter(filter_name, settings.filter_timeout_s)
+        follow_filter(telescope, band)
         telescope.dome.follow(ra_deg, dec_deg, telescope.interrupt.event)
         arrive(telescope, ra_deg, dec_deg)
         settle(telescope)
@@ -50,6 +48,34 @@ def point(
         mount.abort()
         raise
     return band
+
+
+def slew(telescope: Telescope, ra_deg: float, dec_deg: float) -> None:
+    """Start a slew: the only way in which the telescope is sent anywhere but to its park.
+
+    Raises
+    ------
+    NotObservable
+        Below the horizon or near the Sun, whoever asks.
+    DeviceError, Interrupted
+    """
+    check_pointing(telescope.site, telescope.clock.unix(), ra_deg, dec_deg, telescope.settings)
+    telescope.interrupt.check()
+    unpark(telescope)
+    telescope.devices.mount.start_slew(ra_deg, dec_deg)
+    telescope.pointed = (ra_deg, dec_deg)
+
+
+def follow_filter(telescope: Telescope, band: str | None) -> None:
+    """Move the focuser by the difference of two filters' offsets."""
+    memory, offsets = telescope.focus, telescope.settings.focus.filter_offsets
+    before, memory.filter = memory.filter, band
+    if not offsets or before is None or band == before:
+        return
+    focuser = telescope.devices.focuser
+    shift = offsets.get(band or "", 0) - offsets.get(before, 0)
+    if focuser is not None and shift:
+        focuser.move(max(focuser.position() + shift, 0))
 
 
 def arrive(telescope: Telescope, ra_deg: float, dec_deg: float) -> None:
@@ -82,6 +108,17 @@ def settle(telescope: Telescope) -> None:
     """Wait until the telescope has stopped to shake."""
     telescope.clock.wait(telescope.interrupt.event, telescope.settings.settle_s)
     telescope.interrupt.check()
+
+
+def open_dome(telescope: Telescope) -> None:
+    """Open the dome if it is not open, and read it back."""
+    if telescope.dome_view.open:
+        return
+    telescope.dome.open(telescope.interrupt.event)
+    view = telescope.look_at_dome()
+    if not view.open:
+        raise DomeNotReady(f"the dome did not open: its shutter reads {view.shutter}")
+    telescope.record("dome", "The dome is open.")
 
 
 def check_dome(telescope: Telescope, ra_deg: float, dec_deg: float) -> None:

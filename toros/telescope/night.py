@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import select
@@ -17,64 +15,27 @@ from toros.common.errors import Cancelled, Interrupted, TorosError, WrongState
 from toros.common.work_order import Json
 from toros.sky.night import local_mean_noon
 from toros.telescope import target_queue
-from toros.telescope.calibration_frames import FlatRun
 from toros.telescope.handover import Handover
+from toros.telescope.mode import require_nights
 from toros.telescope.motion import stop_motion
+from toros.telescope.night_state import AT_REST, EXPOSED, Memory, NightState, Transition
 from toros.telescope.plan import dark_times
-from toros.telescope.state import MODULE, Telescope, event
+from toros.telescope.recovery import recover_files
+from toros.telescope.state import MODULE, FocusMemory, Telescope, event
 
 log = logging.getLogger(__name__)
 
 TRANSITION = "state"
-TROUBLE_PAUSE_S = 10.0
-PATIENCE = 3  # failures of a phase in a row before the night goes on without it
-
-
-class NightState(StrEnum):
-    """Where the night stands."""
-
-    CLOSED = "closed"
-    PREPARING = "preparing"
-    TWILIGHT_FLATS = "twilight_flats"
-    OBSERVING = "observing"
-    HOLDING = "holding"
-    CLOSING = "closing"
-    HALTED = "halted"
-
-
-# In these the dome may be open, so that the weather stops what is being done.
-EXPOSED = (NightState.TWILIGHT_FLATS, NightState.OBSERVING)
-AT_REST = (NightState.CLOSED, NightState.HALTED)
-
-
-@dataclass(frozen=True)
-class Transition:
-    """The next state, and why."""
-
-    state: NightState
-    cause: str
-
-
-@dataclass
-class Memory:
-    """What the phases of one night remember; nothing that a restart must know."""
-
-    cooling_since: datetime | None = None
-    told_of_warmth: bool = False
-    flats: FlatRun | None = None
-    idle_since: datetime | None = None
-    safe_since: datetime | None = None
-    parked: bool = False
-    closing_done: list[str] = field(default_factory=list)
-    closing_failures: int = 0
-    ended_by_order: bool = False
+PATIENCE = 3  # failures in a row with which observing holds, and other phases after surprises
 
 
 class Night:
     """The night of one telescope.
 
-    Orders only say what is wanted; the machine's own thread does it. Each phase is a function of
-    `toros.telescope.phases` that does one small thing and returns a transition or None.
+    An order changes the state, and records it, before it is answered: neither a question that
+    follows nor a restart finds the old one. The work is the machine's own thread's: each phase is a
+    function of `toros.telescope.phases` that does one small thing and returns a transition or None,
+    which counts only if no order came in between.
     """
 
     def __init__(self, telescope: Telescope, handover: Handover) -> None:
@@ -86,7 +47,6 @@ class Night:
         self.date: date | None = None
         self.prepare_only = False
         self.memory = Memory()
-        self._wanted: Transition | None = None
         self._lock = threading.Lock()
         self._failures = 0
         self._last_trouble = ""
@@ -97,6 +57,9 @@ class Night:
         """Take up the night that a dead process left, as the archive's last transition has it."""
         telescope = self.telescope
         query = select(Event).where(Event.module == MODULE, Event.kind == TRANSITION)
+        recovered = recover_files(telescope)
+        if recovered:
+            log.warning("Recorded what was written before: %s.", ", ".join(map(str, recovered)))
         with telescope.sessions.begin() as session:
             last = session.scalars(query.order_by(Event.id.desc()).limit(1)).one_or_none()
             why = "the telescope's daemon was stopped meanwhile"
@@ -115,7 +78,9 @@ class Night:
             again = NightState.OBSERVING if state is NightState.HOLDING else state
             self._enter(Transition(again, f"restarted while {state.value}"))
 
-    def open(self, *, prepare_only: bool = False) -> dict[str, Json]:
+    def open(
+        self, *, prepare_only: bool = False, cause: str = "open_night was ordered"
+    ) -> dict[str, Json]:
         """Start tonight, or only prepare it with the dome closed.
 
         Raises
@@ -125,14 +90,16 @@ class Night:
         """
         telescope = self.telescope
         now, tonight = telescope.clock.now(), telescope.tonight()
+        require_nights(telescope)
         self._refuse_dawn(now, tonight)
         with self._lock:
             if self.state is NightState.CLOSING:
                 raise WrongState("The night is being closed; open it again when it is closed.")
+            self.prepare_only = prepare_only
             if self.state in AT_REST:
                 self.date, self.memory = tonight, Memory()
-                self._wanted = Transition(NightState.PREPARING, "open_night was ordered")
-            self.prepare_only = prepare_only
+                telescope.focus = FocusMemory()
+                self._enter(Transition(NightState.PREPARING, cause))
         telescope.news.set()
         return {"night": tonight.isoformat(), "prepare_only": prepare_only}
 
@@ -147,10 +114,13 @@ class Night:
 
     def close(self, cause: str) -> dict[str, Json]:
         """End the night safely: the running frame is finished, then telescope and dome close."""
+        running = self.telescope.running
         with self._lock:
             self.memory.ended_by_order = True
             if self.state is not NightState.CLOSING:
-                self._wanted = Transition(NightState.CLOSING, cause)
+                self._enter(Transition(NightState.CLOSING, cause))
+        if running is not None:
+            running.yield_to = "the end of the night"
         self.telescope.news.set()
         return {"state": self.state.value}
 
@@ -158,7 +128,7 @@ class Night:
         """Stop exposure, slew and night at once; the dome stays as it is."""
         with self._lock:
             if self.state not in AT_REST:
-                self._wanted = Transition(NightState.HALTED, cause)
+                self._enter(Transition(NightState.HALTED, cause))
         self.telescope.interrupt.set(cause)
         self.telescope.news.set()
         return {"state": self.state.value}
@@ -180,7 +150,8 @@ class Night:
         if self._in_step:
             # The last call ended in an error that nobody foresaw; the daemon has logged it.
             self._in_step = False
-            self._count_failure("an unexpected error, which the log has")
+            before = self.state
+            self._go_on(before, self._count_failure("an unexpected error, which the log has"))
         while not stop.is_set():
             self.step()
 
@@ -192,26 +163,32 @@ class Night:
             # A dead process may have left the camera exposing and the mount slewing.
             self._left_running = False
             stop_motion(self.telescope)
-        with self._lock:
-            wanted, self._wanted = self._wanted, None
-        if wanted is not None:
-            self._enter(wanted)
+        memory = self.memory
+        if memory.retry_unix > self.telescope.clock.unix():
+            self.telescope.pause(memory.retry_unix - self.telescope.clock.unix())
+            return
         if self.state not in AT_REST:
             # At rest a manual order may be under way, which an abort must still be able to stop.
             self.telescope.interrupt.clear()
+        before = self.state
         self._in_step = True
         try:
-            transition = PHASES[self.state](self)
+            transition = PHASES[before](self)
         except (Interrupted, Cancelled) as error:
-            log.info("Stopped while %s: %s", self.state.value, error)
+            log.info("Stopped while %s: %s", before.value, error)
             transition = self._after_interrupt()
         except TorosError as error:
             transition = self._trouble(error)
         else:
             self._failures = 0
         self._in_step = False
-        if transition is not None:
-            self._enter(transition)
+        self._go_on(before, transition)
+
+    def _go_on(self, before: NightState, transition: Transition | None) -> None:
+        """Enter the state that a phase asks for, unless an order changed it meanwhile."""
+        with self._lock:
+            if transition is not None and self.state is before:
+                self._enter(transition)
 
     def _after_interrupt(self) -> Transition | None:
         view = self.telescope.dome_view
@@ -220,24 +197,35 @@ class Night:
         return None
 
     def _trouble(self, error: TorosError) -> Transition | None:
-        """Record a failure, once for each cause; after a few the night goes on without."""
+        """Record a failure, once for each cause, and try again after a pause that grows.
+
+        A dome or a camera may only not be up yet: it is the Sun that ends a phase, not a count.
+        """
+        telescope, settings = self.telescope, self.telescope.settings
         if error.message != self._last_trouble:
-            self.telescope.problem(f"While {self.state.value}", error, night=str(self.date))
+            telescope.problem(f"While {self.state.value}", error, night=str(self.date))
             self._last_trouble = error.message
-        transition = self._count_failure(error.message)
-        if transition is None:
-            self.telescope.pause(TROUBLE_PAUSE_S)
-        return transition
+        pause_s = min(settings.retry_s * 2.0**self._failures, settings.retry_most_s)
+        self.memory.retry_unix = telescope.clock.unix() + pause_s
+        telescope.doing = f"trying again after a failure: {error.message}"
+        self._failures += 1
+        if self.state is NightState.OBSERVING and self._failures >= PATIENCE:
+            return self._without(error.message)
+        return None
 
     def _count_failure(self, why: str) -> Transition | None:
+        """Count an error that nobody foresaw; after a few the night goes on without the phase."""
         self._failures += 1
-        if self._failures < PATIENCE:
-            return None
+        return None if self._failures < PATIENCE else self._without(why)
+
+    def _without(self, why: str) -> Transition | None:
+        """Return where the night goes on without its phase; None where there is nowhere."""
         self._failures = 0
         onward = {
             NightState.PREPARING: NightState.TWILIGHT_FLATS,
             NightState.TWILIGHT_FLATS: NightState.OBSERVING,
             NightState.OBSERVING: NightState.HOLDING,
+            NightState.MORNING_FLATS: NightState.CLOSING,
         }.get(self.state)
         return Transition(onward, f"gave up: {why}") if onward else None
 
@@ -259,10 +247,12 @@ class Night:
         self.state, self.cause, self.since = after, transition.cause, now
         memory = self.memory
         memory.safe_since, memory.idle_since, memory.parked = None, None, False
+        memory.retry_unix = 0.0
         if after is NightState.CLOSING:
             memory.closing_done, memory.closing_failures = [], 0
-        if memory.flats is not None:
-            memory.flats.lost_place()
+        for run in (memory.flats, memory.morning):
+            if run is not None:
+                run.lost_place()
 
     def describe(self) -> dict[str, Json]:
         """Return what `status` says of the night."""

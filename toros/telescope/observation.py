@@ -23,9 +23,10 @@ from toros.common.errors import (
 )
 from toros.telescope import target_queue
 from toros.telescope.frames import Purpose, expose, keep
+from toros.telescope.meridian import ready_for
 from toros.telescope.motion import check_dome, point
-from toros.telescope.pointing import separation_deg, why_not_now
-from toros.telescope.state import Telescope
+from toros.telescope.pointing import altaz_at, horizon_at, separation_deg, why_not_now
+from toros.telescope.state import Running, Telescope
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,9 @@ def observe(telescope: Telescope, observation_id: int) -> Outcome:
         row = session.get_one(Observation, observation_id)
         row.state, row.attempts = target_queue.RUNNING, row.attempts + 1
     log.info("Observation of %s begins: attempt %d.", row.name, row.attempts)
+    telescope.running = Running(row.id, row.priority, row.exptime)
     try:
-        _frames(telescope, row)
+        _frames(telescope, row, telescope.running)
     except (Interrupted, Cancelled) as error:
         cause = telescope.interrupt.cause or error.message
         outcome = Outcome(Ending.STOPPED, cause, error)
@@ -65,6 +67,8 @@ def observe(telescope: Telescope, observation_id: int) -> Outcome:
         outcome = _failure(error, last=row.attempts >= telescope.settings.attempts)
     else:
         outcome = Outcome(Ending.DONE)
+    finally:
+        telescope.running = None
     _conclude(telescope, observation_id, outcome)
     return outcome
 
@@ -113,8 +117,12 @@ def _conclude(telescope: Telescope, observation_id: int, outcome: Outcome) -> No
     )
 
 
-def _frames(telescope: Telescope, row: Observation) -> None:
+def _frames(telescope: Telescope, row: Observation, running: Running) -> None:
+    if row.alert is not None and row.taken == 0:
+        _stage(telescope, row, "slewing to")
     band = point(telescope, row.ra, row.dec, filter_name=row.filter)
+    if row.alert is not None and row.taken == 0:
+        _stage(telescope, row, "on target at")
     purpose = Purpose(
         image_type="light",
         exptime_s=row.exptime,
@@ -129,20 +137,36 @@ def _frames(telescope: Telescope, row: Observation) -> None:
     )
     for number in range(row.taken + 1, row.count + 1):
         telescope.doing = f"{row.name}, frame {number} of {row.count}"
-        _check_wanted(telescope, row.id)
+        _check_wanted(telescope, running)
         _check_limits(telescope, row)
+        ready_for(telescope, row.ra, row.dec, row.exptime)
         check_dome(telescope, row.ra, row.dec)
+        telescope.doing = f"{row.name}, frame {number} of {row.count}"
+        running.exposing_since = telescope.clock.unix()
         taken = expose(telescope, purpose)
+        running.exposing_since = None
         fault = _fault(telescope, row.ra, row.dec)
         keep(telescope, taken, fault=fault)
         if fault:
             raise ReadBackMismatch(f"the frame is not counted: {fault}")
 
 
-def _check_wanted(telescope: Telescope, observation_id: int) -> None:
-    """Stop when the entry was cancelled between two frames."""
+def _stage(telescope: Telescope, row: Observation, what: str) -> None:
+    """Record how long after its order a target of an alert got so far."""
+    since_s = (telescope.clock.now() - row.received).total_seconds()
+    telescope.record(
+        "stage",
+        f"{row.alert}: {what} {row.name}, {since_s:.0f} s after the order.",
+        data={"alert": row.alert, "target": row.name, "stage": what, "since_order_s": since_s},
+    )
+
+
+def _check_wanted(telescope: Telescope, running: Running) -> None:
+    """Stop between two frames when the entry was cancelled or something more urgent came up."""
+    if running.yield_to:
+        raise Interrupted(f"gave way to {running.yield_to}")
     with telescope.sessions() as session:
-        row = session.get_one(Observation, observation_id)
+        row = session.get_one(Observation, running.observation_id)
     if row.state == target_queue.CANCELLED:
         raise Cancelled(row.reason or "the observation was cancelled")
 
@@ -153,6 +177,10 @@ def _check_limits(telescope: Telescope, row: Observation) -> None:
     end = now + row.exptime + telescope.settings.frame_overhead_s
     limits = target_queue.limits_of(row, telescope.settings)
     why = why_not_now(telescope.site, now, end, row.ra, row.dec, limits)
+    altitude, azimuth = altaz_at(telescope.site, end, row.ra, row.dec)
+    mask = horizon_at(azimuth, telescope.settings)
+    if not why and altitude < mask:
+        why = f"altitude falls to {altitude:.1f}°, below the horizon of {mask:g}° there"
     if why:
         raise NotObservable(f"{row.name}: {why}")
 

@@ -6,35 +6,59 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
+from toros.common.config.telescope import Mode
 from toros.common.errors import (
     DeviceError,
     DeviceUnreachable,
-    DomeNotReady,
     NotSafe,
     PeerError,
     TorosError,
 )
-from toros.telescope.calibration_frames import FlatRun, missing, wanted_flats
+from toros.sky.night import local_mean_noon
+from toros.telescope import focus
+from toros.telescope.calibration_frames import has_darks, missing, wanted_flats
 from toros.telescope.closing import closing
+from toros.telescope.cooling import is_cold, start_cooling
+from toros.telescope.flat_phases import morning_flats, twilight_flats
 from toros.telescope.frames import take
-from toros.telescope.motion import stop_motion
-from toros.telescope.night import Night, NightState, Transition
+from toros.telescope.handover import announce_alerts
+from toros.telescope.mode import mode_of
+from toros.telescope.motion import open_dome, stop_motion
+from toros.telescope.night import Night
+from toros.telescope.night_state import NightState, Transition
 from toros.telescope.observation import Ending, Outcome, observe
+from toros.telescope.scheduler import PlanTarget
 from toros.telescope.state import Telescope
-from toros.telescope.tonight import is_over, sun_now, tonight_plan, why_over
+from toros.telescope.tonight import is_over, lead_s, sun_now, tonight_plan, why_over
 
 log = logging.getLogger(__name__)
 
 # The dome opens so long before the first target, so that the air in it settles.
 OPEN_BEFORE_S = 600.0
+# Moving the focuser and reading out one frame of a focus run: an allowance.
+FOCUS_FRAME_S = 10.0
 
 
 def resting(night: Night) -> Transition | None:
-    """Wait for an order; a halted night still closes at dawn."""
+    """Wait for an order; a halted night still closes at dawn, a set one opens by itself."""
+    if night.state is NightState.CLOSED and opens_by_itself(night):
+        night.open(cause="the Sun is low: the night opens by itself")
+        return None
     if night.state is NightState.HALTED and is_over(night):
         return Transition(NightState.CLOSING, "dawn, after an abort")
     night.telescope.pause(5.0)
     return None
+
+
+def opens_by_itself(night: Night) -> bool:
+    """Return whether an autonomous night begins now; once a night, and never after midnight."""
+    telescope = night.telescope
+    limit = telescope.settings.opens_below_sun_deg
+    if limit is None or night.date == telescope.tonight():
+        return False
+    noon = local_mean_noon(telescope.site, telescope.tonight())
+    evening = telescope.clock.now() - noon < timedelta(hours=12)
+    return evening and sun_now(telescope) <= limit and mode_of(telescope) is Mode.AUTONOMOUS
 
 
 def preparing(night: Night) -> Transition | None:
@@ -42,6 +66,7 @@ def preparing(night: Night) -> Transition | None:
     telescope = night.telescope
     if is_over(night):
         return Transition(NightState.CLOSING, why_over(night))
+    start_cooling(night)
     lacking = next(missing(telescope), None)
     if night.prepare_only and lacking is None:
         return Transition(NightState.CLOSED, "prepared")
@@ -54,7 +79,7 @@ def preparing(night: Night) -> Transition | None:
     if not telescope.look_at_dome().closed:
         telescope.doing = "closing the dome"
         telescope.dome.close()
-    if not _is_cold(night):
+    if not is_cold(night):
         telescope.doing = "cooling the camera"
         telescope.pause(10.0)
     elif lacking is None:
@@ -66,87 +91,63 @@ def preparing(night: Night) -> Transition | None:
     return None
 
 
-def _is_cold(night: Night) -> bool:
-    """Start the cooler, and return whether frames can be taken."""
-    telescope, memory = night.telescope, night.memory
-    settings = telescope.settings
-    set_point = telescope.instrument().set_point_c
-    if set_point is None:
-        return True
-    now = telescope.clock.now()
-    if memory.cooling_since is None:
-        telescope.devices.camera.cool(set_point)
-        memory.cooling_since = now
-    temperature = telescope.devices.camera.temperature()
-    if temperature is None or abs(temperature - set_point) <= settings.cooling_tolerance_c:
-        return True
-    if now - memory.cooling_since <= timedelta(seconds=settings.cooling_timeout_s):
-        return False
-    if not memory.told_of_warmth:
-        memory.told_of_warmth = True
-        error = DeviceError(f"it is at {temperature:.1f} °C, not at {set_point:g} °C")
-        telescope.problem("The camera does not get cold", error)
-    return True
-
-
-def twilight_flats(night: Night) -> Transition | None:
-    """Take one flat, or wait for the sky to grow fainter."""
-    telescope, memory = night.telescope, night.memory
-    if memory.flats is None:
-        memory.flats = FlatRun(wanted_flats(telescope))
-    run = memory.flats
-    if run.bands and sun_now(telescope) > telescope.settings.flats.sun_altitude_deg[0]:
-        # What led here early was a failure: the dome stays closed until the Sun is down.
-        telescope.pause(20.0)
-        return None
-    if run.bands and sun_now(telescope) < telescope.settings.flats.sun_altitude_deg[1]:
-        for band in run.bands:
-            run.skipped.setdefault(band or "no filter", "the twilight is over")
-        run.bands = []
-    if not run.bands:
-        return _flats_are_done(telescope, run)
-    view = telescope.look_at_dome()
-    if not view.safe:
-        return Transition(NightState.HOLDING, f"not safe: {view.trouble}")
-    with telescope.hardware("twilight flats"):
-        _open_dome(telescope)
-        wait_s = run.step(telescope)
-    if wait_s is not None:
-        telescope.doing = "waiting for the sky to grow fainter"
-        telescope.pause(wait_s)
-    return None
-
-
-def _flats_are_done(telescope: Telescope, run: FlatRun) -> Transition:
-    for band, why in run.skipped.items():
-        telescope.record("flats", f"Flats in {band} are incomplete: {why}", level="warning")
-    return Transition(NightState.OBSERVING, f"{run.taken} flats were taken")
-
-
 def observing(night: Night) -> Transition | None:
     """Observe the best target now, wait for the next, or end the night."""
     telescope, memory = night.telescope, night.memory
     if is_over(night):
-        return Transition(NightState.CLOSING, why_over(night))
+        return _dawn(night)
     view = telescope.look_at_dome()
     if not view.safe:
         return Transition(NightState.HOLDING, f"not safe: {view.trouble}")
+    start_cooling(night)
     plan = tonight_plan(telescope)
+    if has_darks(telescope):
+        announce_alerts(telescope, {block.target.key for block in plan.blocks})
     if not plan.blocks:
         return _idle(night)
     memory.idle_since = None
     first = plan.blocks[0]
-    wait_s = first.start.timestamp() - telescope.clock.unix()
+    # A block begins on target: the way there comes before it.
+    wait_s = first.start.timestamp() - lead_s(telescope, first.target) - telescope.clock.unix()
+    why = _focus_is_due(telescope, first.target, wait_s)
+    if why:
+        with telescope.hardware("a focus run"):
+            open_dome(telescope)
+            focus.run(telescope, why)
+        return None
     if wait_s <= 0:
         with telescope.hardware(first.target.name):
-            _open_dome(telescope)
+            open_dome(telescope)
             return _after(night, observe(telescope, first.target.key))
     if wait_s <= OPEN_BEFORE_S:
         with telescope.hardware("opening the dome"):
-            _open_dome(telescope)
+            open_dome(telescope)
     telescope.doing = f"waiting until {first.start:%H:%M:%S} UTC for {first.target.name}"
     telescope.pause(min(wait_s, 60.0))
     return None
+
+
+def _focus_is_due(telescope: Telescope, target: PlanTarget, wait_s: float) -> str:
+    """Return why a focus run is made now; empty if not. An alert never waits for one."""
+    settings = telescope.settings.focus
+    lasts_s = settings.points * (settings.exptime_s + FOCUS_FRAME_S) + telescope.settings.overhead_s
+    if target.alerted is not None and wait_s < lasts_s:
+        return ""
+    if sun_now(telescope) > settings.sun_altitude_deg:
+        return ""
+    return focus.wants_run(telescope)
+
+
+def _dawn(night: Night) -> Transition:
+    """Return where the night goes when no dark time is left: to the flats that it lacks."""
+    telescope = night.telescope
+    flats = telescope.settings.flats
+    dusk = night.date is None or night.date != telescope.tonight()
+    if dusk or not flats.morning or not wanted_flats(telescope):
+        return Transition(NightState.CLOSING, why_over(night))
+    if sun_now(telescope) > flats.sun_altitude_deg[0]:
+        return Transition(NightState.CLOSING, why_over(night))
+    return Transition(NightState.MORNING_FLATS, f"{why_over(night)}; flats are lacking")
 
 
 def _after(night: Night, outcome: Outcome) -> Transition | None:
@@ -229,22 +230,12 @@ def _state_by_sun(night: Night) -> NightState:
     return NightState.TWILIGHT_FLATS if sun > flats.sun_altitude_deg[1] else NightState.OBSERVING
 
 
-def _open_dome(telescope: Telescope) -> None:
-    """Open the dome if it is not open, and read it back."""
-    if telescope.dome_view.open:
-        return
-    telescope.dome.open(telescope.interrupt.event)
-    view = telescope.look_at_dome()
-    if not view.open:
-        raise DomeNotReady(f"the dome did not open: its shutter reads {view.shutter}")
-    telescope.record("dome", "The dome is open.")
-
-
 PHASES: dict[NightState, Callable[[Night], Transition | None]] = {
     NightState.CLOSED: resting,
     NightState.PREPARING: preparing,
     NightState.TWILIGHT_FLATS: twilight_flats,
     NightState.OBSERVING: observing,
+    NightState.MORNING_FLATS: morning_flats,
     NightState.HOLDING: holding,
     NightState.CLOSING: closing,
     NightState.HALTED: resting,

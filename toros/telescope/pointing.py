@@ -48,11 +48,12 @@ def check_pointing(
     NotObservable
         Saying which limit it would break.
     """
-    altitude, _ = altaz_at(site, unix, ra_deg, dec_deg)
-    if altitude < settings.horizon_deg:
+    altitude, azimuth = altaz_at(site, unix, ra_deg, dec_deg)
+    horizon = horizon_at(azimuth, settings)
+    if altitude < horizon:
         raise NotObservable(
             f"RA {ra_deg:.4f}°, Dec {dec_deg:.4f}° is at altitude {altitude:.1f}° now, below the "
-            f"telescope's horizon of {settings.horizon_deg:g}°."
+            f"telescope's horizon of {horizon:g}°."
         )
     near = float(sun_separation(site, np.array([unix]), [ra_deg], [dec_deg])[0, 0])
     if near < settings.sun_cone_deg and sun_altitude_at(site, unix) > SUN_HARMLESS_DEG:
@@ -60,6 +61,15 @@ def check_pointing(
             f"RA {ra_deg:.4f}°, Dec {dec_deg:.4f}° is {near:.1f}° from the Sun, within "
             f"{settings.sun_cone_deg:g}°."
         )
+
+
+def horizon_at(azim_deg: float, settings: TelescopeSettings) -> float:
+    """Return the lowest altitude at an azimuth, degrees: the mask, straight between its points."""
+    if not settings.horizon:
+        return settings.horizon_deg
+    azimuths, altitudes = np.array(sorted(settings.horizon)).T
+    mask = float(np.interp(azim_deg, azimuths, altitudes, period=360.0))
+    return max(mask, settings.horizon_deg)
 
 
 def why_not_now(

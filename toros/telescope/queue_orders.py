@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from toros.archive.models import Observation
 from toros.common.clock import iso
+from toros.common.config.telescope import Mode
 from toros.common.errors import InvalidField
 from toros.common.requests import Task
 from toros.common.work_order import Json
-from toros.telescope import target_queue
+from toros.telescope import mode, target_queue
 from toros.telescope.desk import TelescopeDesk
+from toros.telescope.night_state import AT_REST
 from toros.telescope.plan import make_plan
+from toros.telescope.preemption import consider
 from toros.telescope.scheduler import PlanTarget
 from toros.telescope.state import Telescope
 from toros.telescope.target_queue import Origin, Wanted
@@ -21,6 +24,7 @@ from toros.telescope.tonight import tonight_plan
 if TYPE_CHECKING:
     from toros.telescope.requests import (
         AlertFields,
+        ModeFields,
         ObservationFields,
         ScheduleFields,
         TargetsFields,
@@ -64,8 +68,19 @@ def observation(desk: TelescopeDesk, fields: ObservationFields, task: Task) -> J
         session.flush()
         answer = entry_json(row) | {"planned": planned}
         task.complete(session, answer)
+    consider(telescope)
     telescope.news.set()
     return answer
+
+
+def set_mode(desk: TelescopeDesk, fields: ModeFields, task: Task) -> Json:
+    """Change who decides; manual ends a night that runs."""
+    if fields.mode is not None:
+        mode.set_mode(desk.telescope, fields.mode, task.order.user)
+        if fields.mode is Mode.MANUAL and desk.night.state not in AT_REST:
+            desk.night.close("the mode is manual now")
+        desk.telescope.news.set()
+    return {"mode": mode.mode_of(desk.telescope).value}
 
 
 def _place(telescope: Telescope, row: Observation) -> str | None:
@@ -122,6 +137,7 @@ def targets(desk: TelescopeDesk, fields: TargetsFields, task: Task) -> Json:
         f"{len(answer['updated'])} updated, {len(answer['cancelled'])} cancelled.",
         data={"alert": fields.alert, "revision": fields.revision},
     )
+    consider(telescope)
     telescope.news.set()
     return answer
 

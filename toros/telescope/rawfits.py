@@ -82,6 +82,8 @@ class RawFrame:
     focus_position: int | None = None
     alert: str | None = None
     order: str | None = None
+    observation_id: int | None = None
+    fault: str = ""
 
 
 def file_name(frame: RawFrame) -> str:
@@ -134,6 +136,8 @@ def _fill(header: Header, frame: RawFrame, instrument: Instrument, site: Site) -
         *_pointing_cards(frame, site),
         ("ALERT", frame.alert, "gravitational-wave event"),
         ("ORDERID", frame.order, "work order that asked for the frame"),
+        ("OBSERVID", frame.observation_id, "entry of the telescope's queue"),
+        ("FAULT", frame.fault or None, "why the frame counts for nothing"),
         ("CREATOR", f"TOROS {__version__}", "program that wrote the file"),
     ]
     for key, value, comment in cards:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from toros.common.config.telescope import Mode
 from toros.common.requests import Fields, NoFields, Request, RequestTable
 from toros.common.work_order import UtcTime
 from toros.telescope import manual, queue_orders
@@ -109,6 +110,12 @@ class CalibrationFields(Fields):
     filter: Name | None = None
 
 
+class ModeFields(Fields):
+    """Which mode is to hold; only asked for if it is not said."""
+
+    mode: Mode | None = None
+
+
 class ScheduleFields(Fields):
     """Which night to plan; tonight if it is not said."""
 
@@ -174,6 +181,13 @@ TABLE: RequestTable[TelescopeDesk] = RequestTable(
             lambda desk, _fields, task: desk.night.close(
                 f"close_night was ordered by {task.order.user or 'nobody named'}"
             ),
+            **_CONTROL,
+        ),
+        _request(
+            "mode",
+            "Who decides: manual, scripted (the queue of people) or autonomous (alerts too).",
+            ModeFields,
+            queue_orders.set_mode,
             **_CONTROL,
         ),
         _request(

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -31,6 +32,58 @@ LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERR
 # The longest and shortest pause of a loop in machine seconds, whatever the clock's rate: orders
 # are obeyed soon on a real clock, and a fast one does not make the loops spin.
 LONGEST_PAUSE_S, SHORTEST_PAUSE_S = 1.0, 0.05
+
+
+@dataclass
+class FocusMemory:
+    """What is known of the focus; a restart finds it out again by a run.
+
+    Attributes
+    ----------
+    temperature_c : float or None
+        The focuser's at the last run.
+    done : bool
+        A run was made this night, with whatever result.
+    filter : str or None
+        The filter for which the focuser stands now.
+    """
+
+    temperature_c: float | None = None
+    done: bool = False
+    filter: str | None = None
+
+
+@dataclass
+class Running:
+    """The observation that runs.
+
+    Attributes
+    ----------
+    observation_id : int
+    priority : float
+    exptime_s : float
+        Of one frame.
+    exposing_since : float or None
+        When the frame began that is being exposed, unix seconds.
+    yield_to : str
+        What it gives way to after this frame; empty if it goes on.
+    """
+
+    observation_id: int
+    priority: float
+    exptime_s: float
+    exposing_since: float | None = None
+    yield_to: str = ""
+
+    def times(self, now_unix: float) -> tuple[float, float]:
+        """Return how long the frame was exposed and how long it will be, seconds.
+
+        Before the first frame nothing is lost, and everything is still to come.
+        """
+        if self.exposing_since is None:
+            return 0.0, self.exptime_s
+        elapsed = min(max(now_unix - self.exposing_since, 0.0), self.exptime_s)
+        return elapsed, self.exptime_s - elapsed
 
 
 class Interrupt:
@@ -72,6 +125,12 @@ class Telescope:
         The dome as it was last seen.
     bias_level_adu : float or None
         The median of tonight's last bias.
+    pointed : tuple of float or None
+        Where it was last sent, ICRS degrees.
+    running : Running or None
+        The observation that runs.
+    focus : FocusMemory
+        What is known of the focus.
     """
 
     def __init__(
@@ -92,6 +151,9 @@ class Telescope:
         self.doing = "nothing"
         self.dome_view = DomeView.unknown("the dome was not asked yet")
         self.bias_level_adu: float | None = None
+        self.pointed: tuple[float, float] | None = None
+        self.running: Running | None = None
+        self.focus = FocusMemory()
         self._hardware = threading.Lock()
         self._instrument: Instrument | None = None
         self._max_adu = 65535

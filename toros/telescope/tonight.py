@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from toros.archive.models import Observation
-from toros.telescope import target_queue
 from toros.telescope.night import Night
 from toros.telescope.plan import Plan, dark_times, make_plan
 from toros.telescope.pointing import sun_altitude_at
+from toros.telescope.preemption import wanted_now
+from toros.telescope.problem import Pointing, transitions
+from toros.telescope.scheduler import PlanTarget
 from toros.telescope.state import Telescope
 
 
 def tonight_plan(telescope: Telescope, *, whole: bool = False) -> Plan:
     """Return the plan of tonight from now on, or of the whole night."""
-    with telescope.sessions() as session:
-        rows = target_queue.open_entries(session, telescope.observatory)
-    targets = [target_queue.plan_target(row, telescope.settings) for row in rows]
-    after = None if whole else telescope.clock.now()
-    return make_plan(telescope.site, telescope.tonight(), targets, telescope.settings, after=after)
+    here = Pointing(*telescope.pointed) if telescope.pointed else None
+    return make_plan(
+        telescope.site,
+        telescope.tonight(),
+        wanted_now(telescope),
+        telescope.settings,
+        after=None if whole else telescope.clock.now(),
+        here=here,
+    )
+
+
+def lead_s(telescope: Telescope, target: PlanTarget) -> float:
+    """Return how long the way to a target takes, as the plan has it, seconds."""
+    here = Pointing(*telescope.pointed) if telescope.pointed else Pointing()
+    return float(transitions([target], here, telescope.settings)[-1, 0])
 
 
 def note_left_out(telescope: Telescope, plan: Plan) -> None:

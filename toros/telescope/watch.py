@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from toros.telescope.night import EXPOSED, Night
+from toros.telescope.night import Night
+from toros.telescope.night_state import EXPOSED
 
 # Of the machine: the shortest and longest time between two looks.
 SHORTEST_S, LONGEST_S = 0.25, 30.0
@@ -25,9 +26,13 @@ class Watch:
         every = telescope.clock.machine_seconds(telescope.settings.dome_poll_s)
         every = min(max(every, SHORTEST_S), LONGEST_S)
         while not stop.wait(every):
-            if self._night.state in EXPOSED:
+            if self._exposed():
                 view = telescope.look_at_dome()
-                if not view.safe and self._night.state in EXPOSED:
+                if not view.safe and self._exposed():
                     telescope.interrupt.set(f"not safe: {view.trouble}")
         telescope.interrupt.set("the daemon stops")
         telescope.news.set()
+
+    def _exposed(self) -> bool:
+        """Return whether the dome may be open: also while a last frame ends before closing."""
+        return self._night.state in EXPOSED or self._night.telescope.running is not None

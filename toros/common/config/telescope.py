@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -40,6 +41,33 @@ class Limits(Section):
         return self
 
 
+class Mode(StrEnum):
+    """Who decides what the telescope does."""
+
+    MANUAL = "manual"
+    SCRIPTED = "scripted"
+    AUTONOMOUS = "autonomous"
+
+
+class FocusSettings(Section):
+    """Focus runs: star sizes at several positions, and the parabola through their squares."""
+
+    enabled: bool = Field(True, description="Focus runs where there is a focuser.")
+    points: int = Field(7, ge=5, le=31, description="Positions of one run.")
+    step: int = Field(300, ge=1, description="Steps of the focuser between two positions.")
+    exptime_s: float = Field(5.0, gt=0, le=300, description="Exposure time of each.")
+    min_stars: int = Field(5, ge=1, description="Stars that a frame must show to be counted.")
+    sun_altitude_deg: Degrees = Field(
+        -10.0, ge=-90, le=0, description="The first run of a night begins below this Sun."
+    )
+    temperature_change_c: float = Field(
+        2.0, gt=0, description="A new run when the focuser's temperature changed by so much."
+    )
+    filter_offsets: dict[str, int] = Field(
+        {}, description="Steps from the best focus of the first filter to that of each other."
+    )
+
+
 class MeritSettings(Section):
     """How much each merit of a moment counts in the plan: 0 not at all, 1 fully.
 
@@ -76,7 +104,13 @@ class FlatSettings(Section):
     """Twilight flats."""
 
     filters: tuple[str, ...] = Field(
-        (), description="Filters to take flats in; none: those that tonight's queue uses."
+        (),
+        description="Filters to take flats in, the least sensitive first: evenings go down the "
+        "list, mornings up. None: those that tonight's queue uses, by their usual brightness.",
+    )
+    morning: bool = Field(True, description="What the evening left is taken at dawn.")
+    dither_arcsec: float = Field(
+        60.0, ge=0, description="Shift between two flats, so that no star stays in the median."
     )
     count: int = Field(5, ge=0, le=1000, description="Flats per filter; 0: none.")
     level_fraction: float = Field(
@@ -115,6 +149,19 @@ class FlatSettings(Section):
 class TelescopeSettings(Section):
     """Settings of the telescope module."""
 
+    mode: Mode = Field(
+        Mode.AUTONOMOUS,
+        description="manual: step by step orders only; scripted: nights of what people queue; "
+        "autonomous: alerts too. An order `mode` changes it until the next one.",
+    )
+    opens_below_sun_deg: float | None = Field(
+        None,
+        ge=-18,
+        le=20,
+        description="In autonomous mode the night opens by itself when the Sun sinks below "
+        "this; null: it waits for open_night.",
+    )
+
     name: str = Field("TOROS", description="Name of the telescope in FITS headers (TELESCOP).")
     focal_length_mm: float | None = Field(
         None, gt=0, description="Focal length; gives FOCALLEN and PIXSCALE in FITS headers."
@@ -127,6 +174,18 @@ class TelescopeSettings(Section):
 
     horizon_deg: Degrees = Field(
         10.0, ge=-2, lt=90, description="No slew below this altitude, whoever asks for it."
+    )
+    horizon: tuple[tuple[float, float], ...] = Field(
+        (),
+        description="Mask of what stands around: [azimuth, altitude] points, degrees; straight "
+        "between them, and nowhere below horizon_deg.",
+    )
+    meridian_limit_h: float | None = Field(
+        None,
+        ge=0,
+        le=6,
+        description="A German mount may track so far past the meridian, hours, before it must "
+        "flip; null: it need not.",
     )
     sun_cone_deg: Degrees = Field(
         30.0, ge=0, le=180, description="No slew nearer to the Sun than this while it is up."
@@ -170,6 +229,14 @@ class TelescopeSettings(Section):
         900.0, description="Frames are taken after this time though the set point is not reached."
     )
 
+    focus: FocusSettings = Field(FocusSettings(), description="Focus runs.")
+    warm_c_min: float = Field(
+        5.0, ge=0, description="The camera is warmed at this rate, Celsius a minute; 0: at once."
+    )
+    warm_c: float = Field(
+        5.0, ge=-120, le=40, description="Set point at which the cooler is switched off."
+    )
+
     slew_timeout_s: Seconds = Field(300.0, description="A slew that lasts longer has failed.")
     park_timeout_s: Seconds = Field(300.0, description="A parking that lasts longer has failed.")
     filter_timeout_s: Seconds = Field(60.0, description="A filter change that lasts longer failed.")
@@ -191,6 +258,10 @@ class TelescopeSettings(Section):
     )
 
     attempts: int = Field(2, ge=1, le=10, description="Attempts at an observation that fails.")
+    retry_s: Seconds = Field(
+        10.0, description="Pause after a failure; it doubles with each, up to retry_most_s."
+    )
+    retry_most_s: Seconds = Field(120.0, description="Longest pause after a failure.")
     resume_after_safe_s: Seconds = Field(
         300.0, description="The night resumes when it has been safe for so long."
     )

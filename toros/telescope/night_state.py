@@ -1,0 +1,53 @@
+"""The states of the night, and what its phases remember."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from toros.telescope.flat_run import FlatRun
+
+
+class NightState(StrEnum):
+    """Where the night stands."""
+
+    CLOSED = "closed"
+    PREPARING = "preparing"
+    TWILIGHT_FLATS = "twilight_flats"
+    OBSERVING = "observing"
+    HOLDING = "holding"
+    MORNING_FLATS = "morning_flats"
+    CLOSING = "closing"
+    HALTED = "halted"
+
+
+# In these the dome may be open, so that the weather stops what is being done.
+EXPOSED = (NightState.TWILIGHT_FLATS, NightState.OBSERVING, NightState.MORNING_FLATS)
+AT_REST = (NightState.CLOSED, NightState.HALTED)
+
+
+@dataclass(frozen=True)
+class Transition:
+    """The next state, and why."""
+
+    state: NightState
+    cause: str
+
+
+@dataclass
+class Memory:
+    """What the phases of one night remember; nothing that a restart must know."""
+
+    cooling_since: datetime | None = None
+    told_of_warmth: bool = False
+    flats: FlatRun | None = None
+    morning: FlatRun | None = None
+    idle_since: datetime | None = None
+    safe_since: datetime | None = None
+    parked: bool = False
+    closing_done: list[str] = field(default_factory=list)
+    closing_failures: int = 0
+    ended_by_order: bool = False
+    warming_since: datetime | None = None
+    retry_unix: float = 0.0  # after a failure: when it is tried again
