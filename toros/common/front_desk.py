@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 SWEEP_S = 0.25
 DRAIN_S = 8.0
-SWITCH_S = 0.0005
 
 Handle = Callable[[object, Caller], dict[str, Any]]
 
@@ -77,8 +76,6 @@ class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
 
     def start(self) -> None:
         """Answer in the background until `stop`."""
-        # Many busy clients would otherwise wait for one another in turns of 5 ms.
-        sys.setswitchinterval(SWITCH_S)
         threading.Thread(
             target=self.serve_forever,
             kwargs={"poll_interval": SWEEP_S},
