@@ -1,0 +1,339 @@
+"""The reduction beside ccdproc, Siril, astroscrappy and the floor: plain reading and writing.
+
+    python -m benchmarks.reduction              4096² and 2048², medians of five, about half an hour
+    python -m benchmarks.reduction --quick      small frames, medians of three, some minutes
+    python -m benchmarks.reduction --full       and one stack and one light of 10560²
+    python -m benchmarks.reduction --markdown docs/reference/benchmarks-reduction.md
+
+Every contender runs in a process of its own on the same frames, which are in the page cache; runs
+of one table follow each other, and the ratios are of medians. Siril is Debian's package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+from benchmarks.reduction_frames import biases, night
+
+ROOT = Path(__file__).parents[1]
+TOROS = Path(sys.executable).with_name("toros")
+
+
+@dataclass
+class Figures:
+    """What one contender took: seconds, processor seconds, memory."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    spread: float = 0.0
+
+
+@dataclass
+class Table:
+    """One table of the report; ratios are to `ours`."""
+
+    title: str
+    ours: str
+    rows: dict[str, Figures] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """Return the table in Markdown."""
+        out = [f"### {self.title}", "", "| | wall | processor | peak memory | against ours |"]
+        out.append("|---|---|---|---|---|")
+        ours = self.rows.get(self.ours)
+        for name, row in self.rows.items():
+            ratio = f"{row.wall_s / ours.wall_s:.2f} ×" if ours else ""
+            spread = f" ± {row.spread * 100:.0f} %" if row.spread else ""
+            cells = [
+                name,
+                f"{seconds(row.wall_s)}{spread}",
+                seconds(row.cpu_s),
+                f"{row.peak_mb:.0f} MB",
+                ratio,
+            ]
+            out.append(f"| {' | '.join(cells)} |")
+        return [*out, "", *self.notes, ""]
+
+
+def seconds(value: float) -> str:
+    """Return a time as a person reads it."""
+    return f"{value * 1e3:.0f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def in_process(task: str, folder: Path, runs: int, *, flush: bool = False) -> Figures:
+    """Measure a task of `reduction_tasks` in a process of its own, warm."""
+    command = [sys.executable, "-m", "benchmarks.reduction_tasks", task, str(folder), str(runs)]
+    done = subprocess.run(
+        [*command, "yes" if flush else "no"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{task} failed:\n{done.stderr[-2000:]}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    wall = median(found["wall"])
+    spread = (max(found["wall"]) - min(found["wall"])) / 2 / wall
+    return Figures(wall, median(found["cpu"]), found["peak_mb"], spread)
+
+
+def as_command(command: list[str], folder: Path, runs: int, clean: Path | None = None) -> Figures:
+    """Measure a whole command, started anew each time."""
+    found = []
+    for _ in range(runs):
+        if clean is not None:
+            shutil.rmtree(clean, ignore_errors=True)
+        started = time.perf_counter()
+        child = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
+        cpu = used.ru_utime + used.ru_stime
+        found.append((time.perf_counter() - started, cpu, used.ru_maxrss / 1024))
+    wall, cpu, peak = (median(column) for column in zip(*found, strict=True))
+    spread = (max(f[0] for f in found) - min(f[0] for f in found)) / 2 / wall
+    return Figures(wall, cpu, peak, spread)
+
+
+def siril(script: str, folder: Path, runs: int) -> Figures | None:
+    """Measure a Siril script, None where Siril is not installed."""
+    program = shutil.which("siril-cli")
+    if program is None:
+        return None
+    path = folder / "benchmark.ssf"
+    path.write_text(f"requires 1.0.0\nsetcpu {len(os.sched_getaffinity(0))}\n{script}\nclose\n")
+    return as_command([program, "-s", str(path), "-d", str(folder)], folder, runs)
+
+
+def linked(source: Path, pattern: str, folder: Path) -> Path:
+    """Return a folder of links with the suffix that Siril takes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.glob(pattern)):
+        link = folder / f"{path.stem}.fit"
+        if not link.is_symlink():
+            link.symlink_to(path)
+    return folder
+
+
+SIRIL_STACKS = {
+    "sigma_clip": "stack bias_ rej s 3 3 -nonorm -out=out",
+    "median": "stack bias_ med -nonorm -out=out",
+    "mean": "stack bias_ mean n -nonorm -out=out",
+}
+
+
+def stacks(frames: Path, side: int, count: int, runs: int) -> list[Table]:
+    """Measure the stacks of one set of frames."""
+    folder = biases(frames / f"bias_{side}_{count}", count, side)
+    for_siril = linked(folder, "*.fits", frames / f"siril_{side}_{count}")
+    tables = []
+    for method, script in SIRIL_STACKS.items():
+        table = Table(
+            f"{count} × {side}², {method.replace('_', ' ')}, in process and warm", "TOROS"
+        )
+        table.rows["floor"] = in_process("floor stack", folder, runs)
+        table.rows["TOROS"] = in_process(f"ours {method}", folder, runs)
+        # Half a minute each: one run has no start to be warmed up from.
+        table.rows["ccdproc (one run)"] = in_process(f"ccdproc {method}", folder, 1)
+        found = siril(script, for_siril, runs)
+        if found is not None:
+            table.rows["Siril (whole process)"] = found
+        table.rows["TOROS, flushed to the disk"] = in_process(
+            f"ours {method}", folder, runs, flush=True
+        )
+        table.rows["floor, flushed to the disk"] = in_process(
+            "floor stack", folder, runs, flush=True
+        )
+        tables.append(table)
+        report(table.lines())
+    return tables
+
+
+CCDPROC_COMMAND = """
+import sys, numpy as np, ccdproc
+from pathlib import Path
+paths = [str(p) for p in sorted(Path(sys.argv[1]).glob("bias_*.fits"))]
+made = ccdproc.combine(paths, method="average", unit="adu", sigma_clip=True,
+    sigma_clip_low_thresh=3, sigma_clip_high_thresh=3, sigma_clip_func="median",
+    sigma_clip_dev_func="mad_std", dtype=np.float32, mem_limit=64e9)
+made.write(sys.argv[2], overwrite=True)
+"""
+
+
+def command_masters(frames: Path, side: int, count: int, runs: int) -> Table:
+    """Measure a master bias as whole commands."""
+    folder = biases(frames / f"bias_{side}_{count}", count, side)
+    for_siril = linked(folder, "*.fits", frames / f"siril_{side}_{count}")
+    out = frames / "out"
+    table = Table(
+        f"A master of {count} × {side}² as a command, from its start to its end", "toros masters"
+    )
+    command = [str(TOROS), "masters", str(folder), "--out", str(out)]
+    table.rows["toros masters"] = as_command(command, frames, runs, clean=out)
+    found = siril(SIRIL_STACKS["sigma_clip"], for_siril, runs)
+    if found is not None:
+        table.rows["Siril"] = found
+    script = [sys.executable, "-c", CCDPROC_COMMAND, str(folder), str(frames / "ccdproc.fits")]
+    table.rows["ccdproc (one run)"] = as_command(script, frames, 1)
+    table.notes.append(
+        "`toros masters` also digests every frame (SHA-256), measures the read noise, leaves out "
+        "odd frames, keeps an archive, and waits for the disk; the others do not."
+    )
+    report(table.lines())
+    return table
+
+
+def lights(frames: Path, side: int, count: int, runs: int) -> list[Table]:
+    """Measure calibrated lights, and cosmic rays."""
+    folder = night(frames / f"night_{side}_{count}", count, 5, side)
+    table = Table(
+        f"A calibrated light of {side}² with uncertainty and mask, in process and warm", "TOROS"
+    )
+    table.rows["floor"] = in_process("floor light", folder, count)
+    table.rows["TOROS"] = in_process("ours light", folder, count)
+    table.rows["ccdproc.ccd_process"] = in_process("ccdproc light", folder, min(count, 5))
+    table.rows["TOROS, flushed to the disk"] = in_process("ours light", folder, count, flush=True)
+    table.rows["floor, flushed to the disk"] = in_process("floor light", folder, count, flush=True)
+    table.notes.append(f"Medians over {count} lights. The masters' planes are made once for all.")
+    report(table.lines())
+    rays = Table(f"Cosmic rays of {side}², four iterations", "TOROS")
+    rays.rows["TOROS"] = in_process("ours cosmics", folder, runs)
+    rays.rows["astroscrappy (one run)"] = in_process("astroscrappy cosmics", folder, 1)
+    report(rays.lines())
+    return [table, rays]
+
+
+def command_night(frames: Path, side: int, count: int, runs: int) -> Table:
+    """Measure a whole small night as commands: three masters, then the lights."""
+    folder = night(frames / f"night_{side}_{count}", count, 5, side)
+    for_siril = linked(folder, "*_*.fits", frames / f"siril_night_{side}_{count}")
+    out, config = frames / "out", frames / "plain.yaml"
+    config.write_text(
+        f"preprocessor: {{previews: false}}\ndatabase: {{url: 'sqlite:///{frames}/night.db'}}\n"
+    )
+    name = f"3 masters of 5 frames and {count} calibrated lights of {side}² as a command"
+    table = Table(name, "toros calibrate")
+    command = [str(TOROS), "calibrate", str(folder), "--out", str(out)]
+    plain = [*command, "--config", str(config)]
+    fresh = [str(TOROS), "db", "upgrade", "--config", str(config)]
+    (frames / "night.db").unlink(missing_ok=True)
+    subprocess.run(fresh, check=True, capture_output=True)
+    table.rows["toros calibrate"] = as_command(plain, frames, runs, clean=out)
+    table.rows["toros calibrate, with previews"] = as_command(command, frames, 1, clean=out)
+    script = "\n".join(
+        [
+            "stack bias_ rej s 3 3 -nonorm -out=mbias",
+            "stack dark_ rej s 3 3 -nonorm -out=mdark",
+            "preprocess flat_ -bias=mbias",
+            "stack pp_flat_ rej s 3 3 -norm=mul -out=mflat",
+            "preprocess light_ -dark=mdark -flat=mflat",
+        ]
+    )
+    found = siril(script, for_siril, runs)
+    if found is not None:
+        table.rows["Siril (no uncertainty, no mask)"] = found
+    report(table.lines())
+    return table
+
+
+def large(frames: Path, count: int) -> Table:
+    """Measure a stack and a light of the size of TOROS's own camera."""
+    side = 10560
+    folder = biases(frames / f"bias_{side}_{count}", count, side)
+    table = Table(f"{count} × {side}², sigma clip, once", "TOROS")
+    table.rows["floor"] = in_process("floor stack", folder, 1)
+    table.rows["TOROS"] = in_process("ours sigma_clip", folder, 1)
+    rate = count * side * side / table.rows["TOROS"].wall_s / 1e6
+    table.notes.append(f"TOROS combines {rate:.0f} Mpixel/s; kernels loaded, not warmed up.")
+    report(table.lines())
+    return table
+
+
+def machine() -> list[str]:
+    """Return what the figures depend on."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    names = ("numpy", "numba", "astropy", "ccdproc", "astroscrappy")
+    versions = ", ".join(f"{name} {version(name)}" for name in names)
+    program = shutil.which("siril-cli")
+    said = (
+        subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+        if program
+        else "no Siril"
+    )
+    load = os.getloadavg()[0]
+    return [
+        f"{model}, {len(os.sched_getaffinity(0))} cores, {platform.system()} "
+        f"{platform.release()}, Python {platform.python_version()}; {versions}; {said.strip()}.",
+        f"Load of the machine when the run began: {load:.1f} (0 is a quiet machine).",
+        "",
+    ]
+
+
+def report(lines: list[str]) -> None:
+    """Show some lines at once."""
+    print("\n".join(lines), flush=True)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="small frames, three runs")
+    parser.add_argument("--full", action="store_true", help="10560² too")
+    parser.add_argument(
+        "--large-count", type=int, default=50, help="frames of 10560² (223 MB each)"
+    )
+    parser.add_argument(
+        "--only", choices=["stacks", "lights", "commands", "large"], action="append"
+    )
+    parser.add_argument("--frames", type=Path, help="where frames are kept; else made and removed")
+    parser.add_argument("--markdown", type=Path, help="write the report there too")
+    asked = parser.parse_args()
+    parts = asked.only or ["stacks", "lights", "commands", *(["large"] if asked.full else [])]
+    runs, sizes = (3, [(1024, 10), (512, 20)]) if asked.quick else (5, [(4096, 20), (2048, 50)])
+    head = machine()
+    report(head)
+    with tempfile.TemporaryDirectory(prefix="toros-benchmark-") as scratch:
+        frames = (asked.frames or Path(scratch)).absolute()
+        frames.mkdir(parents=True, exist_ok=True)
+        tables: list[Table] = []
+        side, count = sizes[0]
+        if "stacks" in parts:
+            for size in sizes:
+                tables += stacks(frames, *size, runs)
+        if "lights" in parts:
+            tables += lights(frames, side, count, runs)
+        if "commands" in parts:
+            tables.append(command_masters(frames, side, count, runs))
+            tables.append(command_night(frames, side, count, runs))
+        if "large" in parts:
+            tables.append(large(frames, asked.large_count))
+    if asked.markdown:
+        body = [line for table in tables for line in table.lines()]
+        asked.markdown.write_text("\n".join([*head, *body]))
+
+
+if __name__ == "__main__":
+    main()
