@@ -76,7 +76,8 @@ install-program:
 
 install-files:
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR)
-	sed 's|/usr/local|$(PREFIX)|g' systemd/toros.sh > $(DESTDIR)$(PREFIX)/bin/toros
+	sed 's|/usr/local|$(PREFIX)|g; s|/etc/toros|$(SYSCONFDIR)/toros|g' systemd/toros.sh \
+	  > $(DESTDIR)$(PREFIX)/bin/toros
 	chmod 755 $(DESTDIR)$(PREFIX)/bin/toros
 	for unit in toros.target $(SERVICES); do \
 	  sed 's|/usr/local|$(PREFIX)|g; s|/etc/toros|$(SYSCONFDIR)/toros|g' systemd/$$unit \

@@ -72,7 +72,7 @@ def settings(unit: Path) -> dict[str, list[str]]:
 
 
 @needs_systemd
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [*MODULES, "database"])
 def test_a_unit_leaves_little_exposed(installed: Place, module: str) -> None:
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
     done = subprocess.run(
@@ -86,7 +86,7 @@ def test_a_unit_leaves_little_exposed(installed: Place, module: str) -> None:
 @needs_systemd
 def test_systemd_finds_nothing_wrong(installed: Place) -> None:
     units = sorted(str(path) for path in installed.units.glob("toros*"))
-    assert len(units) == len(MODULES) + 1
+    assert len(units) == len(MODULES) + 2  # the target and the database
     command = ["systemd-analyze", "verify", "--man=no", *units]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
@@ -100,7 +100,11 @@ def test_each_module_has_its_unit(installed: Place, module: str) -> None:
     assert unit["Restart"] == ["on-failure"]
     assert unit["RestartPreventExitStatus"] == [str(WRONG_USE)]
     assert int(unit["WatchdogSec"][0]) > 0
-    assert unit["LoadCredential"] == [f"toros:{installed.etc}/toros/credentials"]
+    folder = f"{installed.etc}/toros/credentials"
+    names = [line.split(":")[0] for line in unit["LoadCredential"]]
+    assert unit["LoadCredential"] == [f"{name}:{folder}/{name}" for name in names]
+    # What is not there is an empty line.
+    assert unit["SetCredential"] == [rf"{name}:\n" for name in names]
     assert unit["IPAddressDeny"] == ["any"]
     # Only the preprocessor compiles at run time.
     jit = module == "preprocessor"
