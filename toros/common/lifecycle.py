@@ -94,9 +94,10 @@ class Lifecycle:
 
 
 def _stacks() -> str:
-    """Return where each thread is: what an admin needs of a hang, before it is restarted."""
+    """Return where each other thread is: what an admin needs of a hang, before the restart."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     return "".join(
         f"{names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame)[-INNERMOST:])}"
         for ident, frame in sys._current_frames().items()
+        if ident != threading.get_ident()
     )
