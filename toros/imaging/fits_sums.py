@@ -16,6 +16,7 @@ from toros.imaging.kernels.encoding import sum_bytes
 _ALL = 0xFFFFFFFF
 # Between the digits and the letters, and between both kinds of letters, stand signs.
 _SIGNS = frozenset((*range(0x3A, 0x41), *range(0x5B, 0x61)))
+_ZEROS = "0" * 16
 _DATASUM_COMMENT = "sum of the data's 32-bit words"
 _CHECKSUM_COMMENT = "makes the sum of the HDU's words -0"
 
@@ -56,10 +57,13 @@ def sealed(header: fits.Header, data_sum: int) -> bytes:
         Sum of the data's words.
     """
     total = folded(data_sum)
-    header["CHECKSUM"] = ("0" * 16, _CHECKSUM_COMMENT)
+    header["CHECKSUM"] = (_ZEROS, _CHECKSUM_COMMENT)
     header["DATASUM"] = (str(total), _DATASUM_COMMENT)
-    content = np.frombuffer(header.tostring().encode("ascii"), np.uint8)
-    checksum = folded(sum_bytes(content, 0) + total)
-    header["CHECKSUM"] = (encoded(~checksum & _ALL), _CHECKSUM_COMMENT)
     text: str = header.tostring()
-    return text.encode("ascii")
+    content = text.encode("ascii")
+    checksum = folded(sum_bytes(np.frombuffer(content, np.uint8), 0) + total)
+    value = encoded(~checksum & _ALL)
+    header["CHECKSUM"] = (value, _CHECKSUM_COMMENT)
+    # Put in its place: to make the text again takes astropy some milliseconds.
+    card = f"CHECKSUM= '{_ZEROS}'".encode()
+    return content.replace(card, card.replace(_ZEROS.encode(), value.encode()), 1)

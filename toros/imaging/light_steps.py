@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 from astropy.io import fits
+from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
 from toros.imaging.bleeding import bleed_mask
@@ -33,6 +34,13 @@ class Counts:
     bled: int
     cosmic_rays: int
     masked: int
+
+    @classmethod
+    def of(cls, counted: NDArray[np.int64]) -> Counts:
+        """Take the counts of each bit, and last of all, as `count_bits` finds them."""
+        bits = (MaskBit.SATURATED, MaskBit.BLEED, MaskBit.COSMIC_RAY)
+        saturated, bled, rays = (int(counted[bit.value.bit_length() - 1]) for bit in bits)
+        return cls(saturated, bled, rays, int(counted[8]))
 
 
 def sky_of(
@@ -101,7 +109,7 @@ def write_light(
     target: Path,
     header: fits.Header,
     strip: Callable[[slice], Strip],
-    finish_mask: Callable[[Bits], None],
+    finish_mask: Callable[[Bits], bool],
     shape: tuple[int, int],
 ) -> Counts:
     """Write a light and count its pixels; the counts go into the header too.
@@ -111,35 +119,44 @@ def write_light(
     strip : callable
         Returns some rows, corrected; called from several threads.
     finish_mask : callable
-        Called with the whole mask, once all rows are there; it may set bits.
+        Called with the whole mask, once all rows are there, if any pixel is saturated; returns
+        whether it has set bits.
     """
     planes = image_planes(header, shape)
     mask = np.empty(shape, np.uint8)
+    found: list[NDArray[np.int64]] = []
     with planes_file(target, planes) as file:
+
+        def count(rows: slice) -> None:
+            counted = np.zeros(9, np.int64)
+            count_bits(mask[rows].reshape(-1), counted)
+            found.append(counted)
 
         def write(rows: slice) -> None:
             part = strip(rows)
             file.write(0, rows.start, part.pixels)
             file.write(1, rows.start, part.uncertainty)
             mask[rows] = part.mask
+            count(rows)
 
         in_threads(write, strips(*shape))
-        finish_mask(mask)
-        flat = mask.reshape(-1)
-        saturated, masked = count_bits(flat, np.uint8(MaskBit.SATURATED))
-        bled, _ = count_bits(flat, np.uint8(MaskBit.BLEED))
-        rays, _ = count_bits(flat, np.uint8(MaskBit.COSMIC_RAY))
+        counts = Counts.of(np.sum(found, axis=0))
+        if counts.saturated and finish_mask(mask):
+            found.clear()
+            in_threads(count, strips(*shape))
+            counts = Counts.of(np.sum(found, axis=0))
         in_threads(lambda rows: file.write(2, rows.start, mask[rows]), strips(*shape))
         # Known only now; the cards are there, so that the header keeps its length.
-        planes[0].header["NSATUR"], planes[0].header["NMASKED"] = saturated, masked
-    return Counts(saturated, bled, rays, masked)
+        header_now = planes[0].header
+        header_now["NSATUR"], header_now["NMASKED"] = counts.saturated, counts.masked
+    return counts
 
 
-def mark_bleeding(correction: Correction, options: ReductionOptions, mask: Bits) -> None:
-    """Set the bits of bleed trails, which are followed on the raw frame."""
+def mark_bleeding(correction: Correction, options: ReductionOptions, mask: Bits) -> bool:
+    """Set the bits of bleed trails, followed on the raw frame; return whether there are any."""
+    if not options.mask_bleeding:
+        return False
     saturated = (mask & MaskBit.SATURATED.value) != 0
-    if not options.mask_bleeding or not saturated.any():
-        return
     axis: Literal[0, 1] = 0 if options.read_out_axis == "y" else 1
     raw: Pixels = np.empty(mask.shape, np.float32)
 
@@ -147,7 +164,9 @@ def mark_bleeding(correction: Correction, options: ReductionOptions, mask: Bits)
         raw[rows] = correction.light.rows(rows)[0]
 
     in_threads(fill, strips(*correction.light.shape))
-    mask[bleed_mask(raw, saturated, axis)] |= MaskBit.BLEED.value
+    trails = bleed_mask(raw, saturated, axis)
+    mask[trails] |= MaskBit.BLEED.value
+    return bool(trails.any())
 
 
 def rows_of(whole: Strip) -> Callable[[slice], Strip]:

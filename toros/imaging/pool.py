@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
 # Some planes of so many float32 are in the third-level cache together, and the interpreter's part
 # of the work on a strip is small.
 _STRIP_PIXELS = 128 * 1024
+_END = object()
 
 
 def cores() -> int:
@@ -40,13 +42,24 @@ def in_threads(work: Callable[[T], None], parts: Iterable[T]) -> None:
         for part in parts:
             work(part)
         return
-    futures = [_pool().submit(work, part) for part in parts]
-    try:
-        wait(futures, return_when=FIRST_EXCEPTION)
-    finally:
-        for future in futures:
-            future.cancel()
-        wait(futures)
+    remaining = iter(parts)
+    failed = threading.Event()
+    lock = threading.Lock()
+
+    def take_turns() -> None:
+        # One task for each thread, not for each part: a task costs as much as a small part.
+        while not failed.is_set():
+            with lock:
+                part = next(remaining, _END)
+            if part is _END:
+                return
+            try:
+                work(cast("T", part))
+            except BaseException:
+                failed.set()
+                raise
+
+    futures = [_pool().submit(take_turns) for _ in range(cores())]
+    wait(futures)
     for future in futures:
-        if not future.cancelled():
-            future.result()
+        future.result()

@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from toros.common.errors import UnreadableFile
 from toros.imaging.defects import read_bad_pixels
 from toros.imaging.frames import MaskBit, Master, Pixels
 from toros.imaging.headers import ExposureInfo, read_exposure
@@ -99,46 +100,51 @@ def recipe_for(
             return np.zeros(shape, np.bool_)
         return read_bad_pixels(info, used.bad_pixels)
 
-    def base(files: dict[Path, MasterFile], rows: slice) -> Base:
-        bias = files[used.bias].rows(rows) if used.bias else None
-        dark = files[used.dark].rows(rows) if used.dark else None
+    def base(rows: slice) -> Base:
+        bias = files.of(used.bias).rows(rows) if used.bias else None
+        dark = files.of(used.dark).rows(rows) if used.dark else None
         made = _base(bias, dark, used, (rows.stop - rows.start, shape[1]))
         if used.bad_pixels is not None:
             made.bad[bad_pixels()[rows]] |= MaskBit.BAD_PIXEL.value
         return made
 
-    def response(files: dict[Path, MasterFile], rows: slice) -> Response:
+    def response(rows: slice) -> Response:
         if used.flat is None:
             size = (rows.stop - rows.start, shape[1])
             return Response(
                 np.ones(size, np.float32), np.zeros(size, np.float32), np.zeros(size, np.uint8)
             )
-        return _response(files[used.flat].rows(rows), options)
+        return _response(files.of(used.flat).rows(rows), options)
 
+    stamps = [
+        None if path is None else _stamp(path)
+        for path in (used.bias, used.dark, used.bad_pixels, used.flat)
+    ]
+    under = (shape, *stamps[:3], used.dark_scale, used.dark_holds_bias)
+    over = (shape, stamps[3], options.flat_floor)
+    limit = options.memory_limit_bytes
     with ExitStack() as opened:
-        files: dict[Path, MasterFile] = {}
-        for path in {path for path in (used.bias, used.dark, used.flat) if path is not None}:
-            files[path] = opened.enter_context(open_master(path, info))
-        stamps = {path: _stamp(path) for path in files}
-        if used.bad_pixels is not None:
-            stamps[used.bad_pixels] = _stamp(used.bad_pixels)
-        under = tuple(
-            None if path is None else stamps[path]
-            for path in (used.bias, used.dark, used.bad_pixels)
-        )
-        key = (shape, under, used.dark_scale, used.dark_holds_bias)
-        flat = () if used.flat is None else stamps[used.flat]
-        limit = options.memory_limit_bytes
+        files = _Files(info, opened)
         yield Recipe(
-            _kept(("base", *key), lambda rows: base(files, rows), shape, 13, limit),
-            _kept(
-                ("response", shape, flat, options.flat_floor),
-                lambda rows: response(files, rows),
-                shape,
-                9,
-                limit,
-            ),
+            _kept(("base", *under), base, shape, 13, limit),
+            _kept(("response", *over), response, shape, 9, limit),
         )
+
+
+class _Files:
+    """The masters' files, opened where they are wanted: not when the planes are there already."""
+
+    def __init__(self, info: ExposureInfo, opened: ExitStack) -> None:
+        self._info, self._opened = info, opened
+        self._files: dict[Path, MasterFile] = {}
+        self._lock = threading.Lock()
+
+    def of(self, path: Path) -> MasterFile:
+        """Return the open master."""
+        with self._lock:
+            if path not in self._files:
+                self._files[path] = self._opened.enter_context(open_master(path, self._info))
+            return self._files[path]
 
 
 def read_master_header(path: Path) -> ExposureInfo:
@@ -149,7 +155,7 @@ def read_master_header(path: Path) -> ExposureInfo:
     UnreadableFile
         If the file cannot be read.
     """
-    return _header(path, _stamp(path)) if path.is_file() else read_exposure(path)
+    return _header(path, _stamp(path))
 
 
 @lru_cache(maxsize=64)
@@ -158,7 +164,10 @@ def _header(path: Path, _stamp: tuple[str, int, int, int]) -> ExposureInfo:
 
 
 def _stamp(path: Path) -> tuple[str, int, int, int]:
-    found = path.stat()
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise UnreadableFile(f"{path}: cannot be opened: {error}.") from error
     return (str(path.absolute()), found.st_ino, found.st_mtime_ns, found.st_size)
 
 
