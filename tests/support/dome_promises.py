@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from tests.support.dome_world import World
 from toros.dome.watch import closes_within_s
+from toros.simulator.faults import FaultOrder
 
 EVERY_S = 1.0
 HEARD_S = 25.0  # every source has been asked by then, and the watch has looked
@@ -51,8 +52,7 @@ class Promises:
         if self.world.observatory.down():
             return True
         return any(
-            fault.order.device in (None, device)
-            and (fault.order.fault in WIRE or (part is not None and fault.order.fault == "stuck"))
+            fault.order.device in (None, device) and _hits(fault.order, part)
             for fault in self.world.simulator.faults.listed()
         )
 
@@ -156,3 +156,11 @@ class Promises:
         return (
             dome is not None and (dome.reader.age_s or 0.0) <= self.world.settings.safety_max_age_s
         )
+
+
+def _hits(order: FaultOrder, part: str | None) -> bool:
+    """Return whether a fault makes a device unreachable, or a part of it stuck."""
+    if order.fault == "stuck":
+        return part is not None and order.member in (None, part)
+    # A single lost answer makes nothing unreachable.
+    return order.fault in WIRE and order.member is None and order.count is None

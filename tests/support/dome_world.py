@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -95,6 +96,7 @@ class World:
         )
         self.simulator.start()
         device = Device(alpaca=self.simulator.url, number=0)
+        self.sessions = sessions
         self.config = Config(
             services={"telescope": Service(ip="127.0.0.1", port=peer.port)},
             devices=Devices(mount=device, dome=device, safety_monitor=[device], weather=[device]),
@@ -134,6 +136,25 @@ class World:
     def weather(self, safe: bool | None, **values: float) -> None:
         self.observatory.weather.play([Step(0.0, 0.0, values, safe, judged=safe is None)])
 
+    def at(self, after_s: float, work: Callable[[], object]) -> None:
+        """Do something once, while somebody waits."""
+        self.clock.at(after_s, work)
+
+    def at_sunrise(self) -> None:
+        """Let the Sun rise at once: all that happens till then is left out."""
+        observer, low = self.observatory.observer, self.clock.unix()
+        high = low + 12 * 3600.0
+        while high - low > 1.0:
+            middle = (low + high) / 2
+            low, high = (middle, high) if observer.sun_altitude(middle) < 0.0 else (low, middle)
+        self.clock.skip(high - self.clock.unix())
+
+    @property
+    def target(self) -> tuple[float, float]:
+        """Where the telescope points when it points."""
+        ra, dec = self.observatory.observer.radec(self.clock.unix(), 60.0, 30.0)
+        return float(ra), float(dec)
+
     def shower(self, after_s: float, lasts_s: float) -> None:
         """Let it rain in a while, whatever is done meanwhile."""
         wet = Step(after_s, 0.0, {"rain_rate": 2.0}, None, judged=True)
@@ -150,8 +171,7 @@ class World:
         try:
             if self.mount.parked():
                 self.mount.unpark()
-            ra, dec = self.observatory.observer.radec(self.clock.unix(), 60.0, 30.0)
-            self.mount.start_slew(ra, dec)
+            self.mount.start_slew(*self.target)
         except TorosError:
             return  # the telescope module would tell somebody; here only the dome is judged
 
@@ -181,6 +201,13 @@ class World:
         played.append(self.clock.regularly(self.settings.safety_poll_s, look))
         played.append(self.clock.regularly(self.settings.follow_poll_s, follow))
         self._loops = played
+
+    def change(self, settings: DomeSettings) -> None:
+        """Run the module with other settings."""
+        self.kill()
+        self.settings = settings
+        self.config = self.config.model_copy(update={"dome": settings})
+        self.context = Context(self.config, self.clock, self.sessions)
 
     def kill(self) -> None:
         """Let the module die as by kill -9: it closes nothing, and says nothing."""

@@ -52,6 +52,10 @@ class SteppedClock(Clock):
         self.agenda.append(regular)
         return regular
 
+    def at(self, after_s: float, work: Callable[[], object]) -> None:
+        """Do something once."""
+        self.agenda.append(Regular(float("inf"), work, self._time + after_s))
+
     def wait(self, event: threading.Event, seconds: float) -> bool:
         end = self._time + max(seconds, 0.0)
         while not event.is_set():

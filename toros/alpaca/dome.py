@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -161,11 +162,16 @@ class Dome(AlpacaDevice[DomeMembers]):
             cancelled=cancelled,
         )
 
-    def close_shutter(self, timeout_s: float = SHUTTER_TIMEOUT_S) -> None:
+    def close_shutter(
+        self,
+        timeout_s: float = SHUTTER_TIMEOUT_S,
+        clear_way: Callable[[], object] | None = None,
+    ) -> None:
         """Close the shutter, and wait until it reads closed.
 
         A command that was lost is given again, but only when the hardware reads that it is not
-        being obeyed: to close is the one command that cannot be given too often.
+        being obeyed: to close is the one command that cannot be given too often. `clear_way` is
+        called before: what stopped the shutter may have moved what can stand in its way.
         """
         self._start_closing()
         told = self._clock.monotonic()
@@ -177,6 +183,8 @@ class Dome(AlpacaDevice[DomeMembers]):
                 told = self._clock.monotonic()
             elif found != "closed" and self._clock.monotonic() - told > STARTS_WITHIN_S:
                 _log.warning("the shutter reads %s: it is told to close again", found)
+                if clear_way is not None:
+                    clear_way()
                 self._start_closing()
                 told = self._clock.monotonic()
             return found == "closed"

@@ -7,14 +7,13 @@ from toros.common.clock import Clock
 # Seconds of the machine. On a fast clock a second of the observatory is shorter than one question
 # over the network, which does not run faster.
 SHORTEST_S = 0.2
-LONGEST_S = 10.0
 LEAST_AGE_S = 10.0
 
 
 def pause_s(clock: Clock, seconds: float, shortest_s: float = SHORTEST_S) -> float:
     """Return `seconds`, or more on a fast clock: at least `shortest_s` of the machine."""
     least = shortest_s if clock.rate > 1.0 else min(shortest_s, seconds)
-    return min(max(seconds, least * clock.rate), LONGEST_S * max(clock.rate, 1.0))
+    return max(seconds, least * clock.rate)
 
 
 def age_s(clock: Clock, seconds: float) -> float:

@@ -109,7 +109,7 @@ class Shutter:
             )
             self._told = True
         try:
-            self._hardware.close_shutter(self._timeout_s)
+            self._hardware.close_shutter(self._timeout_s, self._guard.clear_way)
         except DeviceError as error:
             raise ShutterStuck(f"The shutter did not close: {error.message}") from error
         finally:
@@ -136,7 +136,7 @@ class Shutter:
             overtaken = self._overtaken
         if overtaken:
             try:
-                self._hardware.close_shutter(self._timeout_s)
+                self._hardware.close_shutter(self._timeout_s, self._guard.clear_way)
             except DeviceError as error:
                 raise ShutterStuck(f"The shutter did not close: {error.message}") from error
 

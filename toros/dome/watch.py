@@ -92,6 +92,8 @@ class Watch:
         self._note(verdict)
         reading = self._reader.latest()
         if reading.closed:
+            if self._tries:
+                self._events.record("shutter", "The dome is closed after all.", mail=True)
             self._tries = 0
             self._lost_since = None
             return

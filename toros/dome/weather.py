@@ -77,22 +77,21 @@ class WeatherJudge:
         return ", ".join(because)
 
     def _of_one(self, name: str, found: Measurement | None) -> str:
-        words = name.replace("_", " ")
         if found is None:
             # A sensor that this station never had is no matter; one that it had is.
             missed = name in self._measured or name in self._settings.required
-            return f"does not measure {words}" if missed else ""
+            return f"does not measure {name}" if missed else ""
         self._measured.add(name)
         if found.value is None:
-            return f"has no value of {words}"
+            return f"has no value of {name}"
         if found.age_s is not None and found.age_s > self._settings.max_age_s:
-            return f"measured {words} {found.age_s:.0f} s ago"
+            return f"measured {name} {found.age_s:.0f} s ago"
         limit, state = self._limits[name], self._states[name]
         if not state.update(found.value):
             return ""
         side = "above" if limit.upper else "below"
         beyond = f"{side} {limit.unsafe:g}" if state.exceeded else f"still {side} {limit.safe:g}"
-        return f"reads {words} {found.value:.4g}, {beyond}"
+        return f"reads {name} {found.value:.4g}, {beyond}"
 
 
 def _with_margin(found: dict[str, Measurement]) -> dict[str, Measurement]:
