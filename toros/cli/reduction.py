@@ -130,8 +130,10 @@ def reject(
 def _reduce(
     folder: Path, target: Path, config: Path | None, as_json: bool, *, masters_only: bool = False
 ) -> None:
+    from toros.imaging.kernels.compiled import when_compiling
     from toros.preprocessor.reduce import reduce_folder
 
+    when_compiling(lambda text: err.print(text, style="dim"))
     settings = config_or_defaults(config)
     with _archive(settings, config, target) as engine, progress_bar() as progress:
         report = reduce_folder(

@@ -86,8 +86,13 @@ def _is_private(folder: Path) -> bool:
     )
 
 
+def when_compiling(tell: Callable[[str], object]) -> None:
+    """Call `tell` with a sentence, once, when kernels must be compiled: the only slow time."""
+    _told.append(tell)
+
+
 class _Announcer(event.Listener):  # type: ignore[misc]
-    """Says once per process that kernels are being compiled: the only time that they are slow."""
+    """Says once per process that kernels are being compiled."""
 
     def __init__(self) -> None:
         self._said = threading.Event()
@@ -97,11 +102,13 @@ class _Announcer(event.Listener):  # type: ignore[misc]
         source = event.data["dispatcher"].py_func.__module__
         if source.startswith("toros.") and not self._said.is_set():
             self._said.set()
-            log.info("Compiling the reduction kernels for this machine: once, some seconds.")
+            for tell in _told:
+                tell("Compiling the reduction kernels for this machine: once, some seconds.")
 
     def on_end(self, event: Any) -> None:
         """Say nothing."""
 
 
+_told: list[Callable[[str], object]] = [log.info]
 _CACHE = _find_cache()
 event.register("numba:compile", _Announcer())
