@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Engine, MetaData, TypeDecorator, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from toros.common.errors import ConfigurationError
@@ -23,6 +26,7 @@ NAMING = {
 }
 
 SQLITE_BUSY_SECONDS = 30.0
+SQLITE_LOOK_S = 0.0005
 # How long a connection may take, and how long a network may swallow what is sent (seconds).
 POSTGRESQL_CONNECT_S = 10
 POSTGRESQL_SILENT_S = 30
@@ -101,11 +105,29 @@ def _prepare_sqlite(engine: Engine) -> None:
         cursor = connection.cursor()
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             cursor.execute(f"PRAGMA {pragma}")
+        # From here on we wait ourselves: SQLite's own waiting grows to 100 ms between looks.
+        cursor.execute("PRAGMA busy_timeout = 0")
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        _begin_immediate(connection.connection.dbapi_connection)
+
+
+def _begin_immediate(connection: Any) -> None:
+    """Begin a transaction; wait for other writers, looking often."""
+    deadline = time.monotonic() + SQLITE_BUSY_SECONDS
+    pause = threading.Event()
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                # As SQLAlchemy raises it: callers know its errors, not the driver's.
+                raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+            pause.wait(SQLITE_LOOK_S)
+        else:
+            return
 
 
 def sqlite_file(engine: Engine) -> Path | None:
