@@ -50,6 +50,9 @@ test: lint ## Everything that must be green
 test-long: $(VENV)/.installed-dev ## The long runs: thousands of orders, dozens of kill -9
 	$(BIN)/python -m pytest -m long -rP
 
+fault-matrix: $(VENV)/.installed-dev ## Play every fault in every state; write its page in docs
+	$(BIN)/python -m pytest -m long tests/integration/test_dome_fault_matrix.py
+
 test-systemd: $(VENV)/.installed-dev ## Boot the units in a container of their own (root, Debian)
 	tests/systemd/rootfs.sh
 	$(BIN)/python -m pytest -m systemd -s

@@ -6,6 +6,7 @@ from a mount that is turned about its axes (`tests/support/beam.py`), at the met
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ from toros.common.config.dome import DomeSettings
 
 CLIPPED = 0.001  # of the beam's area
 FOLLOW_S, STEP_S = 3600.0, 30.0
-SHORT, LONG = 8, 1000
+SHORT, LONG = 6, int(os.environ.get("TOROS_TARGETS", "1000"))
 OFFSETS = st.floats(-0.25, 0.25)
 SETTINGS: dict[str, Any] = {
     "telescope_silence_s": None,

@@ -106,7 +106,7 @@ class World:
         self.mount: Mount = open_mount(device, self.clock)
         self.dome: DomeModule | None = None
         self._loops: list[Regular] = []
-        self._nights = itertools.count(1)
+        self.nights = 0
         self._orders = itertools.count(1)
 
     # The world
@@ -121,7 +121,8 @@ class World:
         self.simulator.faults.clear()
         self.observatory.down_until = float("-inf")
         self.peer.alive = True
-        night = MIDNIGHT + timedelta(days=next(self._nights))
+        self.nights += 1
+        night = MIDNIGHT + timedelta(days=self.nights)
         self.clock.skip(max(night.timestamp() - self.clock.unix(), 0.0))
         self.weather(None, **CALM)
         self.observatory.dome.find_home()
