@@ -343,11 +343,15 @@ def test_an_id_is_not_used_twice_nor_a_path(besieged: Target) -> None:
     assert answer["id"] == key
 
 
-def test_random_bytes_are_refused_and_the_next_call_is_answered(besieged: Target) -> None:
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.long)])
+def test_random_bytes_are_refused_and_the_next_call_is_answered(
+    besieged: Target, count: int
+) -> None:
     chance = random.Random(2017)  # noqa: S311 - a seed makes a failure repeatable
     alphabet = [b"<value>", b"<int>", b"</int>", b"<struct>", b"<member>", b"&#0;", b"\xff", b"]]>"]
     with besieged.connect() as sock:
-        for number in range(2_000):
+        for number in range(count):
             if number % 2:
                 body = chance.randbytes(chance.randrange(200))
             else:
