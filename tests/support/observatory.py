@@ -141,6 +141,13 @@ class Observatory:
             return False
         return True
 
+    def state(self) -> str:
+        """The state of the night; "silent" while the telescope does not answer."""
+        try:
+            return str(self.night()["state"])
+        except PeerError:
+            return "silent"
+
     def night(self) -> dict[str, Any]:
         return self.ask("status")["night"]
 

@@ -15,15 +15,24 @@ from toros.common.config.telescope import FlatSettings, Limits, TelescopeSetting
 from toros.common.errors import NotObservable
 from toros.sky.site import Site
 from toros.telescope.dome_orders import DomeView
-from toros.telescope.flats import FADING_DEX_PER_S, SkyLevel, accepted, advise, measure
+from toros.telescope.flats import (
+    FADING_DEX_PER_S,
+    SkyLevel,
+    accepted,
+    advise,
+    bright_to_dark,
+    measure,
+)
 from toros.telescope.pointing import (
     altaz_at,
     azimuth_difference_deg,
     check_pointing,
     flat_field,
+    horizon_at,
     separation_deg,
     why_not_now,
 )
+from toros.telescope.preemption import worth_dropping
 
 MACON = Site("Cordon Macon", -24.6226, -67.3218, 4650.0)
 DUSK = datetime(2017, 8, 17, 22, 30, tzinfo=UTC).timestamp()
@@ -137,3 +146,75 @@ def test_a_dome_is_closed_only_when_its_shutter_says_so() -> None:
     assert not DomeView.read(status).closed
     assert DomeView.read({**status, "shutter": "closed"}).closed
     assert not DomeView.unknown("no answer").closed
+
+
+def morning(rate_adu_s: float, brightening: float, settings: FlatSettings) -> list[float]:
+    """Go through a dawn that brightens by `brightening` times Tyson & Gal; return the levels."""
+    sky: SkyLevel | None = None
+    now, kept = 0.0, []
+    while now < 7200 and len(kept) < settings.count:
+        advice = advise(sky, now, MAX_ADU, settings, rising=True)
+        if advice.wait_s is not None:
+            now, sky = now + advice.wait_s, None
+            continue
+        if advice.exptime_s is None:
+            break
+        middle = now + advice.exptime_s / 2
+        true_rate = rate_adu_s * 10 ** (brightening * FADING_DEX_PER_S * middle)
+        level = min(1000 + true_rate * advice.exptime_s, MAX_ADU)
+        sky = measure(level, 1000.0, advice.exptime_s, now, MAX_ADU)
+        if accepted(level, MAX_ADU, settings):
+            kept.append(level)
+        now += advice.exptime_s + 8.0
+    return kept
+
+
+@pytest.mark.parametrize("pace", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("rate", [1.0, 30.0, 1000.0])
+def test_a_dawn_is_waited_for_and_followed(rate: float, pace: float) -> None:
+    settings = FlatSettings()
+    kept = morning(rate, pace, settings)
+    assert len(kept) == settings.count
+    assert np.median(kept) == pytest.approx(settings.level_fraction * MAX_ADU, rel=0.3)
+
+
+def test_a_dawn_that_is_too_bright_ends_the_flats() -> None:
+    assert morning(1e7, 1.0, FlatSettings()) == []
+
+
+def test_filters_go_from_the_least_to_the_most_sensitive() -> None:
+    assert bright_to_dark(["clear", "r", "g", "unheard of", "u"]) == [
+        "u",
+        "unheard of",
+        "g",
+        "r",
+        "clear",
+    ]
+
+
+def test_the_horizon_mask_is_straight_between_its_points_and_wraps() -> None:
+    settings = TelescopeSettings.model_validate(
+        {"horizon": [[350, 40], [10, 20], [180, 5]], "horizon_deg": 10}
+    )
+    assert horizon_at(350.0, settings) == pytest.approx(40)
+    assert horizon_at(0.0, settings) == pytest.approx(30)
+    assert horizon_at(180.0, settings) == 10.0
+    behind_the_tree = TelescopeSettings.model_validate({"horizon": [[0, 89], [180, 89]]})
+    with pytest.raises(NotObservable, match="horizon of 89"):
+        check_pointing(MACON, DUSK, 197.449, -23.384, behind_the_tree)
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "remaining", "steps", "dropped"),
+    [
+        (0.0, 60.0, 1, True),  # nothing is lost
+        (59.0, 1.0, 1, False),  # nearly done: a second is not worth a minute
+        (50.0, 10.0, 1, True),
+        (599.0, 1.0, 3, True),  # an alert's second is
+        (60.0, 0.0, 5, False),  # it is done: to drop it gains nothing
+    ],
+)
+def test_an_exposure_is_dropped_when_the_wait_costs_more(
+    elapsed: float, remaining: float, steps: float, dropped: bool
+) -> None:
+    assert worth_dropping(elapsed, remaining, steps) is dropped

@@ -50,4 +50,6 @@ class Memory:
     closing_failures: int = 0
     ended_by_order: bool = False
     warming_since: datetime | None = None
+    failing: set[int] = field(default_factory=set)  # entries that failed since one succeeded
+    device_holds: int = 0
     retry_unix: float = 0.0  # after a failure: when it is tried again

@@ -15,7 +15,7 @@ from toros.common.errors import (
     TorosError,
 )
 from toros.sky.night import local_mean_noon
-from toros.telescope import focus
+from toros.telescope import focus, target_queue
 from toros.telescope.calibration_frames import has_darks, missing, wanted_flats
 from toros.telescope.closing import closing
 from toros.telescope.cooling import is_cold, start_cooling
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 # The dome opens so long before the first target, so that the air in it settles.
 OPEN_BEFORE_S = 600.0
+TARGETS_THAT_ACCUSE = 2  # so many failing in a row accuse a device
+FORGIVING_HOLDS = 3  # after so many such holds the attempts count all the same
 # Moving the focuser and reading out one frame of a focus run: an allowance.
 FOCUS_FRAME_S = 10.0
 
@@ -100,7 +102,10 @@ def observing(night: Night) -> Transition | None:
     if not view.safe:
         return Transition(NightState.HOLDING, f"not safe: {view.trouble}")
     start_cooling(night)
-    plan = tonight_plan(telescope)
+    # What has just failed is tried again after another: that tells a bad target from a bad device.
+    plan = tonight_plan(telescope, without=memory.failing)
+    if not plan.blocks and memory.failing:
+        plan = tonight_plan(telescope)
     if has_darks(telescope):
         announce_alerts(telescope, {block.target.key for block in plan.blocks})
     if not plan.blocks:
@@ -118,7 +123,8 @@ def observing(night: Night) -> Transition | None:
     if wait_s <= 0:
         with telescope.hardware(first.target.name):
             open_dome(telescope)
-            return _after(night, observe(telescope, first.target.key))
+            entry = first.target.key
+            return _after(night, entry, observe(telescope, entry))
     if wait_s <= OPEN_BEFORE_S:
         with telescope.hardware("opening the dome"):
             open_dome(telescope)
@@ -150,14 +156,38 @@ def _dawn(night: Night) -> Transition:
     return Transition(NightState.MORNING_FLATS, f"{why_over(night)}; flats are lacking")
 
 
-def _after(night: Night, outcome: Outcome) -> Transition | None:
+def _after(night: Night, entry: int, outcome: Outcome) -> Transition | None:
     """Go on after an observation, or hold when what failed would fail for every target."""
+    telescope, memory = night.telescope, night.memory
+    if outcome.ending is Ending.DONE:
+        memory.failing.clear()
+    if outcome.ending in (Ending.AGAIN, Ending.FAILED):
+        return _after_failure(night, entry, outcome)
     if outcome.ending is not Ending.STOPPED:
         return None
     if isinstance(outcome.cause, NotSafe | DeviceUnreachable | PeerError):
         return Transition(NightState.HOLDING, outcome.reason)
-    view = night.telescope.dome_view
+    view = telescope.dome_view
     return None if view.safe else Transition(NightState.HOLDING, f"not safe: {view.trouble}")
+
+
+def _after_failure(night: Night, entry: int, outcome: Outcome) -> Transition | None:
+    """Hold when two targets failed one after the other: it is not the targets.
+
+    They are queued as if they had not been tried, unless that has been so before.
+    """
+    telescope, memory = night.telescope, night.memory
+    memory.failing.add(entry)
+    if len(memory.failing) < TARGETS_THAT_ACCUSE:
+        return None
+    memory.device_holds += 1
+    if memory.device_holds <= FORGIVING_HOLDS:
+        with telescope.sessions.begin() as session:
+            target_queue.forgive(session, memory.failing)
+    memory.failing.clear()
+    return Transition(
+        NightState.HOLDING, f"{TARGETS_THAT_ACCUSE} targets in a row failed: {outcome.reason}"
+    )
 
 
 def _idle(night: Night) -> Transition | None:

@@ -5,7 +5,7 @@ Every function works in its caller's session, so that a change and its cause com
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -198,6 +198,14 @@ def requeue_running(session: Session, observatory: str, reason: str) -> list[str
     for row in rows:
         row.state, row.reason = QUEUED, reason
     return [row.name for row in rows]
+
+
+def forgive(session: Session, entries: Collection[int]) -> None:
+    """Take the last attempt back from entries that failed through no fault of their own."""
+    for row in session.scalars(select(Observation).where(Observation.id.in_(entries))):
+        if row.state in (QUEUED, FAILED):
+            row.state, row.code, row.finished = QUEUED, 0, None
+            row.attempts = max(row.attempts - 1, 0)
 
 
 def limits_of(row: Observation, settings: TelescopeSettings) -> Limits:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from toros.archive.models import Observation
 from toros.telescope.night import Night
 from toros.telescope.plan import Plan, dark_times, make_plan
@@ -12,15 +14,15 @@ from toros.telescope.scheduler import PlanTarget
 from toros.telescope.state import Telescope
 
 
-def tonight_plan(telescope: Telescope, *, whole: bool = False) -> Plan:
-    """Return the plan of tonight from now on, or of the whole night."""
+def tonight_plan(telescope: Telescope, *, without: Collection[int] = ()) -> Plan:
+    """Return the plan of what is left of tonight, without some entries of the queue."""
     here = Pointing(*telescope.pointed) if telescope.pointed else None
     return make_plan(
         telescope.site,
         telescope.tonight(),
-        wanted_now(telescope),
+        [target for target in wanted_now(telescope) if target.key not in without],
         telescope.settings,
-        after=None if whole else telescope.clock.now(),
+        after=telescope.clock.now(),
         here=here,
     )
 
