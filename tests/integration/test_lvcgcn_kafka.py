@@ -97,8 +97,20 @@ def test_the_next_robot_goes_on_where_the_last_one_committed(
     with house.robot(**listening(cluster, group="another")):
         # A group that never committed gets all there is, and all of it is known.
         cluster.produce(TOPIC, notice("S3c"))
-        wait_until(lambda: len(house.events()) == 3, "the newest one")
+        wait_until(lambda: "S3c" in house.telescope.events, "the newest one")
     assert sorted(house.telescope.events) == ["S1a", "S2b", "S3c"]
+
+
+def test_what_the_broker_no_longer_has_is_said(house: AlertHouse, cluster: MockCluster) -> None:
+    """The mock keeps 5 MiB: some twenty notices. A robot that was away for more has lost some."""
+    with house.robot(**listening(cluster)):
+        cluster.produce(TOPIC, notice("S1a"), notice("S2b"))
+        wait_until(lambda: len(house.telescope.events) == 2, "the first two")
+    cluster.produce(TOPIC, notice("S3lost"), *[b"x" * 1_000_000] * 8, notice("S4d"))
+    with house.robot(**listening(cluster)):
+        wait_until(lambda: "S4d" in house.telescope.events, "the newest one")
+    assert house.telescope.events == ["S1a", "S2b", "S4d"]
+    assert any("no longer has some notices" in event.message for event in house.problems())
 
 
 def test_a_connection_without_heartbeats_is_made_anew(

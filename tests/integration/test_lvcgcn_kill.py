@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import os
 import random
 import signal
@@ -14,11 +17,13 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from astropy.io import fits
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.support.alert_house import AlertHouse, alert_house, notice
+from tests.support.alert_house import REPLAY, AlertHouse, alert_house
 from tests.support.mock_kafka import QUICK, MockCluster
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -82,11 +87,31 @@ def configuration(house: AlertHouse, database_url: str, cluster: MockCluster, fo
     return path
 
 
+def small_map() -> str:
+    """A map of 10 kB in base64: the mock cluster keeps 5 MiB and forgets what is older."""
+    count = 12 * 4**2
+    columns = {
+        "PROBDENSITY": np.full(count, 1 / (4 * np.pi)),
+        "DISTMU": np.full(count, 40.0),
+        "DISTSIGMA": np.full(count, 8.0),
+        "DISTNORM": np.full(count, 1 / 1600.0),
+    }
+    hdu = fits.BinTableHDU.from_columns(
+        [fits.Column(name, "D", array=values) for name, values in columns.items()]
+    )
+    hdu.header.update({"ORDERING": "NESTED", "NSIDE": 4, "COORDSYS": "C"})
+    out = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(out)
+    return base64.b64encode(out.getvalue()).decode()
+
+
 def kills(house: AlertHouse, database_url: str, count: int) -> None:
     """Send events while the robot is killed `count` times, at moments that nobody chose."""
     chance = random.Random(1)  # noqa: S311
     folder = house.folder / "drop"
     folder.mkdir()
+    record = json.loads(REPLAY.notice)
+    record["event"]["skymap"] = small_map()
     with ExitStack() as stack:
         cluster = stack.enter_context(MockCluster())
         cluster.create(TOPIC)
@@ -99,7 +124,7 @@ def kills(house: AlertHouse, database_url: str, count: int) -> None:
             before = len(house.telescope.done)
             for part in range(2):
                 name = f"S{number}{'ab'[part]}"
-                content = notice(name)
+                content = json.dumps({**record, "superevent_id": name}).encode()
                 cluster.produce(TOPIC, content)
                 if chance.random() < 0.5:  # the same by another way
                     (folder / f".{name}").write_bytes(content)

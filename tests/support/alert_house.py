@@ -33,9 +33,9 @@ REPLAY = make_gw170817()
 _RECORD = json.loads(REPLAY.notice)
 
 
-def notice(event: str = "GW170817", **changes: Any) -> bytes:
+def notice(name: str = "GW170817", **changes: Any) -> bytes:
     """GW170817's notice under another name or with other values."""
-    return json.dumps(_RECORD | {"superevent_id": event} | changes).encode()
+    return json.dumps(_RECORD | {"superevent_id": name} | changes).encode()
 
 
 class TargetsFields(Fields):

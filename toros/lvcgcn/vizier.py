@@ -51,6 +51,8 @@ class VizierCatalogue:
         Columns that may name a galaxy, the best first, and what stands before their values.
     bands : int
         In how many bands of equal area it is fetched.
+    server : str or None
+        Host of VizieR or of one of its mirrors; None is astroquery's own choice.
     """
 
     table: str
@@ -61,6 +63,7 @@ class VizierCatalogue:
     names: Mapping[str, str]
     filters: Mapping[str, str] = field(default_factory=dict)
     bands: int = 180
+    server: str | None = None
 
 
 KNOWN = {
@@ -163,17 +166,19 @@ def _ask(known: VizierCatalogue, band: Band) -> Table:
 
     low, high = band
     wanted = [*known.columns.values(), *known.names]
-    service = Vizier(columns=wanted, row_limit=-1, timeout=_TIMEOUT_S)
-    # Half-open, so that no galaxy is in two bands; the last one takes the pole.
-    upper = f"..{high:.8f}" if high >= 90.0 else f"..<{high:.8f}"
+    where = {} if known.server is None else {"vizier_server": known.server}
+    service = Vizier(columns=wanted, row_limit=-1, timeout=_TIMEOUT_S, **where)
     declination = known.columns["dec"]
     found = service.query_constraints(
-        catalog=known.table, cache=False, **{declination: f"{low:.8f}{upper}"}, **known.filters
+        catalog=known.table, cache=False, **{declination: f"{low:.8f}..{high:.8f}"}, **known.filters
     )
     if not found:
         return {}
     table = found[0]
-    return {name: np.asarray(_filled(table[_spelt(name, table.colnames)])) for name in wanted}
+    columns = {name: np.asarray(_filled(table[_spelt(name, table.colnames)])) for name in wanted}
+    # VizieR's ranges hold both ends: a galaxy on an edge belongs to the band above it.
+    inside = (columns[declination] < round(high, 8)) | (high >= 90.0)
+    return {name: values[inside] for name, values in columns.items()}
 
 
 def _spelt(name: str, present: list[str]) -> str:
@@ -186,7 +191,10 @@ def _spelt(name: str, present: list[str]) -> str:
 
 
 def _filled(column: Any) -> Any:
-    return np.ma.filled(column, "" if column.dtype.kind in "SUO" else np.nan)
+    """Return a column without a mask: text that is empty, or numbers that are NaN."""
+    if column.dtype.kind in "SUO":
+        return np.ma.filled(column, "")
+    return np.ma.filled(np.ma.asarray(column).astype(np.float64), np.nan)
 
 
 def _keep(path: Path, table: Table) -> None:

@@ -96,8 +96,31 @@ class KafkaSubscriber:
                 self._backoff.healthy()
                 self._well()
                 yield self._notice(message)
+            elif error.code() == error._AUTO_OFFSET_RESET:
+                self._begin(consumer, message)
             elif not self._goes_on(error):
                 return
+
+    def _begin(self, consumer: Consumer, message: Message) -> None:
+        """Begin a partition with the first message that the broker has.
+
+        So it is for a group that never committed: nothing is missed. But a robot that was away
+        for longer than the broker keeps messages has lost some, and people must know.
+        """
+        from confluent_kafka import OFFSET_BEGINNING, OFFSET_STORED
+
+        error, topic, partition = message.error(), message.topic(), message.partition()
+        if error is not None and "out of range" in error.str().casefold():
+            self._report(
+                f"{self.name}: the broker no longer has some notices of {topic} that were not "
+                "received; it goes on with the first that it has."
+            )
+        placed = consumer.assignment()
+        for place in placed:
+            first = (place.topic, place.partition) == (topic, partition)
+            # The others go on where the group is; what is received again is known.
+            place.offset = OFFSET_BEGINNING if first else OFFSET_STORED
+        consumer.assign(placed)
 
     def _open(self) -> Consumer:
         from confluent_kafka import Consumer

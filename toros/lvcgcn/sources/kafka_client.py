@@ -35,8 +35,8 @@ def consumer_settings(settings: KafkaSource) -> dict[str, Any]:
         **connection_settings(settings),
         "group.id": settings.group,
         "enable.auto.commit": False,
-        # A group that never committed begins with what the broker still has: nothing is missed.
-        "auto.offset.reset": "earliest",
+        # Told of, and not done in silence: what the broker no longer has is lost (see `kafka`).
+        "auto.offset.reset": "error",
         "fetch.message.max.bytes": _MAX_MESSAGE_BYTES,
         **settings.options,
     }
