@@ -336,21 +336,23 @@ def survey(night: Observatory, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kills", "rate", "fields"),
+    ("kills", "rate", "mean_s", "fields"),
     [
-        (4, 60.0, 6),
+        (4, 60.0, 2.0, 6),
         pytest.param(
-            100, 15.0, 60, marks=[pytest.mark.long, pytest.mark.timeout(3600)], id="a hundred"
+            *(100, 30.0, 8.0, 60),
+            marks=[pytest.mark.long, pytest.mark.timeout(3600)],
+            id="a hundred",
         ),
     ],
 )
 def test_a_killed_telescope_loses_no_frame_and_counts_none_twice(
-    begin: Begin, database_url: str, kills: int, rate: float, fields: int
+    begin: Begin, database_url: str, kills: int, rate: float, mean_s: float, fields: int
 ) -> None:
     night = begin(rate=rate, **ONLY_LIGHTS)
     survey(night, fields)
     night.end("telescope")
-    done = kill_often(night, database_url, kills, seed=kills)
+    done = kill_often(night, database_url, kills, kills, mean_s)
     lights = audit(night)
     print(f"{done} kills, {lights} lights")  # noqa: T201 - the figure of a long run
     assert done >= min(kills, 3)

@@ -16,8 +16,10 @@ from toros.archive.models import Exposure, Observation
 LEAST_LIGHTS = 5
 
 
-def kill_often(night: Observatory, database_url: str, kills: int, seed: int) -> int:
+def kill_often(night: Observatory, database_url: str, kills: int, seed: int, mean_s: float) -> int:
     """Kill the telescope at random instants until it died so often or its night is closed.
+
+    `mean_s` is how long it lives on average, in seconds of the machine.
 
     Returns
     -------
@@ -31,7 +33,7 @@ def kill_often(night: Observatory, database_url: str, kills: int, seed: int) -> 
         night.ask("open_night")
         while done < kills and night.state() != "closed":
             # At any instant: of the start-up, of a slew, of an exposure, of a file being written.
-            threading.Event().wait(rng.uniform(0.0, 4.0))
+            threading.Event().wait(min(rng.expovariate(1 / mean_s), 4 * mean_s))
             process.kill()
             process.wait()
             done += 1
