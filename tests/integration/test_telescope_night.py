@@ -19,6 +19,7 @@ from tests.support.observatory import LONG, Observatory
 from tests.support.waiting import wait_until
 from toros.archive.models import Exposure, Observation
 from toros.common.errors import PeerRefused
+from toros.sky.visibility import hour_angle
 
 # Long enough before dusk for the biases and darks, on a slow machine too.
 EVENING = datetime(2017, 8, 17, 21, 45, tzinfo=UTC)
@@ -37,9 +38,11 @@ Begin = Callable[..., Observatory]
 def begin(tmp_path: Path, sessions: sessionmaker[Session]) -> Iterator[Begin]:
     begun: list[Observatory] = []
 
-    def make(start: datetime = DARK, rate: float = 120.0, **telescope: Any) -> Observatory:
+    def make(
+        start: datetime = DARK, rate: float = 120.0, *, german: bool = False, **telescope: Any
+    ) -> Observatory:
         settings = telescope or ONLY_LIGHTS
-        begun.append(Observatory(tmp_path, sessions, start, rate, settings))
+        begun.append(Observatory(tmp_path, sessions, start, rate, settings, german=german))
         return begun[-1]
 
     yield make
@@ -267,6 +270,30 @@ def test_a_camera_that_refuses_holds_the_night_and_costs_no_target(begin: Begin)
     for name in ("field", "other"):
         entry = night.entry(name)
         assert (entry.state, entry.taken) == ("done", 3)
+
+
+def test_a_german_mount_flips_before_the_exposure_that_would_reach_its_limit(
+    begin: Begin,
+) -> None:
+    night = begin(german=True, meridian_limit_h=0.1, **ONLY_LIGHTS)
+    site = night.telescope().site
+    (angle,) = hour_angle(site, [night.clock.unix()], [0.0], [-45.0])[0]
+    before_the_meridian = float((angle + 8.0) % 360.0)  # half an hour
+    night.ask(
+        "observation", ra=before_the_meridian, dec=-45.0, object="culminates", count=12, exptime=240
+    )
+    night.ask("open_night")
+    night.until("closed")
+    lights = night.exposures("light")
+    sides = [fits.getheader(light.path)["PIERSIDE"] for light in lights]
+    assert sides == ["west"] * sides.index("east") + ["east"] * sides.count("east")
+    assert [event.message for event in night.events("meridian")] == [
+        "The mount flipped over the meridian."
+    ]
+    last_west = lights[sides.index("east") - 1]
+    assert last_west.date_obs is not None
+    end = last_west.date_obs.timestamp() + 240.0
+    assert hour_angle(site, [end], [before_the_meridian], [-45.0])[0, 0] / 15.0 <= 0.1 + 0.02
 
 
 def test_the_preprocessor_is_told_when_it_comes_back(begin: Begin) -> None:

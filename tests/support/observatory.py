@@ -22,7 +22,7 @@ from toros.common.clock import Clock, iso
 from toros.common.config import Config, Device, Service
 from toros.common.config.dome import DomeSettings
 from toros.common.config.models import Data, Devices
-from toros.common.config.simulator import CameraSettings, SimulatorSettings
+from toros.common.config.simulator import CameraSettings, MountSettings, SimulatorSettings
 from toros.common.config.telescope import TelescopeSettings
 from toros.common.daemon import Daemon
 from toros.common.errors import PeerError
@@ -55,9 +55,12 @@ class Observatory:
         start: datetime,
         rate: float,
         telescope: dict[str, Any],
+        *,
+        german: bool = False,
     ) -> None:
         self.clock = Clock.simulated(start, rate)
-        settings = SimulatorSettings(discovery=False, galaxies=False, camera=CAMERA)
+        mount = MountSettings(kind="german" if german else "fork")
+        settings = SimulatorSettings(discovery=False, galaxies=False, camera=CAMERA, mount=mount)
         self.simulator = Simulator(settings, self.clock, Config().site)
         self.simulator.start()
         device = Device(alpaca=self.simulator.url, number=0)
