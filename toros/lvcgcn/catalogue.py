@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -131,6 +132,18 @@ class Catalogue:
             begin = int(first[large] >> _PEAK_SHIFT)
             result[large] = peaks[begin : begin + 4 ** int(PEAK_ORDER - order[large])].max()
         return result
+
+    def release(self) -> None:
+        """Give back the memory of mapped columns; their pages stay in the system's cache.
+
+        A search touches pages all over some columns. What it is done with would else count as
+        this process's memory for as long as it lives.
+        """
+        for column in (self.pixel, self.distance_mpc, self.distance_error_mpc,
+                       self.luminosity, self.stellar_mass):  # fmt: skip
+            mapped = getattr(column, "_mmap", None)
+            if mapped is not None:
+                mapped.madvise(mmap.MADV_DONTNEED)
 
     def describe(self) -> dict[str, Any]:
         """Return what `toros catalog info` shows."""

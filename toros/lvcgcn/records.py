@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from toros.archive.models import Alert, Event, Target
@@ -168,14 +168,20 @@ def add_targets(
 
 def changes(session: Session, alert: Alert, observatory: str, names: Sequence[str]) -> Changes:
     """Return what a revision changes for one observatory, before it is recorded."""
-    before = [
-        target
-        for target in _targets_of(session, alert.event, (SELECTED, RELAYED))
-        if target.observatory == observatory and target.alert_id != alert.id
-    ]
+    before = (
+        select(Target.alert_id, Target.name)
+        .join(Alert, Alert.id == Target.alert_id)
+        .where(
+            Alert.event == alert.event,
+            Alert.id != alert.id,
+            Target.observatory == observatory,
+            Target.state.in_((SELECTED, RELAYED)),
+        )
+    )
+    rows = session.execute(before).all()
     # What a revision in between replaced is not what the telescope has now.
-    newest = max((target.alert_id for target in before), default=None)
-    standing = {target.name for target in before if target.alert_id == newest}
+    newest = max((alert_id for alert_id, _ in rows), default=None)
+    standing = {name for alert_id, name in rows if alert_id == newest}
     return {
         "new": [name for name in names if name not in standing],
         "kept": [name for name in names if name in standing],
@@ -198,14 +204,21 @@ def supersede(session: Session, alert: Alert, observatories: Sequence[str]) -> N
     observatories : sequence of str
         Those for which it has targets; their telescopes compare the revisions themselves.
     """
-    for target in _targets_of(session, alert.event, (SELECTED, RELAYED)):
-        if target.alert_id == alert.id:
-            continue
-        if target.observatory not in observatories:
-            target.state = RETRACTING
-            target.work_order = retraction_order_id(alert, target.observatory)
-        elif target.state == SELECTED:
-            target.state = SUPERSEDED
+    earlier = select(Alert.id).where(Alert.event == alert.event, Alert.id != alert.id)
+    known = (
+        select(Target.observatory)
+        .where(Target.alert_id.in_(earlier), Target.state.in_((SELECTED, RELAYED)))
+        .distinct()
+    )
+    for observatory in session.scalars(known).all():
+        mine = update(Target).where(Target.alert_id.in_(earlier), Target.observatory == observatory)
+        if observatory in observatories:
+            unsent = mine.where(Target.state == SELECTED)
+            session.execute(unsent.values(state=SUPERSEDED))
+        else:
+            order = retraction_order_id(alert, observatory)
+            given = mine.where(Target.state.in_((SELECTED, RELAYED)))
+            session.execute(given.values(state=RETRACTING, work_order=order))
 
 
 def retract(session: Session, alert: Alert) -> list[str]:

@@ -103,6 +103,7 @@ class HostSearch:
             if bound < found.threshold:
                 break
             found.add(rows, scores)
+        self._catalogue.release()
         return found.sorted()
 
     def at_least(self, score: float) -> Best:
@@ -129,6 +130,7 @@ class HostSearch:
             total += float(scores.sum())
             if left <= tolerance * total:
                 break
+        self._catalogue.release()
         return total
 
     def _sweep(self) -> Iterator[tuple[float, Rows, Floats]]:
@@ -175,6 +177,7 @@ class HostSearch:
         pixel = self._catalogue.pixel
         begin = np.searchsorted(pixel, first)
         end = np.searchsorted(pixel, first + (np.int64(1) << (2 * (FINEST_ORDER - order))))
+        self._catalogue.release()
         peopled = np.flatnonzero(end > begin)
         ordered = peopled[np.argsort(-self._bound[chosen[peopled]], kind="stable")]
         return _Cells(chosen[ordered], self._bound[chosen[ordered]], begin[ordered], end[ordered])
