@@ -118,10 +118,14 @@ def test_the_beam_is_never_clipped_while_following(world: World) -> None:
     _check(world, SHORT, derandomize=True)
 
 
-def test_an_hour_at_middle_height_takes_few_moves(world: World) -> None:
-    least, moves = _follow(world, (0.0, 0.0, 0.0), 0.3, -2.0, -30.0)
+@pytest.mark.parametrize("hours", [-2.0, 2.0])
+def test_an_hour_east_and_west_of_the_meridian_takes_few_moves(world: World, hours: float) -> None:
+    least, moves = _follow(world, (0.1, -0.1, 0.1), 0.4, hours, 15.0)
     assert least == 1.0
-    assert moves <= 2
+    assert moves <= 6
+    german = world.simulator.observatory.settings.mount.kind == "german"
+    west = world.observatory.telescope.mount.pose(world.clock.unix()).west
+    assert west is (german and hours < 0)
 
 
 @pytest.mark.long
