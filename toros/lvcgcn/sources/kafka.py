@@ -189,7 +189,7 @@ class KafkaSubscriber:
     def _ill(self, trouble: str) -> None:
         if self._trouble is None:
             self._report(f"{self.name}: {trouble}.")
-        log.info("%s: %s.", self.name, trouble)
+        log.debug("%s: %s.", self.name, trouble)
         self._trouble = trouble
 
     def _well(self) -> None:
