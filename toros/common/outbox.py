@@ -67,9 +67,11 @@ class Outbox:
 
     def _work(self) -> None:
         while True:
+            # Asked before sending: what was posted before the closing is sent all the same.
+            closing = self._closing.is_set()
             self._news.clear()
             sent_all = self._send_all()
-            if self._closing.is_set():
+            if closing:
                 return
             if sent_all:
                 self._pause_s = FIRST_PAUSE_S
