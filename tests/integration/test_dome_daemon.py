@@ -232,7 +232,7 @@ def test_a_device_server_that_is_gone_is_unsafe_and_reported(
 
 def test_a_silent_telescope_closes_the_dome(start: Callable[..., Dome]) -> None:
     nobody = Service(ip="127.0.0.1", port=free_port())
-    settings = DomeSettings(telescope_silence_s=1.0)
+    settings = DomeSettings(telescope_silence_s=10.0)
     dome = start(services={"telescope": nobody}, dome=settings)
     dome.until_safe()
     assert dome.ask("open_dome") is True
