@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing as mp
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,29 +45,41 @@ class Camera:
         hdu.writeto(path)
 
 
+def in_child(function: Callable[..., None], *arguments: object) -> None:
+    """Run `function` in a process of its own, so that this one stays small."""
+    child = mp.get_context("spawn").Process(target=function, args=arguments)
+    child.start()
+    child.join()
+    if child.exitcode:
+        raise SystemExit(f"No frames: {function.__name__} ended with {child.exitcode}.")
+
+
 def biases(folder: Path, count: int, side: int) -> Path:
     """Make `count` bias frames in `folder`, unless they are there."""
     if not folder.exists():
-        camera = Camera(side)
-        folder.mkdir(parents=True)
-        for index in range(count):
-            camera.write(folder / f"bias_{index + 1:05d}.fits", "bias", 0.0, 0.0)
+        in_child(_make, folder, side, 1, (("bias", count, 0.0, 0.0),))
     return folder
+
+
+def _make(
+    folder: Path, side: int, seed: int, kinds: tuple[tuple[str, int, float, float], ...]
+) -> None:
+    camera = Camera(side, seed)
+    folder.mkdir(parents=True)
+    for kind, count, level_adu, exptime_s in kinds:
+        for index in range(count):
+            path = folder / f"{kind}_{index + 1:05d}.fits"
+            camera.write(path, kind, level_adu, exptime_s)
 
 
 def night(folder: Path, lights: int, calibrations: int, side: int) -> Path:
     """Make a night of biases, darks, flats and lights in `folder`, unless it is there."""
     if not folder.exists():
-        camera = Camera(side, seed=2)
-        folder.mkdir(parents=True)
         kinds = (
             ("bias", calibrations, 0.0, 0.0),
             ("dark", calibrations, 6.0, 60.0),
             ("flat", calibrations, 20000.0, 3.0),
             ("light", lights, SKY_ADU, 60.0),
         )
-        for kind, count, level_adu, exptime_s in kinds:
-            for index in range(count):
-                path = folder / f"{kind}_{index + 1:05d}.fits"
-                camera.write(path, kind, level_adu, exptime_s)
+        in_child(_make, folder, side, 2, kinds)
     return folder

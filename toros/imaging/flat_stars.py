@@ -52,7 +52,9 @@ def star_blocks(flats: Sequence[Blocks]) -> list[NDArray[np.bool_]]:
         # The light of the sky slopes, and not in all flats alike: that is no star.
         rest = _level(ratio)
         size = min(_SMOOTH_BLOCKS, *ratio.shape)
-        rest = rest - ndimage.median_filter(rest, size, mode="reflect")
+        # Of rows, then of columns: the same for a smooth sky with a few stars, and much sooner.
+        smooth = ndimage.median_filter(rest, (1, size), mode="reflect")
+        rest = rest - ndimage.median_filter(smooth, (size, 1), mode="reflect")
         rests.append(rest)
         sigmas.append(_MAD_TO_SIGMA * float(np.median(np.abs(rest - np.median(rest)))))
     # A flat that is itself the median of all in many blocks shows less scatter than it has.
