@@ -64,7 +64,9 @@ class Promises:
             "safety monitor 0": not weather.safe or self.faulty("safetymonitor"),
             "weather station 0": weather.values()["rain_rate"] > 0
             or self.faulty("observingconditions"),
-            "telescope module": self.peer_died is not None and now - self.peer_died > silence,
+            # It is believed from the start of the dome module on.
+            "telescope module": self.peer_died is not None
+            and now - max(self.peer_died, self.world.started) > silence,
         }
         if now < self.overridden_until:
             found = {name: holds for name, holds in found.items() if name not in self.overridden}

@@ -105,6 +105,7 @@ class World:
         self.context = Context(self.config, self.clock, sessions)
         self.mount: Mount = open_mount(device, self.clock)
         self.dome: DomeModule | None = None
+        self.started = self.clock.unix()
         self._loops: list[Regular] = []
         self.nights = 0
         self._orders = itertools.count(1)
@@ -187,6 +188,7 @@ class World:
     def run(self) -> None:
         """Start the dome module; its loops go on whenever somebody waits."""
         stop = threading.Event()
+        self.started = self.clock.unix()
         self.dome = dome = DomeModule(self.context)
         dome.lock.read()
         played = [self.clock.regularly(each.pause_s, each.ask) for each in dome.sources.asked]
