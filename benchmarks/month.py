@@ -58,6 +58,8 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"device": "filterwheel", "fault": "refuse"},
     {"device": "dome", "fault": "garbage", "method": "GET"},
 )
+# Events that say why nothing is exposed. That an observation ended explains nothing.
+EXPLAINING = ("state", "problem", "focus", "flats", "recovered", "meridian", "dome", "alert")
 Span = tuple[float, float]
 
 
@@ -266,7 +268,11 @@ def _figures(night: Observatory, ordered: Ordered, witness: Witness, span: Span)
     ]
     made.exposing_s = sum(_outside(piece, excused, span) for piece in exposed)
     edges = [(span[0], span[0]), *exposed, (span[1], span[1])]
-    told = sorted(event.time.timestamp() for event in events if event.module == "telescope")
+    told = sorted(
+        event.time.timestamp()
+        for event in events
+        if event.module == "telescope" and event.kind in EXPLAINING
+    )
     for (_, before), (after, _) in pairwise(edges):
         lost = _outside((before, after), excused, span)
         if after - before <= SLEW_GAP_S:

@@ -75,8 +75,7 @@ class Night:
         if self.date != telescope.tonight():
             self._enter(Transition(NightState.CLOSING, f"restarted after the night of {self.date}"))
         else:
-            again = NightState.OBSERVING if state is NightState.HOLDING else state
-            self._enter(Transition(again, f"restarted while {state.value}"))
+            self._enter(Transition(state, f"restarted while {state.value}"))
 
     def open(
         self, *, prepare_only: bool = False, cause: str = "open_night was ordered"
