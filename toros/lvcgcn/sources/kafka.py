@@ -84,7 +84,13 @@ class KafkaSubscriber:
         }
 
     def _consume(self, stop: threading.Event) -> Iterator[RawNotice]:
-        consumer = self._open()
+        try:
+            consumer = self._open()
+        except (_kafka_exception(), SystemError) as failure:
+            # With OIDC a consumer is not even made while no token can be had. confluent-kafka
+            # raises a SystemError there, because it calls `error_cb` with the exception set.
+            self._ill(_words(failure.__cause__ or failure))
+            return
         while not stop.is_set():
             message = consumer.poll(_POLL_S)
             if message is None:
@@ -196,6 +202,12 @@ class KafkaSubscriber:
         if self._trouble is not None:
             log.warning("%s is well again.", self.name)
         self._trouble = None
+
+
+def _words(error: BaseException) -> str:
+    """Return what an exception of librdkafka says, without its number."""
+    said = error.args[0] if error.args else error
+    return str(said.str()) if hasattr(said, "str") else str(said)
 
 
 def _kafka_exception() -> type[Exception]:
