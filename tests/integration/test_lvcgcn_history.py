@@ -9,37 +9,44 @@ from typing import Any
 
 import pytest
 import yaml
-from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.alert_house import REPLAY, AlertHouse, alert_house, notice
 from tests.support.waiting import wait_until
+from toros.archive.schema import upgrade
 from toros.cli.main import run
 from toros.common.client import FrontDeskClient
+from toros.common.database import make_engine, make_sessions
 
 PNG = b"\x89PNG\r\n\x1a\n"
 RETRACTION = {"alert_type": "RETRACTION", "time_created": "2017-08-17T19:00:00Z", "event": None}
 Toros = Callable[..., Any]
 
 
-@pytest.fixture
-def house(tmp_path: Path, sessions: sessionmaker[Session]) -> Iterator[AlertHouse]:
-    with alert_house(tmp_path, sessions) as found:
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlertHouse]:
+    folder = tmp_path_factory.mktemp("house")
+    engine = make_engine(_database(folder))
+    upgrade(engine)
+    with alert_house(folder, make_sessions(engine)) as found:
         with found.robot() as robot:
             client = FrontDeskClient(robot.url)
             for content in (notice("S1a"), notice("S2b"), notice("S1a", **RETRACTION)):
                 client.ask("process_alert", notice=content.decode(), wait=60)
             wait_until(lambda: len(found.telescope.done) == 3, "all orders")
         yield found
+    engine.dispose()
+
+
+def _database(folder: Path) -> str:
+    return f"sqlite:///{folder / 'archive.db'}"
 
 
 @pytest.fixture
-def toros(
-    house: AlertHouse, database_url: str, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Any]:
+def toros(house: AlertHouse, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Run the command with the house's configuration; return what it printed."""
 
     def command(*words: str, code: int = 0, **lvcgcn: Any) -> Any:
-        document = house.document(**lvcgcn) | {"database": {"url": database_url}}
+        document = house.document(**lvcgcn) | {"database": {"url": _database(house.folder)}}
         path = house.folder / "toros.conf.yaml"
         path.write_text(yaml.safe_dump(document))
         capsys.readouterr()
