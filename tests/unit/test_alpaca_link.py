@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -257,7 +258,7 @@ def test_nobody_at_the_address() -> None:
 
 
 def test_waiting_bears_a_few_failed_reads_and_can_be_cancelled() -> None:
-    clock = Clock(rate=100.0)
+    clock = Clock.simulated(datetime(2017, 8, 18, tzinfo=UTC), 100.0)
     answers = iter([DeviceTimeout("late"), False, DeviceUnreachable("gone"), True])
 
     def done() -> bool:
