@@ -19,6 +19,11 @@
     ├── NotAuthenticated               40   answered as Fault 401
     ├── Forbidden                      41   answered as Fault 403
     ├── MessageNotSent                 42   a mail or a note to a webhook
+    ├── TransferError                  50   a file over HTTP(S)
+    │   ├── AddressNotAllowed          51
+    │   ├── NothingThere               52
+    │   ├── TransferBroken             53
+    │   └── TransferTooLarge           54
     ├── PeerError                      30   another module
     │   ├── PeerUnreachable            31
     │   ├── PeerTimeout                32
@@ -34,7 +39,11 @@
     │   ├── AlreadyCalibrated         108
     │   ├── SourceNotAllowed          109
     │   ├── UnusableFrame             110
-    │   └── DiskFull                  111
+    │   ├── DiskFull                  111
+    │   ├── SourceGone                112
+    │   ├── TransferIncomplete        113
+    │   ├── WrongChecksum             114
+    │   └── UnusableArchive           115
     ├── TelescopeError                200
     │   ├── DeviceError               210   any Alpaca device
     │   │   ├── DeviceUnreachable     211
@@ -172,6 +181,36 @@ class MessageNotSent(TorosError):
     code = 42
 
 
+class TransferError(TorosError):
+    """A file could not be had over HTTP."""
+
+    code = 50
+
+
+class AddressNotAllowed(TransferError):
+    """The address is not among those from which files may be had."""
+
+    code = 51
+
+
+class NothingThere(TransferError):
+    """The server has no file at that address."""
+
+    code = 52
+
+
+class TransferBroken(TransferError):
+    """The server does not answer, or a transfer broke off; it may be tried again."""
+
+    code = 53
+
+
+class TransferTooLarge(TransferError):
+    """The file is larger than is allowed."""
+
+    code = 54
+
+
 class PeerError(TorosError):
     """Another module did not do what it was asked."""
 
@@ -266,6 +305,30 @@ class DiskFull(CalibrationError):
     """There is no room for a product."""
 
     code = 111
+
+
+class SourceGone(CalibrationError):
+    """The source of a file batch, or a frame of it, is not there any more."""
+
+    code = 112
+
+
+class TransferIncomplete(CalibrationError):
+    """A frame could not be had whole from its source."""
+
+    code = 113
+
+
+class WrongChecksum(CalibrationError):
+    """A file is not what its checksum says."""
+
+    code = 114
+
+
+class UnusableArchive(CalibrationError):
+    """An archive file is damaged, too large, or would write outside its folder."""
+
+    code = 115
 
 
 class TelescopeError(TorosError):

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import http.client
 import logging
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 from toros.common.config.lvcgcn import LvcgcnSettings
-from toros.common.errors import UnusableSkyMap
+from toros.common.download import Rules
+from toros.common.download import download as get
+from toros.common.errors import TransferError, UnusableSkyMap
 from toros.lvcgcn.notice import Notice
 from toros.lvcgcn.skymap import SkyMap
 from toros.lvcgcn.skymap_fits import read_sky_map
 
 log = logging.getLogger(__name__)
-
-_CHUNK = 2**18
 
 
 @dataclass(frozen=True)
@@ -113,57 +107,15 @@ def download(url: str, settings: LvcgcnSettings) -> bytes:
     UnusableSkyMap
         If its host is not allowed, it is too large, or it does not come in time.
     """
-    _require_allowed(url, settings.allowed_hosts)
-    opener = urllib.request.build_opener(_SameRules(settings.allowed_hosts))
-    deadline = time.monotonic() + settings.download_timeout_s
+    rules = Rules(
+        allowed=settings.allowed_hosts,
+        setting="lvcgcn.allowed_hosts",
+        max_bytes=settings.max_map_bytes,
+        silence_s=settings.download_timeout_s,
+        longest_s=settings.download_timeout_s,
+        what="sky map",
+    )
     try:
-        with opener.open(url, timeout=settings.download_timeout_s) as answer:
-            return _read_all(answer, url, settings.max_map_bytes, deadline)
-    except TimeoutError as error:
-        raise UnusableSkyMap(f"The sky map at {url} did not come in time.") from error
-    except urllib.error.HTTPError as error:
-        with error:  # it holds the connection
-            raise UnusableSkyMap(f"The sky map at {url} cannot be had: {error}.") from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise UnusableSkyMap(f"The sky map at {url} cannot be had: {reason}.") from error
-
-
-def _read_all(answer: Any, url: str, max_bytes: int, deadline: float) -> bytes:
-    content = bytearray()
-    while chunk := answer.read1(_CHUNK):
-        content += chunk
-        if len(content) > max_bytes:
-            raise UnusableSkyMap(f"The sky map at {url} has over {max_bytes} bytes.")
-        if time.monotonic() > deadline:
-            raise TimeoutError
-    length = answer.headers.get("Content-Length")
-    if length is not None and int(length) != len(content):
-        raise UnusableSkyMap(f"The download of {url} broke off after {len(content)} bytes.")
-    return bytes(content)
-
-
-def _require_allowed(url: str, allowed_hosts: list[str]) -> None:
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError as error:
-        raise UnusableSkyMap(f"The sky map's address {url!r} is none: {error}.") from error
-    if parts.scheme not in ("http", "https") or not host:
-        raise UnusableSkyMap(f"The sky map's address {url!r} is not http(s).")
-    if host not in allowed_hosts:
-        raise UnusableSkyMap(f"The sky map is on {host}, which lvcgcn.allowed_hosts does not name.")
-
-
-class _SameRules(urllib.request.HTTPRedirectHandler):
-    """Follows redirections to allowed hosts only."""
-
-    def __init__(self, allowed_hosts: list[str]) -> None:
-        self._allowed_hosts = allowed_hosts
-
-    def redirect_request(
-        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        """Refuse a redirection to where a first request could not go either."""
-        _require_allowed(newurl, self._allowed_hosts)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        return get(url, rules).content
+    except TransferError as error:
+        raise UnusableSkyMap(error.message) from error
