@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import select
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -54,6 +57,60 @@ def test_an_empty_database_is_refused_until_it_is_upgraded(tmp_path: Path) -> No
     schema.upgrade(engine)
     schema.upgrade(engine)  # twice is no harm
     schema.check_current(engine)
+    engine.dispose()
+
+
+def _by_migrations(path: Path) -> Engine:
+    """Return a database that Alembic has brought to the newest revision, from nothing."""
+    engine = make_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        schema._migrate(connection)
+    return engine
+
+
+def _statements(connection: Connection) -> dict[str, list[str]]:
+    """Return the clauses of the statement that makes each table and index."""
+    rows = connection.execute(text("SELECT name, sql FROM sqlite_master")).all()
+    # Constraints stand in any order.
+    return {name: sorted(re.split(r",\s*(?![^(]*\))", _inner(sql or ""))) for name, sql in rows}
+
+
+def _inner(sql: str) -> str:
+    words = " ".join(sql.split())
+    return words.partition("(")[2].rpartition(")")[0].strip() if "TABLE" in words else words
+
+
+def test_a_new_archive_is_what_the_migrations_make(tmp_path: Path) -> None:
+    migrated = _by_migrations(tmp_path / "migrated.db")
+    fresh = make_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
+    schema.upgrade(fresh)
+    with migrated.connect() as old, fresh.connect() as new:
+        assert _statements(new) == _statements(old)
+        versions = [
+            MigrationContext.configure(connection).get_current_revision()
+            for connection in (old, new)
+        ]
+    assert versions == [schema.newest(), schema.newest()]
+    assert schema.current(fresh) == schema.newest()
+    migrated.dispose()
+    fresh.dispose()
+
+
+def test_the_newest_revision_is_alembic_s() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == schema.newest()
+
+
+def test_an_archive_of_an_earlier_version_is_migrated(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    with engine.begin() as connection:
+        schema._migrate(connection, "0001")
+    assert schema.current(engine) == "0001"
+    schema.upgrade(engine)
+    schema.check_current(engine)
+    with engine.connect() as connection:
+        assert "rejected TEXT" in _statements(connection)["combination"]
     engine.dispose()
 
 

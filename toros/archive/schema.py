@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, delete
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    delete,
+    insert,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
-from toros.archive.models import StatusCode
-from toros.common.database import make_sessions, sqlite_file
+from toros.archive.models import Base, StatusCode
+from toros.common.database import sqlite_file
 from toros.common.errors import DatabaseNotReady, SchemaNotCurrent, status_codes
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+# Alembic's own table, as it makes it.
+_VERSION = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 
 def upgrade(engine: Engine) -> None:
@@ -26,15 +42,20 @@ def upgrade(engine: Engine) -> None:
     DatabaseNotReady
         When the database cannot be reached or written.
     """
-    config = _alembic()
     file = sqlite_file(engine)
     try:
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
         with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-        _write_status_codes(engine)
+            if _is_empty_sqlite(connection):
+                # The archive beside the products of a folder: made in one go, without Alembic,
+                # whose import alone takes longer. A test compares both ways.
+                Base.metadata.create_all(connection, checkfirst=False)
+                _VERSION.create(connection, checkfirst=False)
+                connection.execute(insert(_VERSION).values(version_num=newest()))
+            else:
+                _migrate(connection)
+            _write_status_codes(connection)
     except (SQLAlchemyError, OSError) as error:
         raise _unreachable(engine, error) from error
 
@@ -46,14 +67,18 @@ def current(engine: Engine) -> str | None:
         return None  # connecting would make an empty file
     try:
         with engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            if not inspect(connection).has_table(_VERSION.name):
+                return None
+            found: str | None = connection.scalar(select(_VERSION.c.version_num))
+            return found
     except SQLAlchemyError as error:
         raise _unreachable(engine, error) from error
 
 
-def newest() -> str | None:
+def newest() -> str:
     """Return the revision that this version of TOROS works with."""
-    return ScriptDirectory.from_config(_alembic()).get_current_head()
+    # As the files are named; a test asks Alembic.
+    return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 def check_current(engine: Engine) -> None:
@@ -74,18 +99,26 @@ def check_current(engine: Engine) -> None:
         )
 
 
-def _alembic() -> AlembicConfig:
-    config = AlembicConfig()
+def _is_empty_sqlite(connection: Connection) -> bool:
+    if connection.dialect.name != "sqlite":
+        return False
+    return not connection.scalar(text("SELECT count(*) FROM sqlite_master"))
+
+
+def _migrate(connection: Connection, revision: str = "head") -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    return config
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
-def _write_status_codes(engine: Engine) -> None:
-    with make_sessions(engine).begin() as session:
-        session.execute(delete(StatusCode))
-        session.add_all(
-            StatusCode(code=code, description=text) for code, text in status_codes().items()
-        )
+def _write_status_codes(connection: Connection) -> None:
+    connection.execute(delete(StatusCode))
+    rows = [{"code": code, "description": text} for code, text in status_codes().items()]
+    connection.execute(insert(StatusCode), rows)
 
 
 def _name(engine: Engine) -> str:

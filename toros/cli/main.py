@@ -10,43 +10,37 @@ from typing import Annotated
 import typer
 
 from toros import __version__
-from toros.cli.access import access_app
-from toros.cli.alerts import alert_app
-from toros.cli.catalogs import catalog_app
-from toros.cli.night.command import night
-from toros.cli.orders import send, status
-from toros.cli.output import err
-from toros.cli.plan import plan
-from toros.cli.reduction import calibrate, inspect, masters_app
-from toros.cli.serve import VAIN, serve
-from toros.cli.settings import config_app, db_app
-from toros.cli.up import up
+from toros.cli.lazy import lazy_group
+from toros.cli.verdicts import DONE, FAILED, VAIN, WRONG_USE
 from toros.common.errors import InvalidField, TorosError
 
-DONE, FAILED, WRONG_USE = 0, 1, 2
+# Each is imported when it is called.
+COMMANDS = {
+    "night": "toros.cli.night.command:night",
+    "serve": "toros.cli.serve:serve",
+    "send": "toros.cli.orders:send",
+    "status": "toros.cli.orders:status",
+    "up": "toros.cli.up:up",
+    "calibrate": "toros.cli.reduction:calibrate",
+    "inspect": "toros.cli.reduction:inspect",
+    "plan": "toros.cli.plan:plan",
+    "alert": "toros.cli.alerts:alert_app",
+    "catalog": "toros.cli.catalogs:catalog_app",
+    "masters": "toros.cli.reduction:masters_app",
+    "config": "toros.cli.settings:config_app",
+    "db": "toros.cli.settings:db_app",
+    "access": "toros.cli.access:access_app",
+}
 
 app = typer.Typer(
     name="toros",
+    cls=lazy_group(COMMANDS),
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="A robotic observatory that hunts the light of gravitational-wave events.",
 )
-app.command()(night)
-app.command()(serve)
-app.command()(send)
-app.command()(status)
-app.command()(up)
-app.command()(calibrate)
-app.command()(inspect)
-app.command()(plan)
-app.add_typer(alert_app, name="alert")
-app.add_typer(catalog_app, name="catalog")
-app.add_typer(masters_app, name="masters")
-app.add_typer(config_app, name="config")
-app.add_typer(db_app, name="db")
-app.add_typer(access_app, name="access")
 
 
 def _show_version(wanted: bool) -> None:
@@ -88,5 +82,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _say(text: str, code: int) -> int:
+    from toros.cli.output import err
+
     err.print(f"toros: {text}", markup=False, style="red")
     return code

@@ -13,18 +13,16 @@ import typer
 from toros.archive.schema import check_current
 from toros.cli.modules import SIMULATOR, build, check_name
 from toros.cli.options import ConfigOption, config_or_defaults
+from toros.cli.verdicts import VAIN
 from toros.common.config import Config, load_config
 from toros.common.daemon import Daemon
 from toros.common.database import make_engine, make_sessions
-from toros.common.errors import AddressInUse, ConfigurationError, SchemaNotCurrent, TorosError
+from toros.common.errors import TorosError
 from toros.common.logs import set_up_logging
 from toros.common.module import Context
 from toros.common.sd_notify import Notifier
 
 log = logging.getLogger(__name__)
-
-# What no restart mends: the command exits with 2, upon which systemd does not try again.
-VAIN = (ConfigurationError, AddressInUse, SchemaNotCurrent)
 
 
 def serve(
