@@ -44,8 +44,9 @@ lint: $(VENV)/.installed-dev ## Style, types and the walls between the rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Most tests wait for processes: some files at a time, each in one worker.
 test: lint ## Everything that must be green
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-long: $(VENV)/.installed-dev ## The long runs: thousands of orders, dozens of kill -9
 	$(BIN)/python -m pytest -m long -rP
