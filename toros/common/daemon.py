@@ -77,7 +77,7 @@ class Daemon:
         closing = threading.Thread(target=self._server.stop, name="closing", daemon=True)
         closing.start()
         self._workers.stop(deadline - ANSWER_S)
-        self.journal.close()
+        self.journal.news.close()
         closing.join(max(deadline - time.monotonic(), 0.0))
         for loop in self._loops:
             loop.join(max(deadline - time.monotonic(), 0.0))

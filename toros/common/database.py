@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ NAMING = {
 
 SQLITE_BUSY_SECONDS = 30.0
 SQLITE_LOOK_S = 0.0005
+_READS_ONLY = "toros_reads_only"
 # How long a connection may take, and how long a network may swallow what is sent (seconds).
 POSTGRESQL_CONNECT_S = 10
 POSTGRESQL_SILENT_S = 30
@@ -65,7 +68,8 @@ def make_engine(url: str) -> Engine:
 
     SQLite gets write-ahead logging, full durability and foreign keys, and its transactions begin
     with ``BEGIN IMMEDIATE``: a transaction that reads first and writes later would otherwise fail
-    with "database is locked" as soon as two modules do so at once.
+    with "database is locked" as soon as two modules do so at once. Those of `reading` do not: they
+    wait for nobody.
 
     Raises
     ------
@@ -111,20 +115,26 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:
-        _begin_immediate(connection.connection.dbapi_connection)
+        driver = connection.connection.dbapi_connection
+        if connection.get_execution_options().get(_READS_ONLY):
+            driver.execute("BEGIN")
+            # The snapshot is taken by the first look: here, where it may wait for a recovery.
+            _execute_patiently(driver, "SELECT 1 FROM sqlite_schema LIMIT 1")
+        else:
+            _execute_patiently(driver, "BEGIN IMMEDIATE")
 
 
-def _begin_immediate(connection: Any) -> None:
-    """Begin a transaction; wait for other writers, looking often."""
+def _execute_patiently(connection: Any, statement: str) -> None:
+    """Execute what must wait for others, looking often."""
     deadline = time.monotonic() + SQLITE_BUSY_SECONDS
     pause = threading.Event()
     while True:
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(statement).fetchall()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 # As SQLAlchemy raises it: callers know its errors, not the driver's.
-                raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+                raise OperationalError(statement, None, error) from error
             pause.wait(SQLITE_LOOK_S)
         else:
             return
@@ -141,3 +151,11 @@ def sqlite_file(engine: Engine) -> Path | None:
 def make_sessions(engine: Engine) -> sessionmaker[Session]:
     """Return the factory of sessions; objects stay readable after a commit."""
     return sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def reading(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    """Yield a session that only reads; on SQLite it does not wait for those who write."""
+    with sessions() as session:
+        session.connection(execution_options={_READS_ONLY: True})
+        yield session

@@ -50,7 +50,7 @@ class QueueGauge:
 
     def length(self) -> int:
         """Return how many orders wait or are being done."""
-        news, now = self._journal.news, time.monotonic()
+        news, now = self._journal.news.count, time.monotonic()
         if self._seen[0] != news or now - self._seen[1] > GAUGE_S:
             self._length = self._journal.queue_length()
             self._seen = (news, now)

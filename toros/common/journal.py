@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +11,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased, sessionmaker
 
 from toros.common.clock import Clock
+from toros.common.database import reading
 from toros.common.errors import LostOwnership, OrderConflict, TorosError, UnknownOrder
 from toros.common.leases import LEASE_S, Leases, database_unix
+from toros.common.order_news import OrderNews
 from toros.common.order_row import OPEN, RUNNING, WorkOrderRow
 from toros.common.requests import Request
 from toros.common.work_order import Json, OrderStatus, WorkOrder
@@ -59,9 +60,7 @@ class Journal:
         self._clock = clock
         self._lease_s = lease_s
         self.leases = Leases(sessions, module, owner, clock, lease_s)
-        self._changed = threading.Condition()
-        self._news = 0
-        self._closed = False
+        self.news = OrderNews()
 
     def accept(self, order: WorkOrder, request: Request[Any, Any]) -> WorkOrderRow:
         """Commit `order` and return its row; a repetition gets the row that stands.
@@ -106,7 +105,7 @@ class Journal:
                 "give a new order an id of its own."
             )
         if fresh:
-            self.notify()
+            self.news.arrived()
         return row
 
     def claim(self, lane: str, anywhere: Sequence[str] = ()) -> WorkOrderRow | None:
@@ -202,7 +201,7 @@ class Journal:
                 code=error.code if error else 0,
                 message=error.message if error else "",
             )
-        self.notify()
+        self.news.ended(key)
 
     def request_cancel(self, key: str) -> WorkOrderRow:
         """Cancel an order that waits, or ask the worker of a running one to stop."""
@@ -215,7 +214,7 @@ class Journal:
                 row.finished = self._clock.now()
             elif row.state == RUNNING:
                 row.cancel_requested = True
-        self.notify()
+        self.news.ended(key)
         return row
 
     def get(self, key: str) -> WorkOrderRow:
@@ -226,7 +225,7 @@ class Journal:
         UnknownOrder
             When this module has none of that id.
         """
-        with self._sessions() as session:
+        with reading(self._sessions) as session:
             return self._row(session, key)
 
     def list(self, state: str | None, limit: int) -> list[WorkOrderRow]:
@@ -234,7 +233,7 @@ class Journal:
         query = select(WorkOrderRow).where(WorkOrderRow.module == self._module)
         if state is not None:
             query = query.where(WorkOrderRow.state == state)
-        with self._sessions() as session:
+        with reading(self._sessions) as session:
             return [*session.scalars(query.order_by(WorkOrderRow.number.desc()).limit(limit))]
 
     def queue_length(self) -> int:
@@ -242,7 +241,7 @@ class Journal:
         query = select(func.count()).where(
             WorkOrderRow.module == self._module, WorkOrderRow.state.in_(OPEN)
         )
-        with self._sessions() as session:
+        with reading(self._sessions) as session:
             return session.scalar(query) or 0
 
     def wait_for_end(self, key: str, seconds: float) -> WorkOrderRow:
@@ -251,36 +250,14 @@ class Journal:
         The seconds are the machine's: a client waits by its own watch.
         """
         deadline = time.monotonic() + seconds
-        while True:
-            seen = self.news
-            closed = self._closed
-            row = self.get(key)
-            left = deadline - time.monotonic()
-            if row.state not in OPEN or left <= 0 or closed:
-                return row
-            self.wait_for_news(seen, min(left, POLL_S))
-
-    def close(self) -> None:
-        """Answer all that wait with what is known: the module stops."""
-        self._closed = True
-        self.notify()
-
-    @property
-    def news(self) -> int:
-        """A number that grows with each order that comes or ends in this process."""
-        with self._changed:
-            return self._news
-
-    def wait_for_news(self, seen: int, seconds: float) -> None:
-        """Return when `news` is no longer `seen`, or after `seconds` of the machine."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._news != seen, timeout=seconds)
-
-    def notify(self) -> None:
-        """Wake all that wait for news."""
-        with self._changed:
-            self._news += 1
-            self._changed.notify_all()
+        with self.news.waiting_for_end(key) as ended:
+            while True:
+                ended.clear()
+                row = self.get(key)
+                left = deadline - time.monotonic()
+                if row.state not in OPEN or left <= 0 or self.news.closed:
+                    return row
+                ended.wait(min(left, POLL_S))
 
     def _row(self, session: Session, key: str, *, lock: bool = False) -> WorkOrderRow:
         query = select(WorkOrderRow).where(

@@ -93,7 +93,7 @@ class Workers(Generic[S]):
         with self._lock:
             for task in self._tasks.values():
                 task.cancelled.set()
-        self._journal.notify()
+        self._journal.news.arrived()
         for thread in (*self._threads, self._keeper):
             thread.join(max(deadline - time.monotonic(), 0.0))
 
@@ -150,17 +150,18 @@ class Workers(Generic[S]):
             log.warning("Work order %s was left unfinished; it is done again.", key)
         for key in taken.interrupted:
             log.warning("Work order %s was left unfinished; it is marked interrupted.", key)
-        if taken.again or taken.interrupted:
-            self._journal.notify()
+            self._journal.news.ended(key)
+        if taken.again:
+            self._journal.news.arrived()
 
     def _work(self, lane: str, pulse: Pulse) -> None:
         while not self._stop.is_set():
             pulse.beat(POLL_S)
-            seen = self._journal.news
+            seen = self._journal.news.arrivals
             try:
                 row = self._journal.claim(lane, self._anywhere)
                 if row is None:
-                    self._journal.wait_for_news(seen, POLL_S)
+                    self._journal.news.wait_for_arrival(seen, POLL_S)
                 else:
                     pulse.rest()
                     self._do(row)
@@ -203,7 +204,7 @@ class Workers(Generic[S]):
             self._record(row, end)
         else:
             if task.completed:
-                self._journal.notify()
+                self._journal.news.ended(row.id)
             else:
                 end = partial(self._journal.end, row.id, OrderStatus.COMPLETED, result=result)
                 self._record(row, end)
