@@ -16,6 +16,7 @@ def build(context: Context) -> Module[DomeModule]:
         TABLE,
         loops=(
             Loop("dome-watch", dome.watch.run),
+            Loop("dome-leaving", dome.leaving.run),
             *(Loop(source.name.replace(" ", "-"), source.run) for source in dome.sources.asked),
             Loop("operator-lock", dome.learn_lock),
             Loop("dome-events", dome.events.run),

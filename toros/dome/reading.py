@@ -57,12 +57,18 @@ class Reader:
         self._changed = threading.Condition()
         self._wanted = False
         self._good: float | None = None
+        self._maybe_open = False
         self._last = Reading(None, "the dome was not read yet", float("-inf"))
 
     @property
     def ever_read(self) -> bool:
         """Whether the hardware was read at all."""
         return self._good is not None
+
+    @property
+    def maybe_open(self) -> bool:
+        """Whether the hardware was not closed when it last could be read; False if it never was."""
+        return self._maybe_open
 
     @property
     def age_s(self) -> float | None:
@@ -105,6 +111,7 @@ class Reader:
                 self._last = reading
             if reading.state is not None:
                 self._good = asked
+                self._maybe_open = not reading.closed
             self._changed.notify_all()
             return reading
 

@@ -40,6 +40,7 @@ class Shutter:
         self._lock = threading.Lock()
         self._opening: threading.Event | None = None
         self._overtaken = False
+        self._retired = False
         self._told = False  # of a mount in the way, since the dome was closed
         self._last_close: datetime | None = None
 
@@ -69,6 +70,8 @@ class Shutter:
             task.raise_if_cancelled()
             if received and self._last_close and received < self._last_close:
                 raise Cancelled("The dome was ordered to close after this order to open.")
+            if self._retired:
+                raise DomeUnsafe("The dome stays closed: its module stops.")
             verdict = self._safety.verdict()
             if not verdict.safe:
                 raise DomeUnsafe(f"The dome stays closed: {verdict}.")
@@ -85,6 +88,12 @@ class Shutter:
                 self._opening = None
             reading = self._reader.refresh()
         return reading.state is not None and reading.state.shutter == "open"
+
+    def retire(self) -> bool:
+        """Open no more, for the module stops; return whether it is being opened now."""
+        with self._lock:
+            self._retired = True
+            return self.opening
 
     def close(self) -> bool:
         """Close, and return whether the hardware reads closed.

@@ -6,13 +6,14 @@ import threading
 
 from toros import __version__
 from toros.alpaca import Limits, Mount, open_dome, open_mount
-from toros.common.errors import DomeError, ShutterStuck
+from toros.common.errors import DomeError
 from toros.common.module import Context
 from toros.common.nearest import nearest
 from toros.common.requests import Task
 from toros.common.work_order import Json
 from toros.dome.aperture import Aperture
 from toros.dome.events import EventBook
+from toros.dome.leaving import Leaving
 from toros.dome.mount_guard import MountGuard
 from toros.dome.news import News
 from toros.dome.operator import OperatorLock, Overrides
@@ -60,6 +61,7 @@ class DomeModule:
             context, self._hardware, self.reader, Pier(self._mount if german else None)
         )
         self.watch = Watch(settings, clock, self.safety, self.reader, self.shutter, self.events)
+        self.leaving = Leaving(settings, clock, self.reader, self.shutter, self.events)
 
     def _open_mount(self, limits: Limits) -> Mount | None:
         """Return the mount, if the dome must know of it."""
@@ -171,8 +173,7 @@ class DomeModule:
     def close(self) -> None:
         """Leave the dome closed, and let go of the devices."""
         try:
-            if self.context.config.dome.close_on_exit:
-                self._close_unwatched()
+            self.leaving.finish()
         finally:
             self.events.flush()
             self.news.flush()
@@ -180,21 +181,3 @@ class DomeModule:
             self.sources.close()
             if self._mount is not None:
                 self._mount.close()
-
-    def _close_unwatched(self) -> None:
-        reading = self.reader.refresh()
-        if reading.closed:
-            return
-        if reading.state is None:
-            self.events.record(
-                "problem",
-                f"The dome module stops and cannot see whether it is closed: {reading.trouble}",
-                level="error",
-                code=ShutterStuck.code,
-            )
-            return
-        self.events.record("shutter", "The dome module stops, and closes the dome.")
-        try:
-            self.shutter.close()
-        except ShutterStuck as error:
-            self.events.record("problem", error.message, level="error", code=error.code)

@@ -1,0 +1,139 @@
+"""The end of the dome's process: SIGTERM closes the shutter at once, whatever else is under way."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
+from toros.archive.models import Event
+from toros.common.client import FrontDeskClient
+from toros.common.clock import Clock, iso
+from toros.common.config import Config
+from toros.common.config.simulator import SimulatorSettings
+from toros.common.errors import PeerError
+from toros.common.journal import WorkOrderRow
+from toros.simulator.server import Simulator
+
+RATE = 20.0
+SIMULATED = SimulatorSettings.model_validate(
+    {"discovery": False, "galaxies": False, "dome": {"shutter_s": 20.0, "azimuth_rate": 20.0}}
+)
+# Longer than a stop may take with hardware that works; it is ended sooner by all means.
+STOPS_WITHIN_S = 60.0
+
+
+class Process:
+    """`toros serve dome` in a process of its own, on the hardware of a simulator in this one."""
+
+    def __init__(self, simulator: Simulator, clock: Clock, folder: Path, url: str) -> None:
+        self.simulator = simulator
+        port, device = free_port(), {"alpaca": simulator.url, "number": 0}
+        document = {
+            "services": {"dome": {"ip": "127.0.0.1", "port": port}},
+            "devices": {"mount": device, "dome": device, "safety_monitor": [device]},
+            "dome": {"shutter_needs_parked_mount": True},
+            "database": {"url": url},
+            "logging": {"file": str(folder / "toros.log")},
+            "clock": {
+                "start": iso(datetime.fromtimestamp(clock.start, UTC)),
+                "anchor": clock.anchor,
+                "rate": clock.rate,
+            },
+        }
+        path = folder / "toros.conf.yaml"
+        path.write_text(yaml.safe_dump(document))
+        self.client = FrontDeskClient(f"http://127.0.0.1:{port}")
+        command = [sys.executable, "-m", "toros", "serve", "dome", "--config", str(path)]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        wait_until(self._safe, "the dome to be safe", 60)
+
+    def _safe(self) -> bool:
+        try:
+            return bool(self.client.ask("dome_status")["safe"])
+        except PeerError:
+            return False
+
+    def shutter(self) -> float:
+        answer = requests.get(f"{self.simulator.url}/simulator/v1/truth", timeout=10)
+        return float(answer.json()["dome"]["shutter"])
+
+    def fault(self, **order: Any) -> None:
+        url = f"{self.simulator.url}/simulator/v1/faults"
+        requests.post(url, json=order, timeout=10).raise_for_status()
+
+    def clear_faults(self) -> None:
+        url = f"{self.simulator.url}/simulator/v1/faults"
+        requests.delete(url, timeout=10).raise_for_status()
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOPS_WITHIN_S)
+
+
+@pytest.fixture
+def dome(tmp_path: Path, database_url: str) -> Iterator[Process]:
+    clock = Clock.simulated(datetime(2017, 8, 18, 0, 0, tzinfo=UTC), RATE)
+    with Simulator(SIMULATED, clock, Config().site) as simulator:
+        running = Process(simulator, clock, tmp_path, database_url)
+        try:
+            yield running
+        finally:
+            running.process.kill()
+            running.process.wait()
+
+
+def order_of(sessions: sessionmaker[Session], key: str) -> WorkOrderRow:
+    with sessions() as session:
+        return session.scalars(select(WorkOrderRow).where(WorkOrderRow.id == key)).one()
+
+
+def test_the_shutter_closes_while_the_orders_come_to_their_ends(
+    dome: Process, sessions: sessionmaker[Session]
+) -> None:
+    assert dome.client.ask("open_dome") is True
+    dome.fault(fault="wrong_value", device="dome", member="AtPark", value=False)
+    key = dome.client.send("park_position", id="parks", wait=0.0).id
+    wait_until(lambda: order_of(sessions, str(key)).state == "running", "the order to begin")
+
+    dome.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: dome.shutter() == 0.0, "the shutter to be closed")
+    # The order still has its time: it ends well as soon as the dome reads parked. If the shutter
+    # had waited for it, that time would be over.
+    assert order_of(sessions, str(key)).state == "running"
+    dome.clear_faults()
+    assert dome.process.wait(STOPS_WITHIN_S) == 0
+    assert order_of(sessions, str(key)).state == "completed"
+    with sessions() as session:
+        said = [event.message for event in session.scalars(select(Event).order_by(Event.id))]
+    assert said[-1] == "The dome module stops, and closes the dome."
+
+
+def test_an_opening_is_turned_round(dome: Process, sessions: sessionmaker[Session]) -> None:
+    key = dome.client.send("open_dome", id="opens", wait=0.0).id
+    wait_until(lambda: dome.shutter() > 0.0, "the shutter to move")
+    assert dome.end() == 0
+    assert dome.shutter() == 0.0
+    assert order_of(sessions, str(key)).state in ("cancelled", "interrupted")
+
+
+def test_what_was_open_and_is_out_of_reach_is_tried_again(
+    dome: Process, sessions: sessionmaker[Session]
+) -> None:
+    assert dome.client.ask("open_dome") is True
+    # In the end it answers again, before the time of a closing is over.
+    dome.fault(fault="refuse", device="dome", status=503, count=40)
+    assert dome.end() == 0
+    assert dome.shutter() == 0.0
