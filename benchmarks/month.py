@@ -1,55 +1,52 @@
 """A month of simulated nights with weather, faults, alerts and deaths of the telescope's daemon.
 
-   python -m benchmarks.month --nights 30 --out month       (`make month`)
+   python -m benchmarks.month --nights 30 --at-once 6 --out month     (`--report month`: again)
 
-Each night runs the simulator and the dome in this process and the telescope in one of its own,
-which is killed now and then. What is wrong is ordered from outside, so that the audit knows it: the
-simulator's own truth says when the dome was open and what was in front of the camera.
-
-Figures, summed over all nights:
-
-- *usable*: dark time in which it was safe, no device was made to fail and the daemon lived, less
-  the time that the configuration asks for before a night resumes;
-- *used*: the exposures, and gaps between two of them that are no longer than a slew may take;
-- *explained*: the other gaps that the night's log says something of;
-- *unsafe and open*: the longest time for which the dome was open after it had become unsafe.
+Each night has a simulator and a dome in one process and the telescope in another, which is killed
+now and then. What is wrong is ordered from outside, so that the audit knows it: the simulator's own
+truth says when the dome was open and what was in front of the camera. What the figures mean stands
+in `benchmarks.month_figures`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import random
-import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import requests
 from sqlalchemy import select
 
+from benchmarks.month_figures import Record, Span, figures, merged, summary
+from benchmarks.month_plot import plot
 from tests.support.killing import audit
 from tests.support.observatory import Observatory
 from tests.support.waiting import wait_until
 from toros.archive.models import Event, Exposure
 from toros.archive.schema import upgrade
+from toros.common.config.dome import DomeSettings
+from toros.common.config.simulator import SimulatorSettings
 from toros.common.database import make_engine, make_sessions
 from toros.sky.site import Site
 from toros.telescope.plan import dark_times
 
 FIRST = date(2017, 8, 17)
+SITE = Site("Cordon Macon", -24.6226, -67.3218, 4650.0)
+MAX_SUN_DEG = -15.0
 BEFORE_DARK = timedelta(minutes=50)
 EXPTIME_S = 240.0
-SLEW_GAP_S = 180.0  # a gap that slew, dome, settling and read-out may take on a fast clock
 RESUME_S = 300.0
-# After a fault has gone: the longest pause before it is tried again.
-RETRY_S = 120.0
+FIELDS = 60
 FAULTS: tuple[dict[str, Any], ...] = (
     {"device": "camera", "fault": "hang"},
     {"device": "camera", "fault": "refuse"},
@@ -58,49 +55,58 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"device": "filterwheel", "fault": "refuse"},
     {"device": "dome", "fault": "garbage", "method": "GET"},
 )
-# Events that say why nothing is exposed. That an observation ended explains nothing.
-EXPLAINING = ("state", "problem", "focus", "flats", "recovered", "meridian", "dome", "alert")
-Span = tuple[float, float]
+# Seconds of the machine between two looks at the truth: at rest, and while the dome must close.
+LOOK_S, STARE_S = 0.5, 0.05
+# The dome hears of an unsafe monitor at its next poll, and then the shutter takes its time.
+REACTION_S = DomeSettings().safety_poll_s + SimulatorSettings().dome.shutter_s
 
 
-@dataclass
-class Ordered:
-    """What was made to go wrong in one night: spans in unix seconds."""
+class Witness(threading.Thread):
+    """Looks at the simulator's truth: is the dome open, and what was exposed."""
 
-    unsafe: list[Span] = field(default_factory=list)
-    faults: list[Span] = field(default_factory=list)
-    deaths: list[Span] = field(default_factory=list)
-    alerts: int = 0
+    def __init__(self, night: Observatory) -> None:
+        super().__init__(name="witness", daemon=True)
+        self.night = night
+        self.over = threading.Event()
+        self.staring = threading.Event()
+        self.open: list[tuple[float, bool]] = []
+        self.truths: dict[float, float] = {}
 
+    def run(self) -> None:
+        """Look until the night is over."""
+        while not self.over.is_set():
+            truth = self.night.truth()
+            moment = datetime.fromisoformat(truth["time"]).timestamp()
+            is_open = truth["dome"]["shutter"] > 0
+            self.open.append((moment, is_open))
+            if not is_open:
+                self.staring.clear()
+            for exposure in truth["exposures"]:
+                self.truths[round(exposure["start_unix"], 3)] = exposure["light_fraction"]
+            if self.staring.is_set():
+                self.over.wait(STARE_S)
+            else:
+                self.staring.wait(LOOK_S)
 
-@dataclass
-class Figures:
-    """One night, or the sum of several."""
-
-    nights: int = 1
-    dark_s: float = 0.0
-    usable_s: float = 0.0
-    exposing_s: float = 0.0
-    moving_s: float = 0.0
-    explained_s: float = 0.0
-    unexplained_s: float = 0.0
-    unsafe_open_s: float = 0.0
-    lights: int = 0
-    vignetted: int = 0
-    unsafe_spells: int = 0
-    faults: int = 0
-    deaths: int = 0
-    alerts: int = 0
+    def open_since(self, spell: Span) -> float:
+        """Return for how long the dome was seen open within an unsafe spell."""
+        seen = [moment for moment, is_open in self.open if spell[0] <= moment <= spell[1]]
+        still = [
+            moment for moment, is_open in self.open if is_open and spell[0] <= moment <= spell[1]
+        ]
+        return max(still) - spell[0] if seen and still else 0.0
 
 
 class Trouble(threading.Thread):
     """Makes things go wrong at random, and remembers when."""
 
-    def __init__(self, night: Observatory, database_url: str, seed: int, span: Span) -> None:
+    def __init__(
+        self, night: Observatory, database_url: str, seed: int, record: Record, witness: Witness
+    ) -> None:
         super().__init__(name="trouble", daemon=True)
-        self.night, self.database_url, self.span = night, database_url, span
+        self.night, self.database_url, self.record = night, database_url, record
+        self.witness = witness
         self.rng = random.Random(seed)  # noqa: S311 - weather
-        self.ordered = Ordered()
         self.over = threading.Event()
         self.process = night.serve("telescope", database_url)
 
@@ -109,48 +115,62 @@ class Trouble(threading.Thread):
         for moment, work in sorted(self._script(), key=lambda item: item[0]):
             wait_s = self.night.clock.machine_seconds(moment - self.night.clock.unix())
             if self.over.wait(max(wait_s, 0.0)):
-                return
+                break
             work()
+        self._weather(safe=True)
 
     def _script(self) -> Iterator[tuple[float, Any]]:
-        rng, (first, last) = self.rng, self.span
+        rng, (first, last) = self.rng, self.record.dark
+        spells = []
         for _ in range(rng.choice((0, 0, 1, 2))):
             begin = rng.uniform(first - 1800, last)
-            end = begin + rng.expovariate(1 / 2400.0) + 300.0
-            self.ordered.unsafe.append((begin, end))
-            yield begin, lambda: self.night.safe(False)
-            yield end, lambda: self.night.safe(None)
+            spells.append((begin, begin + rng.expovariate(1 / 2400.0) + 300.0))
+        for begin, end in merged(spells, (first - 1800, last)):
+            yield begin, lambda: self._weather(safe=False)
+            yield end, lambda: self._weather(safe=True)
         for _ in range(rng.choice((0, 1, 2))):
             begin, lasts = rng.uniform(first, last), rng.uniform(60.0, 600.0)
-            self.ordered.faults.append((begin, begin + lasts))
             order = {**rng.choice(FAULTS), "duration_s": lasts}
             yield begin, lambda order=order: self._fault(order)
         for _ in range(rng.choice((0, 1, 1, 2))):
             yield rng.uniform(first - 1800, last), self._die
-        for number in range(rng.choice((0, 0, 1))):
-            self.ordered.alerts += 1
-            yield rng.uniform(first, last), lambda number=number: self._alert(number)
+        for _ in range(rng.choice((0, 0, 1))):
+            yield rng.uniform(first, last), self._alert
+
+    def _weather(self, *, safe: bool) -> None:
+        spells = self.record.unsafe
+        if safe:
+            if spells and spells[-1][1] == float("inf"):
+                spells[-1] = (spells[-1][0], self.night.clock.unix())
+                self.night.safe(None)
+            return
+        self.witness.staring.set()
+        self.night.safe(False)
+        spells.append((self.night.clock.unix(), float("inf")))
 
     def _fault(self, order: dict[str, Any]) -> None:
         url = f"{self.night.simulator.url}/simulator/v1/faults"
+        began = self.night.clock.unix()
         requests.post(url, json=order, timeout=10).raise_for_status()
+        self.record.faults.append((began, began + order["duration_s"]))
 
     def _die(self) -> None:
+        began = self.night.clock.unix()
         self.process.kill()
         self.process.wait()
-        began = self.night.clock.unix()
         self.process = self.night.serve("telescope", self.database_url)
         wait_until(self.night.answers, "the telescope to answer again", 120.0)
-        self.ordered.deaths.append((began, self.night.clock.unix()))
+        self.record.deaths.append((began, self.night.clock.unix()))
 
-    def _alert(self, number: int) -> None:
+    def _alert(self) -> None:
+        self.record.alerts.append(self.night.clock.unix())
         self.night.ask(
             "targets",
-            alert=f"S{self.night.clock.now():%y%m%d}{number}",
+            alert=f"S{self.night.clock.now():%y%m%dT%H%M}",
             revision=1,
             targets=[
                 {
-                    "name": f"host {number}-{each}",
+                    "name": f"host {each}",
                     "ra": (270.0 + 15.0 * each) % 360,
                     "dec": -40.0 + each,
                     "weight": 1.0 / (each + 1),
@@ -161,34 +181,15 @@ class Trouble(threading.Thread):
         )
 
 
-class Witness(threading.Thread):
-    """Looks at the simulator's truth: is the dome open, and what was exposed."""
-
-    def __init__(self, night: Observatory) -> None:
-        super().__init__(name="witness", daemon=True)
-        self.night = night
-        self.over = threading.Event()
-        self.open: list[tuple[float, bool]] = []
-        self.truths: dict[float, dict[str, Any]] = {}
-
-    def run(self) -> None:
-        """Look until the night is over."""
-        while not self.over.wait(0.2):
-            truth = self.night.truth()
-            moment = datetime.fromisoformat(truth["time"]).timestamp()
-            self.open.append((moment, truth["dome"]["shutter"] > 0))
-            for exposure in truth["exposures"]:
-                self.truths[round(exposure["start_unix"], 3)] = exposure
-
-
-def one_night(folder: Path, database_url: str, day: date, rate: float, seed: int) -> Figures:
-    """Run one night and return its figures."""
-    site = Site("Cordon Macon", -24.6226, -67.3218, 4650.0)
-    span = dark_times(site, day, -15.0)
+def one_night(folder: Path, day: date, rate: float, seed: int) -> Record:
+    """Run one night and return how it went."""
+    span = dark_times(SITE, day, MAX_SUN_DEG)
     if span is None:
         raise SystemExit(f"It does not grow dark on {day}.")
-    start = datetime.fromtimestamp(span[0], UTC) - BEFORE_DARK
+    folder.mkdir(parents=True)
+    database_url = f"sqlite:///{folder / 'archive.db'}"
     engine = make_engine(database_url)
+    upgrade(engine)
     settings = {
         "bias_count": 2,
         "dark_count": 1,
@@ -198,25 +199,30 @@ def one_night(folder: Path, database_url: str, day: date, rate: float, seed: int
         "resume_after_safe_s": RESUME_S,
         "close_when_done": False,
     }
+    start = datetime.fromtimestamp(span[0], UTC) - BEFORE_DARK
     night = Observatory(folder, make_sessions(engine), start, rate, settings)
     night.end("telescope")
-    trouble, witness = Trouble(night, database_url, seed, span), Witness(night)
+    silence_s = night.config.dome.telescope_silence_s or float("inf")
+    record = Record(str(day), rate, span, RESUME_S, silence_s)
+    witness = Witness(night)
+    trouble = Trouble(night, database_url, seed, record, witness)
     try:
         wait_until(night.answers, "the telescope to answer", 120.0)
         _survey(night, seed)
         night.ask("open_night")
-        trouble.start()
         witness.start()
+        trouble.start()
         longest_s = night.clock.machine_seconds(span[1] - start.timestamp() + 3 * 3600.0)
         wait_until(lambda: night.state() == "closed", "the night to be closed", longest_s + 120.0)
+        for thread in (trouble, witness):
+            thread.over.set()
+            thread.join(130.0)
         audit(night, faults=True)
-        return _figures(night, trouble.ordered, witness, span)
+        _complete(record, night, witness)
+        return record
     finally:
         trouble.over.set()
         witness.over.set()
-        for thread in (trouble, witness):
-            if thread.is_alive():
-                thread.join(130.0)
         trouble.process.terminate()
         trouble.process.wait(timeout=60)
         night.close()
@@ -226,154 +232,92 @@ def one_night(folder: Path, database_url: str, day: date, rate: float, seed: int
 def _survey(night: Observatory, seed: int) -> None:
     """Queue more fields than a night can hold."""
     rng = random.Random(seed)  # noqa: S311 - fields of a survey
-    for number in range(60):
+    for number in range(FIELDS):
         night.ask(
             "observation",
             ra=rng.uniform(0, 360),
             dec=rng.uniform(-85, 20),
-            object=f"{seed}-{number}",
+            object=f"field {number}",
             count=rng.choice((2, 4)),
             exptime=EXPTIME_S,
         )
 
 
-def _figures(night: Observatory, ordered: Ordered, witness: Witness, span: Span) -> Figures:
+def _complete(record: Record, night: Observatory, witness: Witness) -> None:
+    """Add to the record what the archive and the witness know."""
     with night.context.sessions() as session:
-        since = datetime.fromtimestamp(span[0] - 7200, UTC)
-        events = session.scalars(select(Event).where(Event.time >= since)).all()
-        query = select(Exposure).where(Exposure.date_obs >= since, Exposure.image_type == "light")
+        events = session.scalars(select(Event).where(Event.module == "telescope")).all()
+        query = select(Exposure).where(Exposure.image_type == "light", Exposure.state == "raw")
         lights = session.scalars(query.order_by(Exposure.date_obs)).all()
-    made = Figures(
-        dark_s=span[1] - span[0],
-        lights=len(lights),
-        unsafe_spells=len(ordered.unsafe),
-        faults=len(ordered.faults),
-        deaths=len(ordered.deaths),
-        alerts=ordered.alerts,
-        unsafe_open_s=_unsafe_open(ordered, witness),
-    )
-    excused = _merged(
-        [
-            *((a, b + RESUME_S + RETRY_S) for a, b in ordered.unsafe),
-            *((a, b + RESUME_S + RETRY_S) for a, b in ordered.faults),
-            *((a, b + RETRY_S) for a, b in ordered.deaths),
-        ],
-        span,
-    )
-    made.usable_s = made.dark_s - sum(b - a for a, b in excused)
-    exposed = [
-        (light.date_obs.timestamp(), light.date_obs.timestamp() + (light.exptime or 0.0))
-        for light in lights
-        if light.date_obs is not None
-    ]
-    made.exposing_s = sum(_outside(piece, excused, span) for piece in exposed)
-    edges = [(span[0], span[0]), *exposed, (span[1], span[1])]
-    told = sorted(
-        event.time.timestamp()
-        for event in events
-        if event.module == "telescope" and event.kind in EXPLAINING
-    )
-    for (_, before), (after, _) in pairwise(edges):
-        lost = _outside((before, after), excused, span)
-        if after - before <= SLEW_GAP_S:
-            made.moving_s += lost
-        elif any(before - 5.0 <= moment <= after + 5.0 for moment in told):
-            made.explained_s += lost
-        else:
-            made.unexplained_s += lost
-    made.vignetted = _vignetted(lights, witness)
-    return made
-
-
-def _vignetted(lights: Any, witness: Witness) -> int:
-    """Return how many counted lights had the dome in their beam, by the simulator's truth."""
-    bad = 0
+    record.told = [(event.time.timestamp(), event.kind, event.message) for event in events]
     for light in lights:
-        start = round(light.date_obs.timestamp(), 3)
-        near = [t for key, t in witness.truths.items() if abs(key - start) < 0.01]
-        bad += light.state == "raw" and any(t["light_fraction"] < 0.99 for t in near)
-    return bad
+        start = light.date_obs.timestamp() if light.date_obs else 0.0
+        record.lights.append((start, light.exptime or 0.0, light.object or ""))
+        seen = [each for key, each in witness.truths.items() if abs(key - start) < 0.01]
+        record.unwitnessed += not seen
+        record.shadowed += any(each < 0.99 for each in seen)
+    record.open_s = [witness.open_since(spell) for spell in record.unsafe]
 
 
-def _unsafe_open(ordered: Ordered, witness: Witness) -> float:
-    """Return the longest time for which the dome stayed open after it became unsafe."""
-    worst = 0.0
-    for begin, end in ordered.unsafe:
-        inside = [moment for moment, is_open in witness.open if begin <= moment <= end and is_open]
-        worst = max(worst, (max(inside) - begin) if inside else 0.0)
-    return worst
+def read(folder: Path) -> list[Record]:
+    """Return the records of a month that was run before."""
+    return [Record(**json.loads(path.read_text())) for path in sorted(folder.glob("2*.json"))]
 
 
-def _merged(spans: list[Span], within: Span) -> list[Span]:
-    merged: list[Span] = []
-    for begin, end in sorted((max(a, within[0]), min(b, within[1])) for a, b in spans):
-        if begin >= end:
-            continue
-        if merged and begin <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((begin, end))
-    return merged
+def report(folder: Path, picture: Path | None) -> None:
+    """Print the figures of the nights in a folder, and draw them."""
+    records = read(folder)
+    for record in records:
+        made = figures(record)
+        print(f"{record.day}: used {made.used:.1%} of {made.usable_s / 3600:.1f} h; {made.causes}")
+    print(summary(records, REACTION_S))
+    print(plot(records, picture or folder / "month.png"))
 
 
-def _outside(piece: Span, excused: list[Span], within: Span) -> float:
-    """Return how much of a span lies in the night and in none of the excused spans."""
-    begin, end = max(piece[0], within[0]), min(piece[1], within[1])
-    if end <= begin:
-        return 0.0
-    overlap = sum(max(min(end, b) - max(begin, a), 0.0) for a, b in excused)
-    return end - begin - overlap
-
-
-def summary(nights: list[Figures], rate: float) -> str:
-    """Return the figures of all nights, in words."""
-    total = {key: sum(getattr(n, key) for n in nights) for key in asdict(Figures())}
-    usable = total["usable_s"]
-    used = total["exposing_s"] + total["moving_s"]
-    shares = [(n.exposing_s + n.moving_s) / n.usable_s for n in nights if n.usable_s > 1800]
-    return "\n".join(
-        [
-            f"{len(nights)} nights at {rate:g} x; {total['lights']} lights",
-            f"unsafe spells {total['unsafe_spells']}, faults of devices {total['faults']}, "
-            f"alerts {total['alerts']}, deaths of the daemon {total['deaths']}",
-            f"dark {total['dark_s'] / 3600:.1f} h, usable {usable / 3600:.1f} h",
-            f"exposing {total['exposing_s'] / usable:.1%} of usable, slewing and read-out "
-            f"{total['moving_s'] / usable:.1%}: together {used / usable:.1%} "
-            f"(worst night {min(shares, default=0.0):.1%}, median "
-            f"{statistics.median(shares) if shares else 0.0:.1%})",
-            f"other gaps: explained by the log {total['explained_s'] / usable:.1%}, "
-            f"unexplained {total['unexplained_s'] / usable:.1%}",
-            f"longest time open after it became unsafe: "
-            f"{max(n.unsafe_open_s for n in nights):.0f} s of the observatory, "
-            f"{max(n.unsafe_open_s for n in nights) / rate:.1f} s of the machine",
-            f"counted lights with the dome in the beam: {total['vignetted']}",
-        ]
-    )
+def run(folder: Path, nights: int, at_once: int, rate: float, seed: int) -> None:
+    """Run the nights, some at once, each in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(at_once, mp_context=context, max_tasks_per_child=1)
+    began = time.monotonic()
+    with pool:
+        jobs = {}
+        for number in range(nights):
+            day = FIRST + timedelta(days=number)
+            job = pool.submit(one_night, folder / f"{day:%Y%m%d}", day, rate, seed * 1000 + number)
+            jobs[job] = day
+        for job in as_completed(jobs):
+            error = job.exception()
+            said = f"{time.monotonic() - began:.0f} s: {jobs[job]}"
+            if error is not None:
+                print(f"{said}: FAILED: {error!r}", flush=True)
+                continue
+            record = job.result()
+            (folder / f"{record.day}.json").write_text(json.dumps(asdict(record)))
+            print(f"{said}: used {figures(record).used:.1%}", flush=True)
 
 
 def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--nights", type=int, default=30)
-    parser.add_argument("--rate", type=float, default=120.0)
+    parser.add_argument("--at-once", type=int, default=2, help="nights that run side by side")
+    parser.add_argument("--rate", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--out", type=Path, default=None, help="an empty folder")
+    parser.add_argument("--report", type=Path, default=None, help="only report an earlier run")
+    parser.add_argument("--picture", type=Path, default=None)
     arguments = parser.parse_args()
-    folder = arguments.out or Path(tempfile.mkdtemp(prefix="toros-month-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    url = f"sqlite:///{(folder / 'archive.db').resolve()}"
-    engine = make_engine(url)
-    upgrade(engine)
-    engine.dispose()
-    nights: list[Figures] = []
-    for number in range(arguments.nights):
-        began = time.monotonic()
-        day = FIRST + timedelta(days=number)
-        seed = arguments.seed * 1000 + number
-        nights.append(one_night(folder.resolve(), url, day, arguments.rate, seed))
-        print(f"{day}: {time.monotonic() - began:.0f} s; {asdict(nights[-1])}", flush=True)
-        (folder / "nights.json").write_text(json.dumps([asdict(n) for n in nights], indent=2))
-    print(summary(nights, arguments.rate))
+    folder = arguments.report or arguments.out or Path(tempfile.mkdtemp(prefix="toros-month-"))
+    if arguments.report is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        run(
+            folder.resolve(),
+            arguments.nights,
+            arguments.at_once,
+            arguments.rate,
+            arguments.seed,
+        )
+    report(folder, arguments.picture)
 
 
 if __name__ == "__main__":

@@ -134,6 +134,19 @@ def test_a_night_in_which_nothing_is_observable_ends_with_reasons(begin: Begin) 
     assert night.events("problem") == []
 
 
+def test_what_cannot_be_finished_before_dawn_is_begun(begin: Begin) -> None:
+    before_dawn = datetime(2017, 8, 18, 9, 36, tzinfo=UTC)
+    night = begin(before_dawn, rate=60.0, exptime_s=120.0, count=12, **ONLY_LIGHTS)
+    send_targets(night, {**FIELD, "ra": 30.0}, POLARIS)
+    night.ask("open_night")
+    night.until("closed")
+    begun = night.entry("field")
+    assert begun.state == "queued"
+    assert 0 < begun.taken < 12
+    assert "observable tonight, but its time" in begun.reason
+    assert "altitude at most" in night.entry("Polaris").reason
+
+
 def test_a_failing_observation_is_retried_and_the_night_goes_on(begin: Begin) -> None:
     night = begin()
     send_targets(night, {**FIELD, "filter": "no such filter"}, M83)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from toros.common.config.telescope import Limits, TelescopeSettings
 from toros.sky.site import Site
+from toros.sky.visibility import altaz
 from toros.telescope.decision import NightTable
 from toros.telescope.merits import MERITS, Outlook, value
 from toros.telescope.plan import Plan, block_s, dark_times, grid_of, make_plan
@@ -344,3 +345,26 @@ def test_dark_times_are_when_the_sun_is_low() -> None:
 def test_impossible_limits_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Limits(**wrong)
+
+
+def test_no_block_goes_behind_the_mask_of_the_horizon() -> None:
+    targets = many(40)
+    east_is_walled = ((0.0, 0.0), (20.0, 70.0), (160.0, 70.0), (180.0, 0.0))
+    walled = SETTINGS.model_copy(update={"horizon": east_is_walled})
+    free, kept = (make_plan(MACON, NIGHT, targets, each) for each in (SETTINGS, walled))
+
+    def behind(plan: Plan) -> int:
+        number = 0
+        for block in plan.blocks:
+            ends = [block.start.timestamp(), block.end.timestamp()]
+            height, azim = altaz(MACON, ends, [block.target.ra_deg], [block.target.dec_deg])
+            number += int(np.sum((azim > 20.0) & (azim < 160.0) & (height < 69.9)))
+        return number
+
+    assert kept.blocks
+    assert behind(free) > 0
+    assert behind(kept) == 0
+    only = make_plan(
+        MACON, NIGHT, [target()], SETTINGS.model_copy(update={"horizon": ((0.0, 89.0),)})
+    )
+    assert "mask of the horizon" in reasons(only)["a"]

@@ -18,7 +18,7 @@ from toros.telescope.handover import announce
 from toros.telescope.motion import stop_motion
 from toros.telescope.night import Night
 from toros.telescope.night_state import NightState, Transition
-from toros.telescope.tonight import note_left_out, tonight_plan
+from toros.telescope.tonight import left_out_tonight, note_left_out
 
 log = logging.getLogger(__name__)
 
@@ -108,9 +108,9 @@ def _take_missing(night: Night) -> bool:
 def _report(night: Night) -> bool:
     """Record what the night gave and why each other target was left out; announce its files."""
     telescope = night.telescope
-    plan = tonight_plan(telescope)
-    note_left_out(telescope, plan)
-    for left in plan.left_out:
+    left_out = left_out_tonight(night)
+    note_left_out(telescope, left_out)
+    for left in left_out:
         telescope.record(
             "left_out",
             f"{left.target.name} was left out: {left.reason}",
@@ -126,8 +126,8 @@ def _report(night: Night) -> bool:
     said = ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "no frames"
     telescope.record(
         "night",
-        f"Night {night_date} is over: {said}; {len(plan.left_out)} targets left out.",
-        data={"night": str(night_date), "frames": kinds, "left_out": len(plan.left_out)},
+        f"Night {night_date} is over: {said}; {len(left_out)} targets left out.",
+        data={"night": str(night_date), "frames": kinds, "left_out": len(left_out)},
     )
     if kinds:
         announce(telescope, night_date, sum(kinds.values()))

@@ -7,6 +7,7 @@ from toros.telescope.desk import TelescopeDesk
 from toros.telescope.devices import Devices
 from toros.telescope.handover import Handover
 from toros.telescope.night import Night
+from toros.telescope.phases import PHASES
 from toros.telescope.requests import TABLE
 from toros.telescope.state import MODULE, Telescope
 from toros.telescope.watch import Watch
@@ -19,7 +20,7 @@ def build(context: Context) -> Module[TelescopeDesk]:
     """Return the module, ready to be served; a night that was left running is taken up again."""
     devices = Devices(context.config, context.clock)
     telescope = Telescope(context.config, context.clock, context.sessions, devices)
-    night = Night(telescope, Handover(telescope))
+    night = Night(telescope, Handover(telescope), PHASES)
     night.resume()
     desk = TelescopeDesk(telescope, night)
     return Module(

@@ -46,7 +46,7 @@ class NightTable:
         if times is None or not targets:
             return None
         grid = grid_of(*times, len(targets))
-        seen = visibility(site, grid, targets, settings.limits)
+        seen = visibility(site, grid, targets, settings.limits, settings.horizon)
         lengths = np.array([block_s(target, settings) for target in targets])
         windows = Windows.of(grid, seen.observable, lengths)
         half_life_s = settings.merits.alert_half_life_h * 3600.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from toros.common.errors import Cancelled, Interrupted
 from toros.common.requests import NoFields, Task
@@ -14,10 +13,8 @@ from toros.telescope import motion
 from toros.telescope.calibration_frames import take_set
 from toros.telescope.desk import TelescopeDesk
 from toros.telescope.frames import Purpose, take
+from toros.telescope.order_fields import CalibrationFields, ExposeFields, PointFields
 from toros.telescope.state import Telescope
-
-if TYPE_CHECKING:
-    from toros.telescope.requests import CalibrationFields, ExposeFields, PointFields
 
 
 @contextmanager

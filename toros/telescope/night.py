@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -33,12 +34,18 @@ class Night:
     """The night of one telescope.
 
     An order changes the state, and records it, before it is answered: neither a question that
-    follows nor a restart finds the old one. The work is the machine's own thread's: each phase is a
-    function of `toros.telescope.phases` that does one small thing and returns a transition or None,
-    which counts only if no order came in between.
+    follows nor a restart finds the old one. The work is the machine's own thread's: each of the
+    `phases` (`toros.telescope.phases`) is a function that does one small thing and returns a
+    transition or None, which counts only if no order came in between.
     """
 
-    def __init__(self, telescope: Telescope, handover: Handover) -> None:
+    def __init__(
+        self,
+        telescope: Telescope,
+        handover: Handover,
+        phases: Mapping[NightState, Callable[[Night], Transition | None]],
+    ) -> None:
+        self._phases = phases
         self.telescope = telescope
         self.handover = handover
         self.state = NightState.CLOSED
@@ -156,8 +163,6 @@ class Night:
 
     def step(self) -> None:
         """Obey what was ordered, then do one small thing."""
-        from toros.telescope.phases import PHASES
-
         if self._left_running:
             # A dead process may have left the camera exposing and the mount slewing.
             self._left_running = False
@@ -172,7 +177,7 @@ class Night:
         before = self.state
         self._in_step = True
         try:
-            transition = PHASES[before](self)
+            transition = self._phases[before](self)
         except (Interrupted, Cancelled) as error:
             log.info("Stopped while %s: %s", before.value, error)
             transition = self._after_interrupt()

@@ -52,4 +52,6 @@ class Memory:
     warming_since: datetime | None = None
     failing: set[int] = field(default_factory=set)  # entries that failed since one succeeded
     device_holds: int = 0
+    # Entries that broke a limit which the plan does not know, and until when they are left.
+    aside: dict[int, float] = field(default_factory=dict)
     retry_unix: float = 0.0  # after a failure: when it is tried again

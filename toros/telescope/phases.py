@@ -10,6 +10,7 @@ from toros.common.config.telescope import Mode
 from toros.common.errors import (
     DeviceError,
     DeviceUnreachable,
+    NotObservable,
     NotSafe,
     PeerError,
     TorosError,
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 # The dome opens so long before the first target, so that the air in it settles.
 OPEN_BEFORE_S = 600.0
 TARGETS_THAT_ACCUSE = 2  # so many failing in a row accuse a device
+ASIDE_S = 300.0  # a target that cannot be pointed at now may be later: behind a tree, before a flip
 FORGIVING_HOLDS = 3  # after so many such holds the attempts count all the same
 # Moving the focuser and reading out one frame of a focus run: an allowance.
 FOCUS_FRAME_S = 10.0
@@ -103,9 +105,13 @@ def observing(night: Night) -> Transition | None:
         return Transition(NightState.HOLDING, f"not safe: {view.trouble}")
     start_cooling(night)
     # What has just failed is tried again after another: that tells a bad target from a bad device.
-    plan = tonight_plan(telescope, without=memory.failing)
+    now = telescope.clock.unix()
+    aside = {entry for entry, until in memory.aside.items() if until > now}
+    plan = tonight_plan(telescope, without=memory.failing | aside)
     if not plan.blocks and memory.failing:
-        plan = tonight_plan(telescope)
+        plan = tonight_plan(telescope, without=aside)
+    if not plan.blocks:
+        plan = tonight_plan(telescope, without=aside, most_frames=1)
     if has_darks(telescope):
         announce_alerts(telescope, {block.target.key for block in plan.blocks})
     if not plan.blocks:
@@ -165,6 +171,8 @@ def _after(night: Night, entry: int, outcome: Outcome) -> Transition | None:
         return _after_failure(night, entry, outcome)
     if outcome.ending is not Ending.STOPPED:
         return None
+    if isinstance(outcome.cause, NotObservable):
+        memory.aside[entry] = telescope.clock.unix() + ASIDE_S
     if isinstance(outcome.cause, NotSafe | DeviceUnreachable | PeerError):
         return Transition(NightState.HOLDING, outcome.reason)
     view = telescope.dome_view

@@ -159,7 +159,7 @@ def make_plan(
 def _frozen(site: Site, running: PlanTarget, now_unix: float, settings: TelescopeSettings) -> Block:
     """Return the block of what is being observed: the telescope is there already."""
     end = now_unix + block_s(running, settings) - settings.overhead_s
-    seen = visibility(site, np.array([now_unix, end]), [running], settings.limits)
+    seen = visibility(site, np.array([now_unix, end]), [running], settings.limits, settings.horizon)
     return Block(
         target=running,
         start=datetime.fromtimestamp(now_unix, UTC),
@@ -180,7 +180,7 @@ def _fill_night(
     if not targets:
         return [], [], 0.0
     grid = grid_of(*times, len(targets))
-    seen = visibility(site, grid, targets, settings.limits)
+    seen = visibility(site, grid, targets, settings.limits, settings.horizon)
     lengths = np.array([block_s(target, settings) for target in targets])
     windows = Windows.of(grid, seen.observable, lengths)
     view = Outlook.of(

@@ -8,6 +8,7 @@ from toros.common.config.telescope import Limits, TelescopeSettings
 from toros.common.errors import NotObservable
 from toros.sky.site import Site
 from toros.sky.visibility import airmass, altaz, hour_angle, sun_altitude, sun_separation
+from toros.telescope.scheduler import mask_deg
 
 # The Sun's glare matters until it is well down.
 SUN_HARMLESS_DEG = -6.0
@@ -67,9 +68,7 @@ def horizon_at(azim_deg: float, settings: TelescopeSettings) -> float:
     """Return the lowest altitude at an azimuth, degrees: the mask, straight between its points."""
     if not settings.horizon:
         return settings.horizon_deg
-    azimuths, altitudes = np.array(sorted(settings.horizon)).T
-    mask = float(np.interp(azim_deg, azimuths, altitudes, period=360.0))
-    return max(mask, settings.horizon_deg)
+    return max(float(mask_deg(azim_deg, settings.horizon)), settings.horizon_deg)
 
 
 def why_not_now(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from toros.archive.models import Observation
 from toros.common.clock import iso
@@ -14,22 +13,19 @@ from toros.common.work_order import Json
 from toros.telescope import mode, target_queue
 from toros.telescope.desk import TelescopeDesk
 from toros.telescope.night_state import AT_REST
+from toros.telescope.order_fields import (
+    AlertFields,
+    ModeFields,
+    ObservationFields,
+    ScheduleFields,
+    TargetsFields,
+)
 from toros.telescope.plan import make_plan
 from toros.telescope.preemption import consider
 from toros.telescope.scheduler import PlanTarget
 from toros.telescope.state import Telescope
 from toros.telescope.target_queue import Origin, Wanted
 from toros.telescope.tonight import tonight_plan
-
-if TYPE_CHECKING:
-    from toros.telescope.requests import (
-        AlertFields,
-        ModeFields,
-        ObservationFields,
-        ScheduleFields,
-        TargetsFields,
-    )
-
 
 NEWCOMER = -1  # the key of an entry that the archive has not numbered yet
 

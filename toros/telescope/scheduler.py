@@ -11,14 +11,15 @@ from datetime import datetime
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from toros.common.config.telescope import Limits
 from toros.sky.site import Site
-from toros.sky.visibility import airmass, altitude, moon_separation, sun_altitude
+from toros.sky.visibility import airmass, altaz, altitude, moon_separation, sun_altitude
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Horizon = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,7 @@ class Constraint(StrEnum):
     TOO_EARLY = "not before"
     SUN = "Sun"
     LOW = "altitude"
+    HORIZON = "horizon"
     AIRMASS = "airmass"
     ZENITH = "zenith"
     MOON = "Moon"
@@ -109,12 +111,24 @@ class Visibility:
 
 
 def visibility(
-    site: Site, unix: Floats, targets: Sequence[PlanTarget], limits: Limits
+    site: Site,
+    unix: Floats,
+    targets: Sequence[PlanTarget],
+    limits: Limits,
+    horizon: Horizon = (),
 ) -> Visibility:
-    """Return where and when `targets` can be observed, on the grid `unix`."""
+    """Return where and when `targets` can be observed, on the grid `unix`.
+
+    `horizon` is the mask of what stands around, where there is one.
+    """
     ra = np.array([target.ra_deg for target in targets], dtype=float)
     dec = np.array([target.dec_deg for target in targets], dtype=float)
-    height = altitude(site, unix, ra, dec)
+    if horizon:
+        height, azimuth = altaz(site, unix, ra, dec)
+        free = height >= mask_deg(azimuth, horizon)
+    else:
+        height = altitude(site, unix, ra, dec)
+        free = np.ones_like(height, dtype=np.bool_)
     mass = airmass(height)
     moon = moon_separation(site, unix, ra, dec)
     sun = sun_altitude(site, unix)
@@ -133,11 +147,18 @@ def visibility(
             Constraint.TOO_EARLY: unix >= earliest,
             Constraint.SUN: sun <= highest_sun,
             Constraint.LOW: height >= _column([each.min_altitude_deg for each in own]),
+            Constraint.HORIZON: free,
             Constraint.AIRMASS: mass <= _column([each.max_airmass for each in own]),
             Constraint.ZENITH: height <= _column([each.max_altitude_deg for each in own]),
             Constraint.MOON: moon >= _column([each.min_moon_separation_deg for each in own]),
         },
     )
+
+
+def mask_deg(azim_deg: ArrayLike, horizon: Horizon) -> Floats:
+    """Return the altitude of the mask at each azimuth, degrees: straight between its points."""
+    azimuths, altitudes = np.array(sorted(horizon), dtype=np.float64).T
+    return np.asarray(np.interp(np.asarray(azim_deg, dtype=np.float64), azimuths, altitudes, period=360.0), dtype=np.float64)
 
 
 def _edge(moments: Sequence[datetime | None], without: float) -> Floats:
@@ -197,6 +218,7 @@ def _words(constraint: Constraint, target: PlanTarget, limits: Limits, best: flo
         Constraint.SUN: f"the Sun stays above {limits.max_sun_altitude_deg:g}°",
         Constraint.LOW: f"altitude at most {best:.1f}° in the time left, "
         f"below {limits.min_altitude_deg:g}°",
+        Constraint.HORIZON: "behind the mask of the horizon in all of the time left",
         Constraint.AIRMASS: f"airmass at least {best:.2f} in the time left, "
         f"over {limits.max_airmass:g}",
         Constraint.ZENITH: f"within {90 - limits.max_altitude_deg:g}° of the zenith in all of "

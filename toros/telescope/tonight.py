@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from toros.archive.models import Observation
 from toros.telescope.night import Night
-from toros.telescope.plan import Plan, dark_times, make_plan
+from toros.telescope.plan import LeftOut, Plan, dark_times, make_plan
 from toros.telescope.pointing import sun_altitude_at
 from toros.telescope.preemption import wanted_now
 from toros.telescope.problem import Pointing, transitions
 from toros.telescope.scheduler import PlanTarget
 from toros.telescope.state import Telescope
 
+NO_TIME = "observable tonight, but its time went to other targets or was lost"
 
-def tonight_plan(telescope: Telescope, *, without: Collection[int] = ()) -> Plan:
-    """Return the plan of what is left of tonight, without some entries of the queue."""
+
+def tonight_plan(
+    telescope: Telescope, *, without: Collection[int] = (), most_frames: int | None = None
+) -> Plan:
+    """Return the plan of what is left of tonight.
+
+    Parameters
+    ----------
+    telescope : Telescope
+    without : collection of int
+        Entries of the queue that are left alone.
+    most_frames : int, optional
+        Plan no more frames of each entry than this: what has no time any more to be finished can
+        be begun, and goes on another night.
+    """
     here = Pointing(*telescope.pointed) if telescope.pointed else None
     return make_plan(
         telescope.site,
         telescope.tonight(),
-        [target for target in wanted_now(telescope) if target.key not in without],
+        [
+            target if most_frames is None else replace(target, count=min(target.count, most_frames))
+            for target in wanted_now(telescope)
+            if target.key not in without
+        ],
         telescope.settings,
         after=telescope.clock.now(),
         here=here,
@@ -33,10 +52,26 @@ def lead_s(telescope: Telescope, target: PlanTarget) -> float:
     return float(transitions([target], here, telescope.settings)[-1, 0])
 
 
-def note_left_out(telescope: Telescope, plan: Plan) -> None:
+def left_out_tonight(night: Night) -> Sequence[LeftOut]:
+    """Return what tonight leaves unobserved, and why.
+
+    At dawn no time is left for anything: that says nothing. It is asked of the whole night then.
+    """
+    telescope = night.telescope
+    plan = tonight_plan(telescope)
+    if not is_over(night):
+        return plan.left_out
+    whole = make_plan(
+        telescope.site, night.date or telescope.tonight(), wanted_now(telescope), telescope.settings
+    )
+    fitted = [LeftOut(target=block.target, reason=NO_TIME) for block in whole.blocks]
+    return [*fitted, *whole.left_out]
+
+
+def note_left_out(telescope: Telescope, left_out: Sequence[LeftOut]) -> None:
     """Write into the queue why each target is left out."""
     with telescope.sessions.begin() as session:
-        for left in plan.left_out:
+        for left in left_out:
             row = session.get_one(Observation, left.target.key)
             row.reason = left.reason
 
