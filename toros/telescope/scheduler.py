@@ -158,7 +158,10 @@ def visibility(
 def mask_deg(azim_deg: ArrayLike, horizon: Horizon) -> Floats:
     """Return the altitude of the mask at each azimuth, degrees: straight between its points."""
     azimuths, altitudes = np.array(sorted(horizon), dtype=np.float64).T
-    return np.asarray(np.interp(np.asarray(azim_deg, dtype=np.float64), azimuths, altitudes, period=360.0), dtype=np.float64)
+    return np.asarray(
+        np.interp(np.asarray(azim_deg, dtype=np.float64), azimuths, altitudes, period=360.0),
+        dtype=np.float64,
+    )
 
 
 def _edge(moments: Sequence[datetime | None], without: float) -> Floats:
