@@ -71,7 +71,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 
 def reduce(archive: Archive, frames: Path, out: Path, **more: Any) -> BatchReport:
-    config = Config.model_validate({"preprocessor": {"previews": False}})
+    config = Config.model_validate({"preprocessor": {"previews": False, "report": False}})
     return reduce_folder(frames, out, archive.sessions, config, Clock(), **more)
 
 
@@ -221,7 +221,7 @@ def test_a_file_that_may_grow_no_further_is_no_product(
     database = tmp_path / "archive.db"
     config.write_text(
         f"database: {{url: 'sqlite:///{database}'}}\nlogging: {{file: null}}\n"
-        "preprocessor: {previews: false}\n"
+        "preprocessor: {previews: false, report: false}\n"
     )
     assert toros("db", "upgrade", "--config", config).returncode == 0
     out = tmp_path / "out"

@@ -41,7 +41,7 @@ class Node:
             "data": data,
             "logging": {"file": None},
             "services": {"preprocessor": service},
-            "preprocessor": {"previews": False},
+            "preprocessor": {"previews": False, "report": False},
         }
         config.write_text(yaml.safe_dump(document))
         command = [sys.executable, "-m", "toros", "serve", "preprocessor", "--config", str(config)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
@@ -13,6 +14,8 @@ from toros.archive.models import FileBatch
 from toros.common.errors import Cancelled, DatabaseNotReady, LostOwnership, TorosError
 from toros.preprocessor import batches
 from toros.preprocessor.engine import run_step
+from toros.preprocessor.night_report import NAME as REPORT
+from toros.preprocessor.night_report import write_report
 from toros.preprocessor.run import Run, Step
 from toros.preprocessor.steps.bad_pixels import BadPixels
 from toros.preprocessor.steps.calibrate import Calibrate
@@ -64,6 +67,7 @@ def reduce_batch(
         for step in steps:
             run.raise_if_cancelled()
             run_step(step, run)
+        write_report(run)
         with run.sessions.begin() as session:
             batches.end(session, batch, run.clock, None)
             finish(session)
@@ -101,3 +105,5 @@ def _sweep(run: Run) -> None:
         for leftover in run.products.glob(f".{kind}_*.????????.*"):
             log.info("%s was left half-written and is removed.", leftover)
             leftover.unlink(missing_ok=True)
+    for leftover in run.products.glob(f".{Path(REPORT).stem}.????????.html"):
+        leftover.unlink(missing_ok=True)

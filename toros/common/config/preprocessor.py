@@ -30,6 +30,34 @@ class FringeSettings(Section):
     path: Path = Field(description="A FITS file of the pattern alone, of the size of the frames.")
 
 
+class TransferSettings(Section):
+    """How file batches are fetched and unpacked."""
+
+    timeout_s: float = Field(
+        default=30.0, gt=0, le=600, description="How long a server may say nothing."
+    )
+    longest_s: float = Field(
+        default=14400.0, gt=0, description="How long one attempt at one file may take."
+    )
+    attempts: int = Field(
+        default=4,
+        ge=1,
+        le=100,
+        description="How often a file is tried; each attempt goes on where the last broke off.",
+    )
+    retry_s: float = Field(
+        default=1.0,
+        ge=0,
+        description="Pause before the second attempt, twice as long before each further one.",
+    )
+    max_gb: float = Field(
+        default=500.0,
+        gt=0,
+        description="The most that one source may hold, unpacked, in 10^9 bytes.",
+    )
+    max_files: int = Field(default=50000, ge=1, description="The most files of one source.")
+
+
 class PreprocessorSettings(Section):
     """Settings of the preprocessor module."""
 
@@ -158,4 +186,12 @@ class PreprocessorSettings(Section):
     )
     previews: bool = Field(
         default=True, description="Write a PNG preview beside each calibrated image."
+    )
+    report: bool = Field(
+        default=True,
+        description="Write report.html beside the products: what became of the file batch.",
+    )
+    transfer: TransferSettings = Field(
+        default=TransferSettings(),
+        description="How file batches from archive files and over HTTP(S) are had.",
     )
