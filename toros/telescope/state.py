@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 MODULE = "telescope"
 DOME_TIMEOUT_S = 10.0  # machine seconds
+LETS_GO_S = 5.0  # machine seconds
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 # The longest and shortest pause of a loop in machine seconds, whatever the clock's rate: orders
 # are obeyed soon on a real clock, and a fast one does not make the loops spin.
@@ -201,7 +202,8 @@ class Telescope:
         WrongState
             When something else holds them.
         """
-        if not self._hardware.acquire(blocking=False):
+        # What was just told to stop lets go within moments: an order that follows waits for it.
+        if not self._hardware.acquire(timeout=LETS_GO_S):
             raise WrongState(f"The telescope is busy: {self.doing}.")
         self.doing = what
         try:
