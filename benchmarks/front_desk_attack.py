@@ -11,23 +11,19 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import random
+import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from tests.support.hostile import HonestClient, Target
-from tests.support.ports import free_port
-from tests.support.waiting import wait_until
+from tests.support.served import Served
 from toros.archive.schema import upgrade
-from toros.common.client import FrontDeskClient
 from toros.common.database import make_engine
 from toros.common.errors import PeerError
 
-ROOT = Path(__file__).parents[1]
 SECONDS = 12.0
 CLIENTS = 200
 
@@ -126,22 +122,8 @@ def main() -> None:
         engine = make_engine(url)
         upgrade(engine)
         engine.dispose()
-        port = free_port()
-        command = [sys.executable, "-m", "tests.support.serve_toy", url, str(port)]
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        client = FrontDeskClient(f"http://127.0.0.1:{port}", timeout_s=2)
-
-        def answers() -> bool:
-            try:
-                client.ask("status", wait=0)
-            except PeerError:
-                return False
-            return True
-
-        wait_until(answers, "the server to answer")
-        target = Target("127.0.0.1", port, process.pid)
+        served = Served(url)
+        target = Target("127.0.0.1", served.port, served.process.pid)
         print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {CLIENTS} attackers\n")
         print("| attack | answers | failed | p99 (ms) | worst (ms) | server (MB) |")
         print("|---|---|---|---|---|---|")
@@ -149,8 +131,8 @@ def main() -> None:
         for attack in (slowloris, drip, noise, large):
             measure(attack.__name__, attack, target)
         measure("none, afterwards", None, target)
-        process.terminate()
-        process.wait(30)
+        served.end(signal.SIGTERM)
+        served.close()
 
 
 if __name__ == "__main__":

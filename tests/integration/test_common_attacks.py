@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import gzip
 import random
+import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.hostile import HonestClient, Target
-from tests.support.ports import free_port
+from tests.support.served import Served
 from tests.support.waiting import wait_until
 from toros.archive.schema import upgrade
 from toros.common.client import FrontDeskClient
 from toros.common.database import make_engine
 from toros.common.errors import PeerError
 
-ROOT = Path(__file__).parents[2]
 GROWTH_MB = 50
 ORDER = xmlrpc.client.dumps(({"request": "status"},), "front_desk").encode()
 
@@ -38,21 +35,8 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     engine = make_engine(url)
     upgrade(engine)
     engine.dispose()
-    port = free_port()
-    command = [sys.executable, "-m", "tests.support.serve_toy", url, str(port)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    client = FrontDeskClient(f"http://127.0.0.1:{port}", timeout_s=2)
-
-    def answers() -> bool:
-        try:
-            client.ask("status", wait=0)
-        except PeerError:
-            return False
-        return True
-
-    wait_until(answers, "the toy to answer")
+    served = Served(url)
+    client = FrontDeskClient(served.client.url, timeout_s=2)
     # The pool of database connections is a part of the server's size at rest.
     warm_up = [
         threading.Thread(target=client.send, args=("add_later",), kwargs={"a": n, "wait": 10})
@@ -62,9 +46,10 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         thread.start()
     for thread in warm_up:
         thread.join()
-    yield Target("127.0.0.1", port, process.pid)
-    process.terminate()
-    assert process.wait(30) == 0
+    yield Target("127.0.0.1", served.port, served.process.pid)
+    code = served.end(signal.SIGTERM)
+    served.close()
+    assert code == 0
 
 
 @pytest.fixture
