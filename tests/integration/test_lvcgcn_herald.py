@@ -117,7 +117,8 @@ def test_recipients_get_text_targets_and_a_plot(house: AlertHouse) -> None:
     assert text is not None
     said = text.get_content()
     assert "THIS IS NO REAL EVENT: MOCK." in said
-    assert "27.7 deg² at 90 %, 40 ± 8 Mpc" in said
+    assert "28 deg² at 90 %, 40 ± 8 Mpc" in said
+    assert "Changes:          MACON: 5 new\n" in said.replace("\r", "")
     assert "MACON: 5 targets" in said
     assert "NGC 4993" in said
     parts = {part.get_filename(): part for part in mail.iter_attachments()}
@@ -157,15 +158,29 @@ def test_a_page_gets_the_alert_as_data_even_if_mail_is_down(house: AlertHouse) -
     assert document["targets"][0]["name"] == "NGC 4993"
 
 
+def test_a_webhook_that_is_down_does_not_repeat_the_mail(house: AlertHouse) -> None:
+    port = free_port()
+    with page([500, 503]) as (url, posted), mail_server(port) as mailbox:
+        document = config_of(house, port).model_dump(mode="json", exclude_defaults=True)
+        document["email"]["webhooks"] = [url.replace("http://", "json://")]
+        with house.robot(Config.model_validate(document)) as robot:
+            process(robot.url, notice("MS170817a"))
+            wait_until(lambda: posted, "the webhook")
+        assert len(mailbox.mails) == 1
+    ((_, said),) = posted
+    assert said["title"] == "[MOCK] MS170817a INITIAL, revision 1"
+    assert "THIS IS NO REAL EVENT: MOCK." in said["message"]
+
+
+S1A = [f"S1a {kind}" for kind in ("INITIAL, revision 1", "UPDATE, revision 2")]
+
+
 @pytest.mark.parametrize(
     ("what", "subjects"),
     [
         ("nothing", []),
-        ("followed", ["S1a INITIAL, revision 1", "S1a RETRACTION, revision 2"]),
-        (
-            "all",
-            ["S1a INITIAL, revision 1", "S2b INITIAL, revision 1", "S1a RETRACTION, revision 2"],
-        ),
+        ("followed", [*S1A, "S1a RETRACTION, revision 3"]),
+        ("all", [*S1A, "S2b INITIAL, revision 1", "S1a RETRACTION, revision 3"]),
     ],
 )
 def test_what_is_announced_is_configured(house: AlertHouse, what: str, subjects: list[str]) -> None:
@@ -175,6 +190,10 @@ def test_what_is_announced_is_configured(house: AlertHouse, what: str, subjects:
     with mail_server(port) as mailbox, house.robot(config_of(house, port, what=what)) as robot:
         process(robot.url, notice("S1a"))
         process(robot.url, json.dumps(record).encode())
+        # It passes no rule, but it is about what is followed.
+        weaker = {"superevent_id": "S1a", "alert_type": "UPDATE"}
+        answer = process(robot.url, json.dumps(record | weaker).encode())
+        assert answer["why"].endswith("What an earlier revision started goes on at MACON.")
         late = {"alert_type": "RETRACTION", "time_created": "2017-08-17T19:00:00Z", "event": None}
         process(robot.url, notice("S1a", **late))
         wait_until(

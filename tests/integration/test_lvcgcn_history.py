@@ -67,7 +67,10 @@ def test_alerts_are_listed_the_newest_first(toros: Toros) -> None:
         ("S1a", 1),
     ]
     assert [one["event"] for one in toros("alert", "list", "--event", "S2b", "--json")] == ["S2b"]
-    assert "RETRACTION" in toros("alert", "list")
+    heading, newest, *_ = toros("alert", "list").splitlines()
+    assert heading.split() == ["received", "event", "rev.", "type", "label", "followed", "why"]
+    assert newest.split()[2:5] == ["S1a", "2", "RETRACTION"]
+    assert newest.endswith("The event is retracted; told: MACON.")
 
 
 def test_an_event_is_shown_with_its_state_and_targets(toros: Toros, tmp_path: Path) -> None:
@@ -79,6 +82,8 @@ def test_an_event_is_shown_with_its_state_and_targets(toros: Toros, tmp_path: Pa
     assert toros("alert", "show", "S2b", "--json")["state"] == "followed"
     printed = toros("alert", "show", "S2b", "--plot", str(tmp_path / "map.png"))
     assert "NGC 4993" in printed
+    assert "MACON: 5 new" in printed
+    assert "MACON: 5 cancelled" in toros("alert", "show", "S1a")
     assert (tmp_path / "map.png").read_bytes().startswith(PNG)
     assert "No notice of S9z" in toros("alert", "show", "S9z", code=1)
 

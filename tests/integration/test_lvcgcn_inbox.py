@@ -21,6 +21,7 @@ from tests.support.waiting import wait_until
 from toros.common.clock import Clock
 from toros.lvcgcn.inbox import Arrival, Inbox
 from toros.lvcgcn.keep import Keep
+from toros.lvcgcn.letter import Letter
 from toros.lvcgcn.sources.source import RawNotice
 
 needs_alerts = pytest.mark.skipif(not ALERTS.is_dir(), reason=f"the notices of {ALERTS} are absent")
@@ -224,11 +225,18 @@ def test_each_revision_of_the_mock_event_says_what_it_changes(house: AlertHouse)
     assert counts == [
         {"new": 5, "kept": 0, "cancelled": 0},
         {"new": 0, "kept": 5, "cancelled": 0},
-        None,
+        {"new": 0, "kept": 0, "cancelled": 5},
         {"new": 5, "kept": 0, "cancelled": 0},
     ]
     assert house.alerts()[2].notice["told"] == ["MACON"]
     assert house.alerts()[0].notice["label"] == "MOCK"
+    retraction, last = house.alerts()[2:]
+    assert "MACON: cancelled IC 4180, IC 4197, " in Letter(retraction, []).text()
+    assert last.notice["external"]["observatory"] == "Fermi"
+    assert last.notice["sky_map_origin"] == "the embedded combined map"
+    assert "coincident with Fermi" in last.why
+    coincidence = "Coincidence:      Fermi GRB, +2.02 s, joint false-alarm rate 6.4e-16 Hz"
+    assert coincidence in Letter(last, []).text().splitlines()
 
 
 @needs_alerts

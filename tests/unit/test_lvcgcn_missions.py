@@ -3,7 +3,7 @@
 import base64
 import json
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toros.archive.models import Alert
 from toros.common.config.lvcgcn import LvcgcnSettings
 from toros.common.errors import UnreadableNotice
+from toros.lvcgcn import records
 from toros.lvcgcn.formats import read_notice
+from toros.lvcgcn.letter import Letter
 from toros.lvcgcn.notice import AlertType, NoticeFormat
 from toros.lvcgcn.process import assess, process_file
 from toros.simulator.replay import make_gw170817
@@ -153,3 +156,84 @@ def test_real_notices_of_other_missions(
     assert document["triggered"] is triggered, document["why"]
     if not triggered:
         assert "No galaxy of the catalogue" in document["why"]
+
+
+def voevent(citation: str = "", **params: str) -> bytes:
+    """A notice of SVOM's ECLAIRs in the shape that it has on GCN."""
+    listed = "".join(f'<Param name="{name}" value="{value}"/>' for name, value in params.items())
+    return f"""<?xml version='1.0' encoding='UTF-8'?>
+<voe:VOEvent xmlns:voe="http://www.ivoa.net/xml/VOEvent/v2.0" role="observation" version="2.0"
+ ivorn="ivo://org.svom/fsc#sb25120806_eclairs-wakeup">
+<Who><AuthorIVORN>ivo://org.svom/fsc</AuthorIVORN><Date>2025-12-08T17:02:15+00:00</Date></Who>
+<What><Param name="Pkt_Ser_Num" value="1"/>{listed}<Group name="Svom_Identifiers">
+<Param name="Burst_Id" value="sb25120806"/></Group></What>
+<WhereWhen><ObsDataLocation><ObservatoryLocation id="GEOLEO"/><ObservationLocation>
+<AstroCoordSystem id="UTC-ICRS-GEO"/><AstroCoords coord_system_id="UTC-ICRS-GEO">
+<Time unit="s"><TimeInstant><ISOTime>2025-12-08T16:50:21.314000</ISOTime></TimeInstant></Time>
+<Position2D unit="deg"><Name1>RA</Name1><Name2>Dec</Name2><Value2><C1>337.5347</C1>
+<C2>-0.3918</C2></Value2><Error2Radius>0.1962</Error2Radius></Position2D></AstroCoords>
+</ObservationLocation></ObsDataLocation></WhereWhen>{citation}</voe:VOEvent>""".encode()
+
+
+def test_notices_of_one_burst_of_svom_are_one_event(tmp_path: Path) -> None:
+    notice = read_notice(voevent())
+    assert (notice.observatory, notice.event) == ("SVOM", "SVOM sb25120806")
+    assert (notice.alert_type, notice.label) == (AlertType.OTHER, None)
+    fields = settings(tmp_path, other_missions=["SVOM"], fields_of_view_deg={"MACON": 1.0})
+    assert assess(notice, fields).decision.why == "Of SVOM, its position is the target."
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        voevent('<Citations><EventIVORN cite="retraction">ivo://x/y</EventIVORN></Citations>'),
+        voevent(Def_NOT_a_GRB="true"),
+        voevent(Retraction="true"),
+    ],
+)
+def test_what_a_mission_takes_back_is_a_retraction(tmp_path: Path, content: bytes) -> None:
+    notice = read_notice(content)
+    assert (notice.alert_type, notice.event) == (AlertType.RETRACTION, "SVOM sb25120806")
+    found = assess(notice, settings(tmp_path, other_missions=["SVOM"]))
+    assert found.decision.why == "The event is retracted."
+    assert [check.rule for check in found.decision.checks] == ["mission", "alert_type"]
+
+
+def test_what_a_mission_marks_as_a_test_moves_no_telescope(tmp_path: Path) -> None:
+    notice = read_notice(voevent(Test="true"))
+    assert notice.label == "TEST"
+    found = assess(notice, settings(tmp_path, other_missions=["SVOM"]))
+    assert found.decision.why.startswith("A test moves no telescope")
+    assert read_notice(voevent(Test="false")).label is None
+
+
+def test_missions_number_each_kind_of_notice_for_itself() -> None:
+    """The first final position of Fermi comes after, say, the fourth one of its flight software."""
+    later = read_notice(voevent())
+    before = Alert(notice={"serial": 4}, time_created=later.time_created - timedelta(seconds=9))
+    assert records.newer_than(later, [before]) is None
+    after = Alert(notice={"serial": 1}, time_created=later.time_created + timedelta(seconds=9))
+    assert records.newer_than(later, [after]) is after
+
+
+def test_a_position_is_drawn_and_named_in_the_mail() -> None:
+    notice = read_notice(voevent())
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    alert = Alert(
+        event=notice.event,
+        revision=2,
+        alert_type="OTHER",
+        time_created=moment,
+        received=moment,
+        transport="kafka",
+        why="Of SVOM.",
+        skymap=None,
+        notice={"position": {"ra_deg": 337.5, "dec_deg": -0.4, "radius_deg": 0.2}},
+    )
+    letter = Letter(alert, [])
+    assert letter.subject() == "SVOM sb25120806, revision 2"
+    picture = letter.plot()
+    assert picture is not None
+    assert picture.startswith(b"\x89PNG")
+    alert.notice = {}
+    assert letter.plot() is None

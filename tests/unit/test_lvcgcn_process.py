@@ -10,6 +10,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.cosmology import FlatLambdaCDM
 
+from toros.cli.main import run
 from toros.common.config.lvcgcn import LvcgcnSettings, TriggerSettings
 from toros.common.errors import UnreadableNotice, UnusableCatalogue, UnusableSkyMap
 from toros.lvcgcn import catalogue_sources as catalogues
@@ -81,8 +82,8 @@ def test_gw170817_is_followed_and_its_host_is_first(
 @pytest.mark.parametrize(
     ("changes", "rules", "why"),
     [
-        ({"superevent_id": "MS170817a"}, {}, "MOCK"),
-        ({"superevent_id": "TS170817a"}, {}, "TEST"),
+        ({"superevent_id": "MS170817a"}, {}, "A mock event moves no telescope"),
+        ({"superevent_id": "TS170817a"}, {}, "A test moves no telescope"),
         ({"event": {"significant": False}}, {}, "low significance"),
         ({"event": {"skymap": None}}, {}, "no sky map"),
         ({"event": {"skymap": "AAAA"}}, {}, "no FITS file"),
@@ -114,7 +115,23 @@ def test_drill_mode_follows_a_mock_event_and_says_that_it_is_one(
     document = process_file(notice_file(tmp_path, replay, superevent_id="MS170817a"), drill)
     assert document["triggered"] is True
     assert document["label"] == "MOCK"
-    assert "MOCK" in document["why"]
+    assert document["why"].startswith("A mock event, in drill mode: Significant, BNS")
+
+
+def test_a_mock_event_is_said_to_be_one_once(
+    replay: Replay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = notice_file(tmp_path, replay, superevent_id="MS170817a")
+    assert run(["alert", "process", str(path)]) == 0
+    first, heading, best, *_ = capsys.readouterr().out.splitlines()
+    assert first == (
+        "MS170817a INITIAL [MOCK]: A mock event moves no telescope while lvcgcn.drill_mode is off."
+    )
+    assert heading.split()[:2] == ["rank", "name"]
+    assert best.split()[:3] == ["1", "NGC", "4993"]
+    retraction = notice_file(tmp_path, replay, alert_type="RETRACTION", event={"skymap": None})
+    assert run(["alert", "process", str(retraction)]) == 0
+    assert capsys.readouterr().out == "GW170817 RETRACTION: The event is retracted.\n"
 
 
 @needs_alerts

@@ -37,7 +37,8 @@ def process(
     label = f" [{document['label']}]" if document.get("label") else ""
     kind = document["alert_type"]
     out.print(f"{document['event']} {kind}{label}: {document['why']}", markup=False)
-    out.print(_hosts(document["hosts"][:SHOWN_HOSTS]))
+    if document["hosts"]:
+        out.print(_hosts(document["hosts"][:SHOWN_HOSTS]))
     for problem in document["problems"]:
         err.print(f"Note: {problem}", markup=False)
 
@@ -82,10 +83,11 @@ def list_alerts(
     if as_json:
         print_json(found)
         return
-    table = Table("received", "event", "rev.", "type", "", "followed", "why", box=None)
-    for one in found:
-        table.add_row(
-            one["received"][:19],
+    # Not a table: its last column would be squeezed into what the others leave of a terminal.
+    rows = [("received", "event", "rev.", "type", "label", "followed", "why")]
+    rows += [
+        (
+            one["received"][:16].replace("T", " "),
             one["event"],
             str(one["revision"]),
             one["alert_type"],
@@ -93,7 +95,12 @@ def list_alerts(
             "yes" if one["triggered"] else "no",
             one["why"],
         )
-    out.print(table)
+        for one in found
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    for *columns, why in rows:
+        line = "  ".join(text.ljust(width) for text, width in zip(columns, widths, strict=True))
+        out.print(f"{line}  {why}", markup=False)
 
 
 @alert_app.command()
@@ -105,6 +112,7 @@ def show(
 ) -> None:
     """Show an event: its state, its revisions, what each changed, and its targets."""
     from toros.lvcgcn.history import alert_show, event_plot
+    from toros.lvcgcn.letter import changes_line
 
     settings = load_config(config)
     document = alert_show(settings, event)
@@ -118,9 +126,8 @@ def show(
         label = f" [{one['label']}]" if one["label"] else ""
         kind = f"{one['revision']:3d} {one['alert_type']}{label}"
         out.print(f"{kind}: {one['why']}", markup=False)
-        for name, changed in one["changes"].items():
-            counts = ", ".join(f"{len(names)} {what}" for what, names in changed.items())
-            out.print(f"      {name}: {counts}", markup=False)
+        if changed := changes_line(one["changes"]):
+            out.print(f"      {changed}", markup=False)
     for target in document["targets"]:
         out.print(
             f"  {target['observatory']:12} {target['rank']:5d} {target['name']:24} "

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from toros.cli.options import ConfigOption, JsonOption, config_or_defaults
 from toros.cli.output import out, print_json, progress_bar
@@ -24,9 +25,10 @@ def list_catalogs(as_json: JsonOption = False, config: ConfigOption = None) -> N
     if as_json:
         print_json(found)
         return
+    table = Table("name", "state", "title", box=None)
     for document in found:
-        state = "built" if document["built"] else ""
-        out.print(f"{document['name']:12} {state:6} {document['title']}", markup=False)
+        table.add_row(document["name"], document["state"], document["title"])
+    out.print(table)
 
 
 @catalog_app.command()

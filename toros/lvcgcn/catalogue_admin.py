@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,17 @@ def catalog_list(settings: LvcgcnSettings) -> list[dict[str, Any]]:
             "name": name,
             "title": title,
             "built": name in built,
+            "state": _state(name, built),
             "path": str(place / name) if name in built else None,
         }
         for name, title in sorted(titles.items())
     ]
+
+
+def _state(name: str, built: Collection[str]) -> str:
+    if name in built:
+        return "built"
+    return "to be fetched" if name in vizier.KNOWN else "built when it is used"
 
 
 def catalog_info(name: str, settings: LvcgcnSettings, *, verify: bool = False) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Telling people and other programs of alerts, until each has been told.
 
-The message and every upload of an alert is an entry on disk, written before the alert is on record
-and taken out when it was sent: one that fails is tried again, and holds up none of the others.
+The mail, every webhook and every upload of an alert is an entry on disk, written before the alert
+is on record and taken out when it was sent: one that fails is tried again, and neither holds up the
+others nor repeats them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sqlalchemy import select
 
 from toros.archive.models import Alert
 from toros.common.config.alert_sources import Upload
+from toros.common.config.models import Email
 from toros.common.errors import MessageNotSent
 from toros.common.mail import Attachment, Mailer
 from toros.common.module import Context
@@ -50,7 +52,7 @@ class Herald:
         self._sessions = context.sessions
         self._spool = Spool(folder)
         self._wake = threading.Event()
-        self._mailer = Mailer(context.config.email)
+        self._mailers = _mailers(self._email)
         self._uploads = {
             f"upload-{number}": upload for number, upload in enumerate(self._settings.uploads)
         }
@@ -64,10 +66,7 @@ class Herald:
         """Have an alert announced, once it is on record."""
         if self._settings.what == "nothing" or (self._settings.what == "followed" and not followed):
             return
-        channels = [*self._uploads]
-        if self._email.webhooks or (self._email.smtp_host and self._email.recipients):
-            channels.append(_MAIL)
-        for channel in channels:
+        for channel in (*self._uploads, *self._mailers):
             entry = {"digest": notice.digest, "channel": channel, "since": self._clock.unix()}
             self._spool.put(f"{notice.digest[:24]}-{channel}", entry)
 
@@ -120,12 +119,10 @@ class Herald:
             records.note(session, self._clock.now(), "problem", message, level="error")
 
     def _send(self, channel: str, said: letter.Letter) -> None:
-        if channel == _MAIL:
-            attachments = [Attachment("targets.csv", "text/csv", said.targets_csv().encode())]
-            plot = said.plot()
-            if plot is not None:
-                attachments.append(Attachment("skymap.png", "image/png", plot))
-            self._mailer.send(self._email.recipients, said.subject(), said.text(), attachments)
+        if channel in self._mailers:
+            mail = channel == _MAIL
+            to, attachments = (self._email.recipients, _attachments(said)) if mail else ((), ())
+            self._mailers[channel].send(to, said.subject(), said.text(), attachments)
         elif channel in self._uploads:
             self._post(self._uploads[channel], said)
         else:
@@ -146,3 +143,24 @@ class Herald:
         except urllib.error.HTTPError as error:
             with error:  # it holds the connection
                 raise OSError(f"the upload was answered with {error.code}") from error
+
+
+def _mailers(email: Email) -> dict[str, Mailer]:
+    """Return what sends the mail, and what sends to each webhook: they succeed each for itself."""
+    found = {
+        f"webhook-{number}": Mailer(email.model_copy(update={"webhooks": [webhook]}))
+        for number, webhook in enumerate(email.webhooks)
+    }
+    if email.smtp_host and email.recipients:
+        found[_MAIL] = Mailer(email.model_copy(update={"webhooks": []}))
+    return found
+
+
+def _attachments(said: letter.Letter) -> list[Attachment]:
+    attachments = []
+    if said.targets:
+        attachments.append(Attachment("targets.csv", "text/csv", said.targets_csv().encode()))
+    plot = said.plot()
+    if plot is not None:
+        attachments.append(Attachment("skymap.png", "image/png", plot))
+    return attachments

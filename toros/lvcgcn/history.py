@@ -77,6 +77,7 @@ def alert_show(config: Config, event: str) -> dict[str, Any]:
                     "skymap": alert.skymap,
                     "rules": alert.notice.get("rules", []),
                     "changes": alert.notice.get("changes", {}),
+                    "external": alert.notice.get("external"),
                 }
                 for alert in known
             ],
@@ -85,7 +86,7 @@ def alert_show(config: Config, event: str) -> dict[str, Any]:
 
 
 def event_plot(config: Config, event: str, picture: Path) -> None:
-    """Draw an event's newest sky map with its targets as a PNG.
+    """Draw an event's newest sky map, or error circle, with its targets as a PNG.
 
     Raises
     ------
@@ -93,10 +94,9 @@ def event_plot(config: Config, event: str, picture: Path) -> None:
         If there is no such event, or it has no map.
     """
     with _archive(config) as session:
-        mapped = [alert for alert in _known(session, event) if alert.skymap]
-        plot = None
-        if mapped:
-            plot = Letter(mapped[-1], records.targets_of_alert(session, mapped[-1])).plot()
+        known = reversed(_known(session, event))
+        plots = (Letter(one, records.targets_of_alert(session, one)).plot() for one in known)
+        plot = next((found for found in plots if found is not None), None)
     if plot is None:
         raise UnusableSkyMap(f"No notice of {event} had a sky map that can be used.")
     write_bytes(picture, plot)

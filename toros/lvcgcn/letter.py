@@ -14,8 +14,12 @@ from toros.archive.models import Alert, Target
 from toros.common.clock import iso
 from toros.common.errors import UnusableSkyMap
 from toros.lvcgcn.maps import read_file
+from toros.lvcgcn.notice import AlertType, ExternalCoincidence, Position
 from toros.lvcgcn.plot import plot_sky_map
+from toros.lvcgcn.skymap import SkyMap
+from toros.lvcgcn.skymap_disc import around
 from toros.lvcgcn.skymap_fits import DEFAULT_MAX_BYTES, read_sky_map
+from toros.lvcgcn.trigger import area_text
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +51,8 @@ class Letter:
         """Return one line; what is no real event says so first."""
         label = f"[{self.label}] " if self.label else ""
         alert = self.alert
-        return f"{label}{alert.event} {alert.alert_type}, revision {alert.revision}"
+        kind = "" if alert.alert_type == AlertType.OTHER else f" {alert.alert_type}"
+        return f"{label}{alert.event}{kind}, revision {alert.revision}"
 
     def text(self) -> str:
         """Return some lines."""
@@ -63,13 +68,16 @@ class Letter:
             "Detectors": ", ".join(notice.get("instruments", [])),
             "Classes": _probabilities(notice.get("classification", {})),
             "Properties": _probabilities(notice.get("properties", {})),
+            "Coincidence": _coincidence(notice.get("external")),
             "Sky map": _map_line(notice.get("sky_map") or {}),
-            "Changes": _changes_line(notice.get("changes") or {}),
+            "Page": (notice.get("urls") or {}).get("gracedb"),
+            "Changes": changes_line(notice.get("changes") or {}),
         }
         lines += [f"{key + ':':18}{value}" for key, value in rows.items() if value]
+        lines += _cancelled_lines(notice.get("changes") or {})
         for observatory in sorted({target.observatory for target in self.targets}):
             mine = [target for target in self.targets if target.observatory == observatory]
-            lines += ["", f"{observatory}: {len(mine)} targets"]
+            lines += ["", f"{observatory}: {len(mine)} target{'s' if len(mine) > 1 else ''}"]
             lines += [_target_line(target) for target in mine[:_SHOWN]]
         return "\n".join(lines) + "\n"
 
@@ -99,16 +107,23 @@ class Letter:
 
     def plot(self) -> bytes | None:
         """Return a PNG of the sky map with the targets; ``None`` where there is no map."""
-        if self.alert.skymap is None:
+        sky_map = self._sky_map()
+        if sky_map is None:
             return None
+        # Several observatories are given the same ones.
+        places = {(target.name, target.ra, target.dec): None for target in self.targets}
+        return plot_sky_map(sky_map, self.subject(), [*places])
+
+    def _sky_map(self) -> SkyMap | None:
+        """Return the map; that of the error circle where the notice had a position only."""
+        position = self.alert.notice.get("position")
+        if self.alert.skymap is None:
+            return around(Position(**position)) if position else None
         try:
-            content = read_file(Path(self.alert.skymap), DEFAULT_MAX_BYTES)
-            sky_map = read_sky_map(content)
+            return read_sky_map(read_file(Path(self.alert.skymap), DEFAULT_MAX_BYTES))
         except UnusableSkyMap as error:
             log.warning("No plot of %s: %s", self.alert.event, error)
             return None
-        places = [(target.name, target.ra, target.dec) for target in self.targets]
-        return plot_sky_map(sky_map, self.subject(), places)
 
 
 def _with_unit(value: float | None, unit: str) -> str:
@@ -124,17 +139,33 @@ def _map_line(summary: dict[str, Any]) -> str:
         return ""
     far = summary.get("distance_mpc")
     distance = f", {far:.0f} ± {summary['distance_sigma_mpc'] or 0:.0f} Mpc" if far else ""
-    return f"{summary['area_90_deg2']:.1f} deg² at 90 %{distance}"
+    return f"{area_text(summary['area_90_deg2'])} at 90 %{distance}"
 
 
-def _changes_line(changes: dict[str, dict[str, list[str]]]) -> str:
+def _coincidence(external: dict[str, Any] | None) -> str:
+    return "" if external is None else str(ExternalCoincidence(**external))
+
+
+def changes_line(changes: dict[str, dict[str, list[str]]]) -> str:
+    """Return what a revision changed, in one line; observatories without any are left out."""
     return "; ".join(
-        f"{name}: {len(one['new'])} new, {len(one['kept'])} kept, {len(one['cancelled'])} cancelled"
+        f"{name}: " + ", ".join(f"{len(names)} {what}" for what, names in one.items() if names)
         for name, one in changes.items()
+        if any(one.values())
     )
+
+
+def _cancelled_lines(changes: dict[str, dict[str, list[str]]]) -> list[str]:
+    lines = []
+    for name, one in changes.items():
+        if one["cancelled"]:
+            more = len(one["cancelled"]) - _SHOWN
+            names = [*one["cancelled"][:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+            lines += ["", f"{name}: cancelled {', '.join(names)}"]
+    return lines
 
 
 def _target_line(target: Target) -> str:
     far = "" if target.distance_mpc is None else f"{target.distance_mpc:8.1f} Mpc"
     place = f"{target.ra:9.4f} {target.dec:+9.4f}"
-    return f"  {target.rank:5d}  {target.name:24} {place} {far}  p = {target.probability:.4f}"
+    return f"  {target.rank:5d}  {target.name:24} {place} {far}  p = {target.probability:.2g}"

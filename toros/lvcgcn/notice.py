@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 #: False-alarm rates (Hz) below which the LVK call an event significant: one per month for compact
 #: binaries and one per year for bursts, each divided by the trials of the searches (LVK Public
@@ -64,8 +65,32 @@ class ExternalCoincidence:
     time_difference_s: float | None = None
     time_coincidence_far_hz: float | None = None
     time_sky_position_coincidence_far_hz: float | None = None
-    sky_map: bytes | None = None
+    sky_map: bytes | None = field(default=None, repr=False)
     sky_map_url: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as data, without its map."""
+        return {
+            "observatory": self.observatory,
+            "search": self.search,
+            "notice_id": self.notice_id,
+            "ivorn": self.ivorn,
+            "time_difference_s": self.time_difference_s,
+            "time_coincidence_far_hz": self.time_coincidence_far_hz,
+            "time_sky_position_coincidence_far_hz": self.time_sky_position_coincidence_far_hz,
+        }
+
+    def __str__(self) -> str:
+        """Return some words: with what, how far apart in time, and how often by chance."""
+        words = " ".join(word for word in (self.observatory, self.search) if word)
+        parts = [words or "an unnamed event"]
+        if self.time_difference_s is not None:
+            parts.append(f"{self.time_difference_s:+.3g} s")
+        # That of time and place together says more, where it is known.
+        far_hz = self.time_sky_position_coincidence_far_hz or self.time_coincidence_far_hz
+        if far_hz is not None:
+            parts.append(f"joint false-alarm rate {far_hz:.2g} Hz")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,8 @@ from toros.lvcgcn.skymap import Floats, SkyMap, pixels_of
 _GRID = (720, 360)
 _ZOOM_GRID = 300
 _LEVELS = (0.5, 0.9)
+_COLOURS = ("k", "0.4")
+_NAMED = 5
 #: The zoom holds the 90 % region up to this size.
 _WIDEST_ZOOM_DEG = 60.0
 
@@ -72,7 +74,7 @@ def _whole_sky(
     density, inside = _sampled(sky_map, held, ra_grid, dec_grid)
     place = np.radians(x), np.radians(dec)
     axes.pcolormesh(*place, density, cmap="YlOrRd", rasterized=True)
-    axes.contour(*place, inside, levels=_LEVELS, colors=("k", "0.4"), linewidths=0.8)
+    axes.contour(*place, inside, levels=_LEVELS, colors=_COLOURS, linewidths=0.8)
     for _, ra, declination in targets:
         axes.plot(np.radians(180.0 - ra % 360), np.radians(declination), "b.", markersize=2)
     axes.set_xticks(np.radians([-120, -60, 0, 60, 120]), ["20h", "16h", "12h", "8h", "4h"])
@@ -89,17 +91,37 @@ def _zoom(
     declination = np.clip(dec0 + north, -89.99, 89.99)
     density, inside = _sampled(sky_map, held, ra0 + east / stretch, declination)
     axes.pcolormesh(ra0 + offset / stretch, dec0 + offset, density, cmap="YlOrRd", rasterized=True)
-    axes.contour(ra0 + offset / stretch, dec0 + offset, inside, levels=_LEVELS, colors=("k", "0.4"))
-    for number, (name, ra, dec) in enumerate(targets):
+    axes.contour(ra0 + offset / stretch, dec0 + offset, inside, levels=_LEVELS, colors=_COLOURS)
+    named: list[tuple[float, float]] = []
+    for name, ra, dec in targets:
         near = ra0 + (ra - ra0 + 180.0) % 360.0 - 180.0
-        if abs(near - ra0) * stretch <= size / 2 and abs(dec - dec0) <= size / 2:
-            axes.plot(near, dec, "b+", markersize=6)
-            if number < 5:
-                axes.annotate(name, (near, dec), fontsize=7, xytext=(4, 4),
-                              textcoords="offset points")  # fmt: skip
+        x, y = (near - ra0) * stretch / size, (dec - dec0) / size
+        if max(abs(x), abs(y)) > 0.5:
+            continue
+        axes.plot(near, dec, "b+", markersize=6)
+        # Names do not stand upon each other.
+        free = all(abs(x - left) > 0.25 or abs(y - up) > 0.04 for left, up in named)
+        if len(named) < _NAMED and free:
+            named.append((x, y))
+            axes.annotate(name, (near, dec), fontsize=7, xytext=(4, 4),
+                          textcoords="offset points")  # fmt: skip
     axes.invert_xaxis()
+    axes.locator_params(nbins=6)
     axes.set(xlabel="right ascension / degrees", ylabel="declination / degrees",
              aspect=1.0 / stretch)  # fmt: skip
+    _legend(axes, bool(targets))
+
+
+def _legend(axes: Any, targets: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    lines = [
+        Line2D([], [], color=colour, label=f"{level:.0%} of the probability")
+        for level, colour in zip(_LEVELS, _COLOURS, strict=True)
+    ]
+    if targets:
+        lines.append(Line2D([], [], color="b", marker="+", linestyle="", label="targets"))
+    axes.legend(handles=lines, fontsize=7, loc="best")
 
 
 def _frame(sky_map: SkyMap, held: Floats) -> tuple[float, float, float]:

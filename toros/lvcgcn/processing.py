@@ -128,7 +128,7 @@ class Processor:
         with self._sessions() as session:
             alert = self._record(session, assessment, received)
             # Before the commit: one that dies in between announces it when it is taken again.
-            self._announce(notice, alert.triggered or bool(alert.notice.get("told")))
+            self._announce(notice, alert.triggered or bool(alert.notice.get("concerns")))
             session.commit()
         return Taken(alert, repeated=False)
 
@@ -144,13 +144,19 @@ class Processor:
             assessment = replace(assessment, decision=decision)
         alert = records.add_alert(session, assessment, received, outdated=outdated is not None)
         if notice.is_retraction and outdated is None:
-            told = records.retract(session, alert)
-            alert.why = f"The event is retracted; told: {', '.join(told) or 'nobody had it'}."
-            alert.notice = {**alert.notice, "told": told}
+            lost = records.retract(session, alert)
+            alert.why = f"The event is retracted; told: {', '.join(lost) or 'nobody had it'}."
+            alert.notice = {**alert.notice, "told": [*lost], "concerns": [*lost], "changes": lost}
         elif assessment.decision.triggered:
-            # A revision that does not pass the rules leaves standing what an earlier one started.
             self._select(session, alert, assessment)
-        message = f"{notice.alert_type} of {notice.event}, revision {alert.revision}: {alert.why}"
+        elif outdated is None and (standing := records.standing(session, notice.event)):
+            # A map that cannot be had, or a rule that is missed, is no word of the LVK to stop.
+            alert.why += f" What an earlier revision started goes on at {', '.join(standing)}."
+            alert.notice = {**alert.notice, "concerns": standing}
+        label = f" [{notice.label}]" if notice.label else ""
+        message = (
+            f"{notice.alert_type} of {notice.event}{label}, revision {alert.revision}: {alert.why}"
+        )
         log.info("%s", message)
         records.note(session, received.time, "alert", message, event=notice.event)
         for problem in assessment.problems:

@@ -80,11 +80,12 @@ def latest(session: Session, limit: int, event: str | None) -> Sequence[Alert]:
 def newer_than(notice: Notice, known: Sequence[Alert]) -> Alert | None:
     """Return a revision that makes this notice out of date, if there is one.
 
-    VOEvents are numbered. For the others the time of creation decides, but for an update after a
-    retraction, which is legal and whose clock may be behind.
+    The LVK's VOEvents are numbered through (other missions number each kind of notice for itself).
+    Else the time of creation decides, but for an update after a retraction, which is legal and
+    whose clock may be behind.
     """
     for alert in known:
-        serial = alert.notice.get("serial")
+        serial = alert.notice.get("serial") if notice.is_gravitational else None
         if serial is not None and notice.serial is not None:
             if serial > notice.serial:
                 return alert
@@ -221,18 +222,24 @@ def supersede(session: Session, alert: Alert, observatories: Sequence[str]) -> N
             session.execute(given.values(state=RETRACTING, work_order=order))
 
 
-def retract(session: Session, alert: Alert) -> list[str]:
-    """Take back all targets of an event; return the observatories that must be told.
+def retract(session: Session, alert: Alert) -> dict[str, Changes]:
+    """Take back all targets of an event; return the observatories to be told and what they lose.
 
     A target that is only selected may have been given to a telescope whose answer was lost, so
     its telescope is told too.
     """
-    told = set()
+    told = standing(session, alert.event)
+    changed = {name: changes(session, alert, name, []) for name in told}
     for target in _targets_of(session, alert.event, (SELECTED, RELAYED)):
         target.state = RETRACTING
         target.work_order = retraction_order_id(alert, target.observatory)
-        told.add(target.observatory)
-    return sorted(told)
+    return changed
+
+
+def standing(session: Session, event: str) -> list[str]:
+    """Return the observatories that have, or are to be given, targets of an event."""
+    targets = _targets_of(session, event, (SELECTED, RELAYED))
+    return sorted({target.observatory for target in targets})
 
 
 def _targets_of(session: Session, event: str, states: tuple[str, ...]) -> Sequence[Target]:
@@ -256,7 +263,7 @@ def event_state(session: Session, event: str) -> str:
     known = [alert for alert in of_event(session, event) if not alert.notice.get("outdated")]
     if known and known[-1].alert_type == AlertType.RETRACTION:
         return "retracted"
-    return "followed" if _targets_of(session, event, (SELECTED, RELAYED)) else "recorded"
+    return "followed" if standing(session, event) else "recorded"
 
 
 def targets_order_id(alert: Alert, observatory: str) -> str:

@@ -194,10 +194,11 @@ class Relay:
         return self._answered(order, taken=False, message=f"{reply.message} (code {reply.code})")
 
     def _wait(self, order: Order, why: str) -> Relayed:
+        why = why.rstrip(".")
         message = f"{order.observatory} could not be given {order.work_order}: {why}; tried again."
-        # Said once at ERROR, which mails the admins, and not at every attempt.
-        fresh = order.work_order not in self._complained
-        self._complained.add(order.work_order)
+        # Said once at ERROR, which mails the admins, and not at every attempt nor every order.
+        fresh = order.observatory not in self._complained
+        self._complained.add(order.observatory)
         log.log(logging.ERROR if fresh else logging.INFO, "%s", message)
         if fresh:
             with self._sessions.begin() as session:
@@ -230,7 +231,7 @@ class Relay:
                 event=order.event,
                 work_order=order.work_order,
             )
-        self._complained.discard(order.work_order)
+        self._complained.discard(order.observatory)
         return self._outcome(order, after, message)
 
     @staticmethod

@@ -12,9 +12,9 @@ from toros.lvcgcn.notice import Notice
 from toros.lvcgcn.skymap import SkyMap
 
 _LABELS = {
-    "MOCK": "a mock event",
-    "TEST": "a test",
-    "INJECTION": "a hardware injection",
+    "MOCK": "A mock event",
+    "TEST": "A test",
+    "INJECTION": "A hardware injection",
 }
 
 #: A position that is better known than this is a target itself, where no field of view is given.
@@ -70,15 +70,14 @@ def decide(notice: Notice, evidence: Evidence, settings: LvcgcnSettings) -> Deci
 
     Every rule is asked, so that the record says all that stands in the way; `why` is the first.
     """
-    checks = (
-        *_about_the_notice(notice, settings),
-        *_about_the_rules(notice, evidence, settings),
-        *_about_the_map(notice, evidence, settings),
-    )
+    checks = [*_about_the_notice(notice, settings)]
+    if not notice.is_retraction:  # which says nothing of the event but that it is none
+        checks += _about_the_rules(notice, evidence, settings)
+        checks += _about_the_map(notice, evidence, settings)
     reasons = [check.says for check in checks if not check.passed]
     if reasons:
-        return Decision(False, reasons[0], checks)
-    return Decision(True, _followed(notice, evidence.sky_map), checks)
+        return Decision(False, reasons[0], tuple(checks))
+    return Decision(True, _followed(notice, evidence.sky_map, settings), tuple(checks))
 
 
 def follows(settings: LvcgcnSettings, observatory: str) -> bool:
@@ -118,10 +117,10 @@ def _about_the_notice(notice: Notice, settings: LvcgcnSettings) -> Iterator[Chec
     if notice.is_retraction:
         yield Check("alert_type", False, "The event is retracted.")
     if notice.label and settings.drill_mode:
-        yield Check("label", True, f"{notice.label}: {_LABELS[notice.label]}, in drill mode.")
+        yield Check("label", True, f"{_LABELS[notice.label]}, in drill mode.")
     elif notice.label:
         says = f"{_LABELS[notice.label]} moves no telescope while lvcgcn.drill_mode is off."
-        yield Check("label", False, f"{notice.label}: {says}")
+        yield Check("label", False, says)
 
 
 def _about_the_rules(
@@ -133,7 +132,7 @@ def _about_the_rules(
         yield Check(
             "significant_only",
             passed,
-            f"The event is of {'' if passed else 'low '}significance.",
+            f"The event is {_significance(notice.significant)}.",
         )
     if rules.max_far_hz is not None and notice.far_hz is not None:
         yield _at_most(
@@ -189,8 +188,7 @@ def _about_the_map(notice: Notice, evidence: Evidence, settings: LvcgcnSettings)
     rules = settings.trigger
     sky_map = evidence.sky_map
     if sky_map is None:
-        if not notice.is_retraction:
-            yield Check("map", False, evidence.map_problem or "The notice has no sky map.")
+        yield Check("map", False, evidence.map_problem or "The notice has no sky map.")
         return
     if not is_target_itself(notice, settings):
         galaxies = f"{evidence.hosts} or more galaxies" if evidence.hosts else "No galaxy"
@@ -217,21 +215,36 @@ def _at_most(rule: str, what: str, value: float, limit: float, form: str) -> Che
     return Check(rule, passed, f"{what}, {form.format(value)}, is {side} {form.format(limit)}.")
 
 
-def _followed(notice: Notice, sky_map: SkyMap | None) -> str:
+def _significance(said: bool | None) -> str:
+    if said is None:
+        return "of unstated significance"
+    return "significant" if said else "of low significance"
+
+
+def _followed(notice: Notice, sky_map: SkyMap | None, settings: LvcgcnSettings) -> str:
     parts = []
     if notice.is_gravitational:
-        parts.append("Significant" if notice.significant else "Of unstated significance")
+        said = _significance(notice.significant)
+        parts.append(said[0].upper() + said[1:])
     else:
         parts.append(f"Of {notice.observatory}")
     if notice.classification:
         likeliest = max(notice.classification, key=lambda name: notice.classification[name])
         parts.append(f"{likeliest} with probability {notice.classification[likeliest]:.2f}")
-    if sky_map is not None:
-        area = sky_map.credible_area_deg2(0.9)
-        parts.append(f"{area:.0f} deg² at 90 %" if area >= 1 else f"{area:.1g} deg² at 90 %")
+    if notice.external is not None:
+        parts.append(f"coincident with {notice.external.observatory or 'another event'}")
+    if is_target_itself(notice, settings):
+        parts.append("its position is the target")
+    elif sky_map is not None:
+        parts.append(f"{area_text(sky_map.credible_area_deg2(0.9))} at 90 %")
         if sky_map.distance_mpc is not None and sky_map.distance_sigma_mpc is not None:
             parts.append(f"{sky_map.distance_mpc:.0f} ± {sky_map.distance_sigma_mpc:.0f} Mpc")
         if sky_map.distances is None:
-            parts.append("ranked by sky position alone: the map has no distances")
-    drill = f"{notice.label} in drill mode: " if notice.label else ""
+            parts.append("ranked by sky position alone, as there are no distances")
+    drill = f"{_LABELS[notice.label]}, in drill mode: " if notice.label else ""
     return f"{drill}{', '.join(parts)}."
+
+
+def area_text(area_deg2: float) -> str:
+    """Return an area for people: whole square degrees, or one digit of less."""
+    return f"{area_deg2:.0f} deg²" if area_deg2 >= 1 else f"{area_deg2:.1g} deg²"

@@ -39,6 +39,10 @@ _PACKET_TYPES = {
 _CLASSES = ("BNS", "NSBH", "BBH", "MassGap", "Terrestrial")
 _PROPERTIES = ("HasNS", "HasRemnant", "HasMassGap", "HasSSM")
 _ROLES = {"observation", "test", "prediction", "utility"}
+#: How missions name an event (Fermi and Swift, IceCube, SVOM), take it back, and mark a test.
+_NAMES = ("TrigID", "AMON_ID", "Burst_Id", "Trigger_ID")
+_RETRACTION_FLAGS = ("Retraction", "Def_NOT_a_GRB")
+_TEST_FLAGS = ("Test", "InternalTest", "Test_Submission")
 
 Params = dict[str, str]
 
@@ -147,14 +151,14 @@ def _other(voevent: Any, params: Params, content: bytes, warnings: list[str]) ->
     ivorn = str(voevent.get("ivorn") or "")
     if not ivorn:
         raise UnreadableNotice("The VOEvent has neither a GraceID nor an IVORN.")
-    name = next((params[key] for key in ("TrigID", "AMON_ID", "Trigger_ID") if key in params), "")
+    name = next((params[key] for key in _NAMES if key in params), "")
     observatory = next((who for key, who in SENDERS.items() if key in ivorn.lower()), "unknown")
     return Notice(
         format=NoticeFormat.VOEVENT,
         event=f"{observatory} {name}" if name and observatory != "unknown" else ivorn,
-        alert_type=AlertType.OTHER,
+        alert_type=AlertType.RETRACTION if _retracts(voevent, params) else AlertType.OTHER,
         time_created=_time_created(voevent, warnings),
-        role=_role(voevent, warnings),
+        role="test" if _is_set(params, _TEST_FLAGS) else _role(voevent, warnings),
         sha256=hashlib.sha256(content).hexdigest(),
         observatory=observatory,
         event_time=_event_time(voevent),
@@ -164,6 +168,16 @@ def _other(voevent: Any, params: Params, content: bytes, warnings: list[str]) ->
         serial=_serial(params),
         warnings=tuple(warnings),
     )
+
+
+def _retracts(voevent: Any, params: Params) -> bool:
+    """Return whether a mission takes its event back: by a citation (VOEvent 2.0), or a flag."""
+    cited = [one.get("cite") for one in voevent.findall("Citations/EventIVORN")]
+    return "retraction" in cited or _is_set(params, _RETRACTION_FLAGS)
+
+
+def _is_set(params: Params, names: tuple[str, ...]) -> bool:
+    return any(params.get(name, "").strip().lower() in ("true", "1") for name in names)
 
 
 def _alert_type(params: Params) -> AlertType:
