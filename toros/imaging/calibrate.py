@@ -172,6 +172,7 @@ def calibrate_light(
             strip,
             lambda mask: mark_bleeding(correction, options, mask),
             light.shape,
+            options,
         )
     return replace(
         result,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
@@ -22,7 +22,10 @@ from toros.common.atomic import atomic_path
 from toros.imaging.fits_sums import folded, sealed
 from toros.imaging.kernels.encoding import sum_bytes, swap_words
 
-_BLOCK = 2880
+if TYPE_CHECKING:
+    from toros.imaging.fits_tiles import Compression, TilesFile
+
+BLOCK = 2880
 
 
 @dataclass
@@ -54,7 +57,7 @@ class Plane:
     @property
     def end(self) -> int:
         """Where the next HDU starts: data are padded to a block."""
-        return self.start + -(-self.size // _BLOCK) * _BLOCK
+        return self.start + -(-self.size // BLOCK) * BLOCK
 
 
 class PlanesFile:
@@ -84,7 +87,7 @@ class PlanesFile:
         else:
             content = flat
             total = sum_bytes(flat, offset % 4)
-        _write_all(self._descriptor, content, plane.start + offset)
+        write_at(self._descriptor, content, plane.start + offset)
         with self._lock:
             plane.data_sum = folded(plane.data_sum + total)
 
@@ -100,10 +103,11 @@ class PlanesFile:
             content = sealed(plane.header, plane.data_sum)
             if at + len(content) != plane.start:
                 raise ValueError("The header has grown while its image was written.")
-            _write_all(self._descriptor, np.frombuffer(content, np.uint8), at)
+            write_at(self._descriptor, np.frombuffer(content, np.uint8), at)
 
 
-def _write_all(descriptor: int, content: NDArray[Any], offset: int) -> None:
+def write_at(descriptor: int, content: NDArray[Any], offset: int) -> None:
+    """Write all of `content` at `offset`."""
     view = content.data.cast("B")
     while view:
         done = os.pwrite(descriptor, view, offset)
@@ -111,12 +115,20 @@ def _write_all(descriptor: int, content: NDArray[Any], offset: int) -> None:
 
 
 @contextmanager
-def planes_file(target: Path, planes: Sequence[Plane]) -> Iterator[PlanesFile]:
+def planes_file(
+    target: Path, planes: Sequence[Plane], compression: Compression | None = None
+) -> Iterator[PlanesFile | TilesFile]:
     """Open `target` for its planes; it appears when they are written, or not at all."""
     with atomic_path(target) as temporary:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            file = PlanesFile(descriptor, planes)
+            file: PlanesFile | TilesFile
+            if compression is None:
+                file = PlanesFile(descriptor, planes)
+            else:
+                from toros.imaging.fits_tiles import TilesFile
+
+                file = TilesFile(descriptor, planes, compression)
             yield file
             file.finish()
         finally:

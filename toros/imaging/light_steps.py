@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from astropy.io import fits
@@ -24,6 +24,9 @@ from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import in_threads, strips
 from toros.imaging.products import Strip, image_planes
 from toros.imaging.sampling import clipped_median, sample_rows
+
+if TYPE_CHECKING:
+    from toros.imaging.fits_tiles import Compression
 
 
 @dataclass(frozen=True)
@@ -105,12 +108,22 @@ def clear_cosmic_rays(whole: Strip, noise: Noise, options: ReductionOptions) -> 
     return None
 
 
+def compression_of(options: ReductionOptions) -> Compression | None:
+    """Return how lights are to be compressed, None if they are not."""
+    if options.compression == "none":
+        return None
+    from toros.imaging.fits_tiles import Compression
+
+    return Compression(options.compression, options.quantise_level)
+
+
 def write_light(
     target: Path,
     header: fits.Header,
     strip: Callable[[slice], Strip],
     finish_mask: Callable[[Bits], bool],
     shape: tuple[int, int],
+    options: ReductionOptions,
 ) -> Counts:
     """Write a light and count its pixels; the counts go into the header too.
 
@@ -121,11 +134,14 @@ def write_light(
     finish_mask : callable
         Called with the whole mask, once all rows are there, if any pixel is saturated; returns
         whether it has set bits.
+    options : ReductionOptions
+        Whether it is compressed, and how.
     """
     planes = image_planes(header, shape)
+    compression = compression_of(options)
     mask = np.empty(shape, np.uint8)
     found: list[NDArray[np.int64]] = []
-    with planes_file(target, planes) as file:
+    with planes_file(target, planes, compression) as file:
 
         def count(rows: slice) -> None:
             counted = np.zeros(9, np.int64)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.io import fits
 from numpy.typing import NDArray
 
 from toros.common.errors import MixedShapes, UnreadableFile
@@ -109,7 +110,8 @@ def _place(hdu: Any) -> _Place | None:
     header = hdu.header
     scaled = header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0
     kind = _KINDS.get(header.get("BITPIX"))
-    if scaled or kind is None or "ZIMAGE" in header or not hasattr(hdu, "fileinfo"):
+    tiles = isinstance(hdu, fits.CompImageHDU)
+    if scaled or kind is None or tiles or not hasattr(hdu, "fileinfo"):
         return None
     where = hdu.fileinfo()
     # A compressed file is decompressed as it is read: its bytes are elsewhere.

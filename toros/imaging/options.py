@@ -51,6 +51,10 @@ class ReductionOptions:
         Find cosmic rays in lights, replace them, and mark them in the mask.
     cosmic_ray_sigma, cosmic_ray_contrast : float
         Limits of `toros.imaging.cosmic_rays.CosmicRayOptions`.
+    compression : str
+        How calibrated lights are written: ``"none"``, ``"rice"`` or ``"gzip"``.
+    quantise_level : float
+        Of ``"rice"``: steps of quantisation in the noise of a row.
     """
 
     combine: Literal["sigma_clip", "median", "mean"] = "sigma_clip"
@@ -74,3 +78,5 @@ class ReductionOptions:
     cosmic_rays: bool = False
     cosmic_ray_sigma: float = 4.5
     cosmic_ray_contrast: float = 5.0
+    compression: Literal["none", "rice", "gzip"] = "none"
+    quantise_level: float = 16.0

@@ -184,6 +184,22 @@ class PreprocessorSettings(Section):
     memory_limit_mb: int = Field(
         default=512, ge=64, description="Memory for the stack of one master, in MB."
     )
+    compression: Literal["none", "rice", "gzip"] = Field(
+        default="none",
+        description=(
+            "How calibrated images are written: as they are, tile-compressed with RICE (a quarter "
+            "of the size; quantised), or with GZIP (nothing is lost, little is gained)."
+        ),
+    )
+    quantise_level: float = Field(
+        default=16.0,
+        ge=1,
+        le=1000,
+        description=(
+            "With RICE, steps of quantisation in the noise of a row: it adds 1/(12 level^2) to the "
+            "variance."
+        ),
+    )
     previews: bool = Field(
         default=True, description="Write a PNG preview beside each calibrated image."
     )

@@ -225,6 +225,8 @@ def options_from(settings: PreprocessorSettings, instrument: str | None = None) 
         cosmic_rays=settings.cosmic_rays,
         cosmic_ray_sigma=settings.cosmic_ray_sigma,
         cosmic_ray_contrast=settings.cosmic_ray_contrast,
+        compression=settings.compression,
+        quantise_level=settings.quantise_level,
     )
 
 
