@@ -118,7 +118,7 @@ def test_a_source_that_changed_never_replaces_a_raw_file(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("url", "code", "says"),
     [
-        ("http://example.org/night", 109, "over http"),
+        ("http://example.org/night", 109, "data.allowed_sources does not name"),
         ("/etc", 109, "data.allowed_sources"),
         ("{raw}/gone", 101, "There is no folder"),
         ("{raw}", 101, "no FITS file"),

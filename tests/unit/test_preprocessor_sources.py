@@ -9,32 +9,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toros.common.errors import NoFilesFound, SourceNotAllowed
-from toros.preprocessor.sources import frames_in, local_folder, stem
+from toros.preprocessor.sources import frames_in, local_source, stem
 
 
 def test_a_path_and_a_file_url_name_the_same_folder(tmp_path: Path) -> None:
     night = tmp_path / "a night"
     night.mkdir()
-    assert local_folder(str(night), [tmp_path]) == night
-    assert local_folder(night.as_uri(), [str(tmp_path)]) == night
-    assert local_folder(f"file://localhost{tmp_path}/a%20night", [tmp_path]) == night
+    assert local_source(str(night), [tmp_path]) == night
+    assert local_source(night.as_uri(), [str(tmp_path)]) == night
+    assert local_source(f"file://localhost{tmp_path}/a%20night", [tmp_path]) == night
 
 
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("http://example.org/night", "takes no file batch over http"),
-        ("https://example.org/night", "takes no file batch over https"),
-        ("ftp://example.org/night", "an absolute path or a file: URL"),
-        ("file://elsewhere/data/night", "an absolute path or a file: URL"),
-        ("night/of/today", "an absolute path or a file: URL"),
+        ("ftp://example.org/night", "an absolute path, a file: URL"),
+        ("file://elsewhere/data/night", "an absolute path, a file: URL"),
+        ("night/of/today", "an absolute path, a file: URL"),
         ("/etc", "outside the allowed sources"),
         ("/data/../etc", "outside the allowed sources"),
     ],
 )
 def test_what_is_no_folder_of_the_allowed_ones_is_refused(url: str, says: str) -> None:
     with pytest.raises(SourceNotAllowed, match=says):
-        local_folder(url, ["/data", "https://example.org"])
+        local_source(url, ["/data", "https://example.org"])
 
 
 def test_a_link_does_not_lead_out_of_the_allowed_folders(tmp_path: Path) -> None:
@@ -43,23 +41,23 @@ def test_a_link_does_not_lead_out_of_the_allowed_folders(tmp_path: Path) -> None
     secret.mkdir()
     (allowed / "link").symlink_to(secret)
     with pytest.raises(SourceNotAllowed, match=r"data\.allowed_sources"):
-        local_folder(str(allowed / "link"), [allowed])
+        local_source(str(allowed / "link"), [allowed])
 
 
 def test_with_nothing_allowed_nothing_is(tmp_path: Path) -> None:
     with pytest.raises(SourceNotAllowed):
-        local_folder(str(tmp_path), [])
+        local_source(str(tmp_path), [])
 
 
 def test_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(NoFilesFound, match="There is no folder"):
-        local_folder(str(tmp_path / "gone"), [tmp_path])
+        local_source(str(tmp_path / "gone"), [tmp_path])
 
 
 @given(st.text(max_size=200))
 def test_no_url_whatever_leads_outside(url: str) -> None:
     try:
-        found = local_folder(url, ["/nonexistent/raw"])
+        found = local_source(url, ["/nonexistent/raw"])
     except (SourceNotAllowed, NoFilesFound):
         return
     raise AssertionError(found)

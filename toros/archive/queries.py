@@ -82,6 +82,23 @@ def step_runs(session: Session, batch: FileBatch) -> Sequence[StepRun]:
     return session.scalars(query.order_by(StepRun.id)).all()
 
 
+def copies(session: Session, batch: FileBatch) -> Sequence[StepRun]:
+    """Return the units that brought files here, of the last generation that had any."""
+    of_batch = (StepRun.file_batch_id == batch.id) & (StepRun.step == "copy")
+    last = select(func.max(StepRun.generation)).where(of_batch).scalar_subquery()
+    return session.scalars(select(StepRun).where(of_batch, StepRun.generation == last)).all()
+
+
+def has_begun(session: Session, batch: FileBatch, generation: int, step: str) -> bool:
+    """Return whether any unit of a step of a generation of a file batch has begun."""
+    query = select(StepRun.id).where(
+        StepRun.file_batch_id == batch.id,
+        StepRun.generation == generation,
+        StepRun.step == step,
+    )
+    return session.scalars(query.limit(1)).first() is not None
+
+
 def step_run(
     session: Session, file_batch_id: int, generation: int, step: str, key: str
 ) -> StepRun | None:

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -130,6 +131,18 @@ def download(url: str, rules: Rules) -> Answer:
             content += chunk
         _check_length(url, len(content), _length(answer.headers))
         return Answer(answer.url, dict(answer.headers.items()), bytes(content))
+
+
+def describe(url: str, rules: Rules) -> str:
+    """Return the media type of what is at `url`, as the server says it, without fetching it.
+
+    Raises
+    ------
+    AddressNotAllowed, NothingThere, TransferBroken, TransferError
+        As for `download`.
+    """
+    with _asked(url, rules, {}) as answer:
+        return str(answer.headers.get_content_type())
 
 
 @dataclass(frozen=True)
@@ -304,7 +317,9 @@ def _refusal(url: str, rules: Rules, error: urllib.error.HTTPError) -> Exception
         total = error.headers.get("Content-Range", "").rpartition("/")[2]
         return _NotSatisfiable(int(total) if total.isdecimal() else None)
     kind: type[TransferError] = TransferError
-    if error.code in _GONE:
+    if HTTPStatus.MULTIPLE_CHOICES <= error.code < HTTPStatus.BAD_REQUEST:
+        kind = AddressNotAllowed  # a redirection that is not followed
+    elif error.code in _GONE:
         kind = NothingThere
     elif error.code in _PASSING:
         kind = TransferBroken

@@ -72,6 +72,17 @@ def _folder_name(name: str) -> str:
     return f"batch-{plain}" if plain.isdecimal() and len(plain) < _DATE_DIGITS else plain
 
 
+def is_copied(session: Session, batch: FileBatch) -> bool:
+    """Return whether all that the sources of a batch held has been brought here.
+
+    So it is when the last run that copied anything had no failure and went on to the next step.
+    """
+    units = queries.copies(session, batch)
+    if not units or any(unit.state != "done" for unit in units):
+        return False
+    return queries.has_begun(session, batch, units[0].generation, "ingest")
+
+
 def begin(
     sessions: sessionmaker[Session],
     batch: FileBatch,

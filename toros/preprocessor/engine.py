@@ -96,7 +96,7 @@ def _finish(step: Step[Any, Any], run: Run, unit: Unit[Any], future: Future[Any]
     except TorosError as error:
         _record_failure(step, run, unit, error)
     except OSError as error:
-        _record_failure(step, run, unit, _said(unit, error))
+        _record_failure(step, run, unit, said(unit.key, error))
     except Exception as error:
         # One odd frame must not end the batch; what we did not foresee is logged in full.
         log.exception("%s of %s failed in a way that was not foreseen.", step.name, unit.key)
@@ -109,11 +109,12 @@ def _finish(step: Step[Any, Any], run: Run, unit: Unit[Any], future: Future[Any]
         _tell(step, news)
 
 
-def _said(unit: Unit[Any], error: OSError) -> CalibrationError:
+def said(name: str, error: OSError) -> CalibrationError:
+    """Return what an error of the system means for a file."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         # Not the unit's name: all that lack room have one cause, which is said once.
         return DiskFull(f"There is no room for the products: {error.strerror}.")
-    return CalibrationError(f"{unit.key}: {error}.")
+    return CalibrationError(f"{name}: {error}.")
 
 
 def _record_failure(

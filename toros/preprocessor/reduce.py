@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from toros.common.clock import Clock
 from toros.common.config.models import Config
 from toros.common.errors import NoFilesFound
 from toros.preprocessor import batches
+from toros.preprocessor.places import batch_name, pack, places_of
 from toros.preprocessor.reduction import ALL, MASTERS, archive_unusable, reduce_batch
 from toros.preprocessor.report import report, status
 from toros.preprocessor.run import Progress, Run, no_progress
@@ -43,7 +45,7 @@ class BatchReport:
 
 
 def reduce_folder(
-    folder: Path,
+    folder: Path | Sequence[Path],
     out: Path,
     sessions: sessionmaker[Session],
     config: Config,
@@ -54,11 +56,11 @@ def reduce_folder(
     threads: int | None = None,
     cancelled: threading.Event | None = None,
 ) -> BatchReport:
-    """Reduce the frames of `folder` into `out`.
+    """Reduce the frames of `folder`, or of several as one batch, into `out`.
 
     Parameters
     ----------
-    folder : pathlib.Path
+    folder : pathlib.Path or sequence of pathlib.Path
         FITS files, in subfolders too; they are read where they are and never modified.
     out : pathlib.Path
         Where masters and calibrated images go; made if it is missing.
@@ -76,17 +78,20 @@ def reduce_folder(
     Raises
     ------
     NoFilesFound
-        When there is no such folder, or no FITS file in it.
+        When there is no such folder, or no FITS file in one.
     DatabaseNotReady
         When the archive fails in the middle, on a full disk for instance.
     """
-    folder, out = folder.absolute(), out.absolute()
-    if not folder.is_dir():
-        raise NoFilesFound(f"There is no folder {folder}.")
-    frames_in(folder, leave_out=out)
+    given = [folder] if isinstance(folder, Path) else folder
+    folders = list(dict.fromkeys(one.absolute() for one in given))
+    out = out.absolute()
+    for one in folders:
+        if not one.is_dir():
+            raise NoFilesFound(f"There is no folder {one}.")
+        frames_in(one, leave_out=out)
     try:
         return _reduce(
-            folder,
+            [str(one) for one in folders],
             out,
             sessions,
             config,
@@ -101,7 +106,7 @@ def reduce_folder(
 
 
 def _reduce(
-    folder: Path,
+    folders: Sequence[str],
     out: Path,
     sessions: sessionmaker[Session],
     config: Config,
@@ -112,7 +117,7 @@ def _reduce(
     threads: int | None,
     cancelled: threading.Event | None,
 ) -> BatchReport:
-    batch = _record(sessions, folder, out, clock)
+    batch = _record(sessions, folders, out, clock)
     retry = batches.begin(sessions, batch, clock.now(), anew=batch.state != "new")
     run = Run(
         sessions=sessions,
@@ -120,8 +125,7 @@ def _reduce(
         settings=config.preprocessor,
         file_batch_id=batch.id,
         generation=batch.generation,
-        source=folder,
-        folder=folder,
+        places=places_of(folders, folders),
         products=out,
         threads=threads or config.service("preprocessor").threads,
         retry=retry,
@@ -135,16 +139,19 @@ def _reduce(
         return BatchReport(report(session, row), status(session, row))
 
 
-def _record(sessions: sessionmaker[Session], folder: Path, out: Path, clock: Clock) -> FileBatch:
-    """Return the batch of this folder and these products; the command always begins anew."""
+def _record(
+    sessions: sessionmaker[Session], folders: Sequence[str], out: Path, clock: Clock
+) -> FileBatch:
+    """Return the batch of these folders and these products; the command always begins anew."""
+    packed = pack(folders)
     with sessions.begin() as session:
-        found = batches.at(session, str(folder), out)
+        found = batches.at(session, packed, out)
         if found is not None:
             return found
         batch = FileBatch(
-            name=batches.free_name(session, folder.name),
-            url=str(folder),
-            folder=str(folder),
+            name=batches.free_name(session, batch_name(folders)),
+            url=packed,
+            folder=packed,
             products=str(out),
             state="new",
             created=clock.now(),

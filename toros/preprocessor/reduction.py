@@ -45,6 +45,7 @@ def reduce_batch(
     batch: FileBatch,
     finish: Callable[[Session], None],
     steps: tuple[Step[Any, Any], ...] = ALL,
+    arrive: Callable[[Run], Run] = lambda run: run,
 ) -> None:
     """Do every step that is not done yet, and record the end of the batch.
 
@@ -56,6 +57,8 @@ def reduce_batch(
         Its record, marked as running.
     finish : callable
         Called in the transaction that records the end: there a work order is completed.
+    arrive : callable
+        Called first: looks what the sources hold, and says where it is brought.
 
     Raises
     ------
@@ -63,6 +66,7 @@ def reduce_batch(
         When the batch as a whole cannot be reduced; what single frames suffer is recorded only.
     """
     try:
+        run = arrive(run)
         _sweep(run)
         for step in steps:
             run.raise_if_cancelled()

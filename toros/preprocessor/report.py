@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from toros.archive import queries
 from toros.archive.models import Combination, Exposure, FileBatch, StepRun
 from toros.common.clock import iso
+from toros.preprocessor.places import unpack_texts
 
 Document = dict[str, Any]
 
@@ -121,13 +122,18 @@ def summary(batch: FileBatch) -> Document:
     return {
         "file_batch": batch.id,
         "name": batch.name,
-        "url": batch.url,
+        "url": _one_or_all(batch.url),
         "state": batch.state,
         "code": batch.code,
         "message": batch.message,
         "generation": batch.generation,
-        "folder": batch.folder,
+        "folder": _one_or_all(batch.folder),
         "products_folder": batch.products,
         "created": iso(batch.created),
         "finished": iso(batch.finished) if batch.finished else None,
     }
+
+
+def _one_or_all(packed: str) -> str | list[str]:
+    texts = unpack_texts(packed)
+    return texts[0] if len(texts) == 1 else list(texts)

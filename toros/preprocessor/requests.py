@@ -13,12 +13,21 @@ from toros.preprocessor.state import Preprocessor
 BatchKey = StrictInt | Annotated[StrictStr, Field(min_length=1, max_length=200)]
 
 
+Source = Annotated[StrictStr, Field(min_length=1, max_length=4096)]
+
+
 class CalibrateFields(Fields):
     """A file batch to reduce."""
 
     url: Annotated[
-        StrictStr,
-        Field(min_length=1, max_length=4096, description="An absolute path or a file: URL."),
+        Source | Annotated[list[Source], Field(min_length=1, max_length=100)],
+        Field(
+            description=(
+                "A folder, an archive file (tar, zip) or a list of files: an absolute path, a "
+                "file: URL, or an address of http(s); '#sha256=…' at its end is verified. "
+                "Several make one batch."
+            )
+        ),
     ]
     name: Annotated[
         StrictStr | None,
@@ -48,7 +57,8 @@ class RejectFields(Fields):
 
 
 def _calibrate(state: Preprocessor, fields: CalibrateFields, task: Task) -> Json:
-    return state.calibrate(task, fields.url, fields.name)
+    sources = [fields.url] if isinstance(fields.url, str) else fields.url
+    return state.calibrate(task, sources, fields.name)
 
 
 def _resume(state: Preprocessor, fields: FileBatchFields, task: Task) -> Json:
@@ -77,7 +87,7 @@ TABLE: RequestTable[Preprocessor] = RequestTable(
             name="calibrate_file_batch",
             fields=CalibrateFields,
             handler=_calibrate,
-            summary="Reduce a folder of frames: masters, then every light.",
+            summary="Reduce folders or archive files of frames: masters, then every light.",
             journaled=True,
             restart="repeat",
         ),

@@ -7,13 +7,17 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from toros.common.clock import Clock
 from toros.common.config.preprocessor import PreprocessorSettings
 from toros.common.errors import Cancelled, TorosError
+from toros.preprocessor.places import Place
+
+if TYPE_CHECKING:
+    from toros.preprocessor.fetching import Fetcher
 
 Progress = Callable[[str, int, int], None]  # step, units done, units in all
 
@@ -30,10 +34,8 @@ class Run:
     ----------
     file_batch_id, generation : int
         Whose units are done; each restart of a file batch is a new generation.
-    source : pathlib.Path
-        Where the frames were given.
-    folder : pathlib.Path
-        Where the raw files are read: the source, or our copy of it.
+    places : tuple of Place
+        Its sources, and where the raw files of each are read.
     products : pathlib.Path
         Where masters and calibrated images are written.
     """
@@ -43,13 +45,20 @@ class Run:
     settings: PreprocessorSettings
     file_batch_id: int
     generation: int
-    source: Path
-    folder: Path
+    places: tuple[Place, ...]
     products: Path
     threads: int = 1
     retry: bool = False  # do again what failed or was done with less than it wants
     progress: Progress = no_progress
     cancelled: threading.Event = field(default_factory=threading.Event)
+    web: Fetcher | None = None  # brings frames that are on the web
+
+    def key(self, path: Path) -> str:
+        """Return the name of a raw file within the batch."""
+        within = [place for place in self.places if path.is_relative_to(place.folder)]
+        if not within:
+            return path.name
+        return max(within, key=lambda place: len(place.folder.parts)).key(path)
 
     def raise_if_cancelled(self) -> None:
         """Raise `Cancelled` once somebody asked for it."""

@@ -10,9 +10,16 @@ from urllib.parse import unquote, urlsplit
 from toros.common.errors import NoFilesFound, SourceNotAllowed
 from toros.imaging.headers import find_fits
 
+_WHAT = "a file batch is an absolute path, a file: URL, or an address of http or https."
 
-def local_folder(url: str, allowed: Iterable[str | Path]) -> Path:
-    """Return the folder that `url` names.
+
+def is_web(source: str | Path) -> bool:
+    """Return whether a source is an address of the web."""
+    return str(source).startswith(("http://", "https://"))
+
+
+def local_path(url: str, allowed: Iterable[str | Path]) -> Path:
+    """Return the path that `url` names, which may not exist.
 
     Parameters
     ----------
@@ -25,36 +32,43 @@ def local_folder(url: str, allowed: Iterable[str | Path]) -> Path:
     Raises
     ------
     SourceNotAllowed
-        When it is not a folder of this machine, or is outside every allowed one.
-    NoFilesFound
-        When there is no such folder.
+        When it is not of this machine, or is outside every allowed folder.
     """
-    folder = _path(url)
+    path = _path(url)
     # Links are followed before judging, so that none leads out of the allowed folders.
-    real = folder.resolve()
+    real = path.resolve()
     roots = [Path(entry).resolve() for entry in map(_local, allowed) if entry]
     if not any(real.is_relative_to(root) for root in roots):
         places = ", ".join(map(str, roots)) or "none"
         raise SourceNotAllowed(
-            f"{folder} is outside the allowed sources ({places}): add it to data.allowed_sources."
+            f"{path} is outside the allowed sources ({places}): add it to data.allowed_sources."
         )
-    if not folder.is_dir():
-        raise NoFilesFound(f"There is no folder {folder}.")
-    return folder
+    return path
+
+
+def local_source(url: str, allowed: Iterable[str | Path]) -> Path:
+    """Return the folder or the file that `url` names.
+
+    Raises
+    ------
+    SourceNotAllowed
+        As for `local_path`.
+    NoFilesFound
+        When there is no such folder or file.
+    """
+    path = local_path(url, allowed)
+    if not path.exists():
+        raise NoFilesFound(f"There is no folder {path}.")
+    return path
 
 
 def _path(url: str) -> Path:
     parts = urlsplit(url)
-    if parts.scheme in {"http", "https"}:
-        raise SourceNotAllowed(
-            f"{url}: this version takes no file batch over {parts.scheme}; "
-            "copy it to a folder of this machine."
-        )
     if parts.scheme not in {"", "file"} or parts.netloc not in {"", "localhost"}:
-        raise SourceNotAllowed(f"{url}: a file batch is an absolute path or a file: URL.")
+        raise SourceNotAllowed(f"{url}: {_WHAT}")
     path = Path(unquote(parts.path)) if parts.scheme else Path(url)
     if not path.is_absolute() or "\0" in str(path):
-        raise SourceNotAllowed(f"{url}: a file batch is an absolute path or a file: URL.")
+        raise SourceNotAllowed(f"{url}: {_WHAT}")
     return path.resolve() if ".." in path.parts else path
 
 
@@ -90,6 +104,36 @@ def frames_in(folder: Path, leave_out: Path | None = None) -> list[Path]:
     return found
 
 
+_ARCHIVES = (
+    ".tar",
+    ".tar.gz",
+    ".tgz",
+    ".tar.bz2",
+    ".tbz2",
+    ".tbz",
+    ".tar.xz",
+    ".txz",
+    ".zip",
+)
+_SUFFIX = re.compile(r"\.(fits|fit|fts)(\.gz|\.fz)?$", re.IGNORECASE)
+
+
+def is_frame(name: str) -> bool:
+    """Return whether a file of this name is a FITS file that can be a frame."""
+    return not name.startswith(".") and _SUFFIX.search(name) is not None
+
+
 def stem(path: Path) -> str:
     """Return the name of a FITS file without its FITS suffix, whatever its case."""
-    return re.sub(r"\.(fits|fit|fts)(\.gz|\.fz)?$", "", path.name, flags=re.IGNORECASE)
+    return _SUFFIX.sub("", path.name)
+
+
+def is_archive(name: str) -> bool:
+    """Return whether a file of this name is one."""
+    return name.lower().endswith(_ARCHIVES)
+
+
+def without_suffix(name: str) -> str:
+    """Return the name of an archive without what says that it is one."""
+    found = max((end for end in _ARCHIVES if name.lower().endswith(end)), key=len, default="")
+    return name[: len(name) - len(found)] or name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -10,16 +12,21 @@ from sqlalchemy.orm import Session
 
 from toros.archive import queries
 from toros.archive.models import FileBatch
-from toros.common.errors import TorosError
+from toros.common.errors import AddressNotAllowed, SourceNotAllowed
 from toros.common.module import Context
 from toros.common.requests import Task
 from toros.common.work_order import Json
 from toros.preprocessor import batches
+from toros.preprocessor.arrival import arrive, in_place, settle
+from toros.preprocessor.checksums import split_digest
+from toros.preprocessor.fetching import Fetcher, authorities
+from toros.preprocessor.gathering import Gatherer
+from toros.preprocessor.places import batch_name, pack, places_of, unpack_texts
 from toros.preprocessor.reduction import reduce_batch
 from toros.preprocessor.rejecting import reject_master
 from toros.preprocessor.report import Document, status, summary
 from toros.preprocessor.run import Run
-from toros.preprocessor.sources import frames_in, local_folder
+from toros.preprocessor.sources import frames_in, is_web, local_source
 from toros.sky.night import night_of
 from toros.sky.site import Site
 
@@ -31,21 +38,35 @@ class Preprocessor:
         self._context = context
         self._lock = threading.Lock()
         self._now: dict[str, Json] = {"file_batch": None}
+        data = context.config.data
+        self._allowed = [str(data.raw), *data.allowed_sources]
 
     def describe(self) -> dict[str, Json]:
         """Return what is being done, for `status`."""
         with self._lock:
             return {"reducing": dict(self._now)}
 
-    def calibrate(self, task: Task, url: str, name: str | None) -> Document:
-        """Reduce the folder at `url`; a folder that is known goes on where it was."""
-        data = self._context.config.data
-        source = local_folder(url, [data.raw, *data.allowed_sources])
+    def calibrate(self, task: Task, sources: Sequence[str], name: str | None) -> Document:
+        """Reduce what is at `sources` as one batch; one that is known goes on where it was."""
+        checked = [self._checked(source) for source in dict.fromkeys(sources)]
         with self._context.sessions.begin() as session:
-            batch = batches.named(session, str(source), name)
+            batch = batches.named(session, pack(checked), name)
         if batch is None:
-            batch = self._new_batch(source, name)
+            batch = self._new_batch(checked, name)
         return self._reduce(task, batch)
+
+    def _checked(self, source: str) -> str:
+        """Return a source as it is recorded, if it is an allowed one."""
+        transfer = self._context.config.preprocessor.transfer
+        if is_web(source):
+            try:
+                Fetcher(transfer, self._allowed).rules(1).require(split_digest(source).address)
+            except AddressNotAllowed as error:
+                raise SourceNotAllowed(error.message) from error
+            return source
+        given = split_digest(source)
+        path = local_source(given.address, self._allowed)
+        return f"{path}#sha256={given.sha256}" if given.sha256 else str(path)
 
     def resume(self, task: Task, key: int | str) -> Document:
         """Go on with a batch: what is not done, and what failed or lacked a master."""
@@ -76,61 +97,112 @@ class Preprocessor:
         with self._context.sessions.begin() as session:
             return batches.find(session, key)
 
-    def _new_batch(self, source: Path, name: str | None) -> FileBatch:
-        """Record a new batch: where its raw files will be read and its products written."""
-        frames = frames_in(source)
-        raw = self._context.config.data.raw
-        in_place = source.resolve().is_relative_to(raw.resolve())
-        night = f"{self._night(frames):%Y%m%d}"
+    def _new_batch(self, sources: Sequence[str], name: str | None) -> FileBatch:
+        """Record a new batch; where it goes is known when its first frame is."""
+        folders = [Path(source) for source in sources if not is_web(source)]
+        folders = [folder for folder in folders if folder.is_dir()]
+        if len(folders) == len(sources) == 1:
+            frames_in(folders[0])  # nothing to record where there is nothing
         with self._context.sessions.begin() as session:
-            chosen = batches.free_name(session, name or source.name)
             batch = FileBatch(
-                name=chosen,
-                url=str(source),
-                folder=str(source if in_place else raw / night / chosen),
-                products=str(self._context.config.data.products / night / chosen),
+                name=batches.free_name(session, name or batch_name(sources)),
+                url=pack(sources),
+                folder="",
+                products="",
                 state="new",
                 created=self._context.clock.now(),
             )
             session.add(batch)
         return batch
 
-    def _night(self, frames: list[Path]) -> date:
-        """Return the night of the first frame that has a date, else tonight's."""
+    def _settled(self, run: Run, gatherer: Gatherer, batch: FileBatch) -> Run:
+        """Decide and record where the raw files and the products of a new batch are."""
+        data = self._context.config.data
+
+        def where(moment: datetime | None) -> tuple[list[Path], Path]:
+            night = f"{self._night(moment):%Y%m%d}"
+            ours = data.raw / night / batch.name
+            return [
+                Path(place.source) if self._in_raw(place.source) else ours / place.label
+                for place in run.places
+            ], data.products / night / batch.name
+
+        placed = settle(run, gatherer, where)
+        with self._context.sessions.begin() as session:
+            row = batches.find(session, batch.id)
+            row.folder = pack([str(place.folder) for place in placed.places])
+            row.products = str(placed.products)
+        return placed
+
+    def _in_raw(self, source: str) -> bool:
+        raw = self._context.config.data.raw.resolve()
+        return not is_web(source) and Path(source).is_dir() and _under(Path(source), raw)
+
+    def _night(self, moment: datetime | None) -> date:
+        """Return the night of a frame, tonight's where its date is unknown."""
         config = self._context.config.site
         site = Site(config.name, config.latitude, config.longitude, config.elevation)
-        return night_of(site, first_date(frames) or self._context.clock.now())
+        return night_of(site, moment or self._context.clock.now())
 
-    def _reduce(
-        self, task: Task, batch: FileBatch, *, anew: bool = False, retry: bool = False
-    ) -> Document:
-        context = self._context
-        again = batches.begin(
-            context.sessions, batch, context.clock.now(), anew=anew, work_order=task.id
+    def _gatherer(self, batch: FileBatch, cancelled: threading.Event) -> Gatherer:
+        config = self._context.config
+        settings = config.preprocessor.transfer
+        return Gatherer(
+            settings=settings,
+            allowed=self._allowed,
+            staging=config.data.raw / ".incoming" / f"batch-{batch.id}",
+            web=Fetcher(settings, self._allowed, authorities(config.tls.ca), cancelled),
+            progress=lambda step, done, total: self._show(batch, step, done, total),
         )
-        run = Run(
+
+    def _run(self, task: Task, batch: FileBatch, gatherer: Gatherer, *, retry: bool) -> Run:
+        sources = unpack_texts(batch.url)
+        folders = unpack_texts(batch.folder) if batch.folder else [""] * len(sources)
+        context = self._context
+        return Run(
             sessions=context.sessions,
             clock=context.clock,
             settings=context.config.preprocessor,
             file_batch_id=batch.id,
             generation=batch.generation,
-            source=Path(batch.url),
-            folder=Path(batch.folder),
+            places=places_of(sources, folders),
             products=Path(batch.products),
             threads=context.config.service("preprocessor").threads,
-            retry=retry or again,
+            retry=retry,
             progress=lambda step, done, total: self._show(batch, step, done, total),
             cancelled=task.cancelled,
+            web=gatherer.web,
         )
+
+    def _reduce(
+        self, task: Task, batch: FileBatch, *, anew: bool = False, retry: bool = False
+    ) -> Document:
+        context = self._context
+        with context.sessions.begin() as session:
+            known = batches.is_copied(session, batch)
+        again = batches.begin(
+            context.sessions, batch, context.clock.now(), anew=anew, work_order=task.id
+        )
+        gatherer = self._gatherer(batch, task.cancelled)
         result: Document = {}
 
+        def arrived(run: Run) -> Run:
+            if not batch.folder:
+                run = replace(run, places=in_place(run.places, self._in_raw))
+            found = arrive(run, gatherer, known=known, anew=anew)
+            return found if batch.folder else self._settled(found, gatherer, batch)
+
         def finish(session: Session) -> None:
-            result.update(status(session, batches.find(session, batch.id)))
+            found = batches.find(session, batch.id)
+            result.update(status(session, found))
             task.complete(session, result)
 
+        run = self._run(task, batch, gatherer, retry=retry or again)
         try:
-            reduce_batch(run, batch, finish)
+            reduce_batch(run, batch, finish, arrive=arrived)
+            gatherer.clean(self._run(task, self._known(batch.id), gatherer, retry=False).places)
         finally:
+            gatherer.tidy()
             with self._lock:
                 self._now = {"file_batch": None}
         return result
@@ -143,15 +215,5 @@ class Preprocessor:
             }  # fmt: skip
 
 
-def first_date(frames: list[Path]) -> datetime | None:
-    """Return when the first frame with a readable date was exposed."""
-    from toros.imaging.headers import read_exposure
-
-    for frame in frames:
-        try:
-            found = read_exposure(frame).date_obs
-        except TorosError:
-            continue  # the ingest step records what is wrong with it
-        if found is not None:
-            return found
-    return None
+def _under(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder)

@@ -62,11 +62,12 @@ class Calibrate:
     def units(self, session: Session, run: Run) -> Sequence[Unit[Calibrating]]:
         """Return one unit for each light."""
         lights = queries.exposures(session, run.file_batch_id, image_type="light", usable=True)
-        names = product_names([Path(light.path).relative_to(run.folder) for light in lights])
+        keys = [run.key(Path(light.path)) for light in lights]
+        names = product_names([Path(key) for key in keys])
         offers = offers_for(session, run, ROLES, lights)
         return [
             Unit(
-                Path(light.path).relative_to(run.folder).as_posix(),
+                key,
                 Calibrating(
                     id=light.id,
                     path=Path(light.path),
@@ -74,7 +75,7 @@ class Calibrate:
                     offers=offered,
                 ),
             )
-            for light, name, offered in zip(lights, names, offers, strict=True)
+            for light, key, name, offered in zip(lights, keys, names, offers, strict=True)
         ]
 
     def work(self, run: Run, unit: Unit[Calibrating]) -> Calibrated:

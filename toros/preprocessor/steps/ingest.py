@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from toros.archive import queries
 from toros.archive.models import Exposure, FileBatchExposure
-from toros.common.errors import AlreadyCalibrated, TorosError, UnknownImageType
+from toros.common.errors import AlreadyCalibrated, NoFilesFound, TorosError, UnknownImageType
 from toros.imaging.headers import ExposureInfo, read_exposure, sha256_of
 from toros.preprocessor.run import Outcome, Problem, Run, Unit
 from toros.preprocessor.sources import frames_in
@@ -36,8 +37,15 @@ class Ingest:
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[Path]]:
         """Return one unit for each FITS file of the batch's folder."""
-        paths = frames_in(run.folder, leave_out=run.products)
-        return [Unit(path.relative_to(run.folder).as_posix(), path) for path in paths]
+        found: dict[Path, Path] = {}  # of folders within one another, each file once
+        for place in run.places:
+            with suppress(NoFilesFound):
+                for path in frames_in(place.folder, leave_out=run.products):
+                    found.setdefault(path.resolve(), path)
+        if not found:
+            folders = ", ".join(str(place.folder) for place in run.places)
+            raise NoFilesFound(f"There is no FITS file in {folders}.")
+        return [Unit(run.key(path), path) for path in found.values()]
 
     def work(self, run: Run, unit: Unit[Path]) -> Ingested:
         """Read the header and the digest."""
@@ -47,7 +55,7 @@ class Ingest:
 
     def record(self, session: Session, run: Run, unit: Unit[Path], product: Ingested) -> Outcome:
         """Record the exposure; one that cannot be used is left out, saying why."""
-        row = _row(session, run, unit.inputs)
+        row = member(session, run, unit.inputs)
         _describe(row, product.info)
         row.sha256, row.size_bytes = product.sha256, product.size_bytes
         reason = _reason_to_leave_out(product.info)
@@ -59,12 +67,12 @@ class Ingest:
 
     def fail(self, session: Session, run: Run, unit: Unit[Path], error: TorosError) -> None:
         """Record the exposure with what was wrong with its file."""
-        row = _row(session, run, unit.inputs)
+        row = member(session, run, unit.inputs)
         row.state, row.code, row.error = "failed", error.code, error.message
         row.sha256 = row.size_bytes = None  # its bytes are not known to be those of a frame
 
 
-def _row(session: Session, run: Run, path: Path) -> Exposure:
+def member(session: Session, run: Run, path: Path) -> Exposure:
     """Return the exposure of `path`, as a member of the batch; the telescope may know it."""
     row = queries.exposure_at(session, path)
     if row is None:
