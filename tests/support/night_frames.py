@@ -35,8 +35,8 @@ class Camera:
         flat = 1 - 0.3 * radius**2
         return flat / flat.mean()
 
-    def bias(self, count: int = 5) -> list[Path]:
-        return [self._expose(f"bias_{i}", "Bias Frame", 0.0, 0.0) for i in range(count)]
+    def bias(self, count: int = 5, light_e: float = 0.0) -> list[Path]:
+        return [self._expose(f"bias_{i}", "Bias Frame", 0.0, light_e) for i in range(count)]
 
     def dark(self, exptime: float = 30.0, count: int = 5, temp: float = -10.0) -> list[Path]:
         return [

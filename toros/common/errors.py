@@ -43,7 +43,8 @@
     │   ├── SourceGone                112
     │   ├── TransferIncomplete        113
     │   ├── WrongChecksum             114
-    │   └── UnusableArchive           115
+    │   ├── UnusableArchive           115
+    │   └── MasterRefused             116
     ├── TelescopeError                200
     │   ├── DeviceError               210   any Alpaca device
     │   │   ├── DeviceUnreachable     211
@@ -329,6 +330,12 @@ class UnusableArchive(CalibrationError):
     """An archive file is damaged, too large, or would write outside its folder."""
 
     code = 115
+
+
+class MasterRefused(CalibrationError):
+    """A new master differs too much from the last good one, and is not used."""
+
+    code = 116
 
 
 class TelescopeError(TorosError):

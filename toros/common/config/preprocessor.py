@@ -184,6 +184,34 @@ class PreprocessorSettings(Section):
     memory_limit_mb: int = Field(
         default=512, ge=64, description="Memory for the stack of one master, in MB."
     )
+    validate_masters: bool = Field(
+        default=True,
+        description=(
+            "Compare each new master with the nearest good one of other file batches, and do not "
+            "use it where they differ too much (only with masters_from_other_batches)."
+        ),
+    )
+    validation_sigma: float = Field(
+        default=6.0,
+        gt=0,
+        description="A pixel of a master has changed from so many deviations on.",
+    )
+    validation_max_fraction: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="A new master is not used if more than this part of its pixels has changed.",
+    )
+    validation_tolerance_adu: float = Field(
+        default=5.0,
+        ge=0,
+        description="So many ADU more are no change of a bias or dark: the level of biases drifts.",
+    )
+    validation_tolerance_flat: float = Field(
+        default=0.03,
+        ge=0,
+        description="So much more is no change of a flat, whose mean is 1: twilight is uneven.",
+    )
     compression: Literal["none", "rice", "gzip"] = Field(
         default="none",
         description=(

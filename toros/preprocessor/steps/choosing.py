@@ -111,6 +111,11 @@ def offers_for(
     ]
 
 
+def previous_for(session: Session, run: Run, role: Role, like: Exposure) -> tuple[Offer, ...]:
+    """Return the masters of other batches that a new one is judged against."""
+    return _others(session, run, role, like) if run.settings.validate_masters else ()
+
+
 def _others(session: Session, run: Run, role: Role, like: Exposure) -> tuple[Offer, ...]:
     if not run.settings.masters_from_other_batches:
         return ()

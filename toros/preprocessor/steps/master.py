@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import median_low
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy.orm import Session
 
@@ -15,16 +15,14 @@ from toros.archive import queries
 from toros.archive.models import Exposure
 from toros.common.config.preprocessor import PreprocessorSettings
 from toros.common.errors import TorosError, UnreadableFile, UnusableFrame
-from toros.imaging.calibrate import CalibratedResult
-from toros.imaging.defects import MaskResult
 from toros.imaging.frames import read_frame
 from toros.imaging.headers import ExposureInfo, read_exposure, sha256_of
-from toros.imaging.masters import MasterResult
 from toros.imaging.options import ReductionOptions
 from toros.preprocessor.grouping import Group, digest, master_name
 from toros.preprocessor.run import Outcome, Problem, Run, Unit
 from toros.preprocessor.steps.choosing import (
     Chosen,
+    Offer,
     Offers,
     Role,
     choose_all,
@@ -32,9 +30,16 @@ from toros.preprocessor.steps.choosing import (
     missing,
     offers_for,
     options_from,
+    previous_for,
     used,
 )
 from toros.preprocessor.steps.products import Product, record_product
+from toros.preprocessor.validating import Verdict, judge, mark
+
+if TYPE_CHECKING:
+    from toros.imaging.calibrate import CalibratedResult
+    from toros.imaging.defects import MaskResult
+    from toros.imaging.draft import MasterResult
 
 # Fields of a result that have columns or tables of their own in the archive.
 _NOT_MEASURED = frozenset(
@@ -63,6 +68,7 @@ class Making:
     ids: tuple[int, ...]
     paths: tuple[Path, ...]
     offers: dict[Role, Offers]
+    previous: tuple[Offer, ...]  # of the same kind: it is judged against the nearest
 
 
 @dataclass(frozen=True)
@@ -73,13 +79,14 @@ class Made:
     sha256: str
     chosen: tuple[Chosen, ...]
     left_out: dict[Path, tuple[int, str]]  # code and reason of frames that are not in it
+    verdict: Verdict | None  # None for the first of its kind
 
 
 class MasterStep:
     """Makes one kind of master; a unit is one group of frames that are alike."""
 
     name: str
-    image_type: str
+    image_type: Literal["bias", "dark", "flat"]  # which is also the master's role
     wants: tuple[Role, ...] = ()  # masters that go into it
     needs: tuple[Role, ...] = ()  # those without which `missing_masters: fail` refuses it
 
@@ -105,10 +112,15 @@ class MasterStep:
         groups = self.groups(frames, run.settings)
         offers = offers_for(session, run, self.wants, [group.frames[0] for group in groups])
         return [
-            self._unit(run, group, offered) for group, offered in zip(groups, offers, strict=True)
+            self._unit(
+                run, group, offered, previous_for(session, run, self.image_type, group.frames[0])
+            )
+            for group, offered in zip(groups, offers, strict=True)
         ]
 
-    def _unit(self, run: Run, group: Group, offers: dict[Role, Offers]) -> Unit[Making]:
+    def _unit(
+        self, run: Run, group: Group, offers: dict[Role, Offers], previous: tuple[Offer, ...]
+    ) -> Unit[Making]:
         identity = digest(sorted(frame.sha256 or frame.path for frame in group.frames))
         name = master_name(self.name, group.label, identity)
         making = Making(
@@ -116,6 +128,7 @@ class MasterStep:
             ids=tuple(frame.id for frame in group.frames),
             paths=tuple(Path(frame.path) for frame in group.frames),
             offers=offers,
+            previous=previous,
         )
         return Unit(name, making)
 
@@ -141,7 +154,8 @@ class MasterStep:
             result = self.make(sound, making.target, masters, options)
         left_out = {path: (UnusableFrame.code, why) for path, why in result.left_out}
         left_out |= {path: (UnreadableFile.code, why) for path, why in broken.items()}
-        return Made(result, sha256_of(making.target), chosen, left_out)
+        verdict = judge(making.target, self.image_type, making.previous, run.settings)
+        return Made(result, sha256_of(making.target), chosen, left_out, verdict)
 
     def record(self, session: Session, run: Run, unit: Unit[Making], product: Made) -> Outcome:
         """Record the master, what went into it and what was measured on it."""
@@ -161,12 +175,16 @@ class MasterStep:
                     "settings": run.settings.model_dump(mode="json"),
                     "masters": explained(product.chosen),
                 },
-                quality=quality(product.result),
+                quality=quality(product.result) | _judged(product.verdict),
             ),
         )
+        mark(row, product.verdict)
+        refused = product.verdict.problem if product.verdict else None
         for path, number in by_path.items():
             exposure = session.get_one(Exposure, number)
             exposure.state, exposure.code, exposure.error = "combined", 0, None
+            if refused is not None:
+                exposure.code, exposure.error = refused.code, refused.message
             if path in product.left_out:
                 exposure.state = "failed"
                 exposure.code, exposure.error = product.left_out[path]
@@ -179,7 +197,13 @@ class MasterStep:
             exposure.state, exposure.code, exposure.error = "failed", error.code, error.message
 
 
+def _judged(verdict: Verdict | None) -> dict[str, Any]:
+    return verdict.quality if verdict else {}
+
+
 def _problem(made: Made) -> Problem | None:
+    if made.verdict is not None and made.verdict.problem is not None:
+        return made.verdict.problem
     if made.left_out:
         code = next(iter(made.left_out.values()))[0]
         reasons = [f"{path.name} is left out: {why}" for path, (_, why) in made.left_out.items()]
