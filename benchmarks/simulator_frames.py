@@ -130,8 +130,13 @@ def main() -> None:
         bench = Bench(simulator)
         bench.point()
         simulator.observatory.clock.set(rate=1.0)
-        first = sum(bench.plain(EXPTIME_S, True)[:2])
-        print(f"first light frame through a filter, its flat included: {first:.2f} s")
+        # So short that nothing can be made ready meanwhile.
+        first = sum(bench.plain(0.01, True)[:2])
+        print(f"first light frame at all: plain HTTP {first:.2f} s")
+        bench.put("filterwheel", "position", Position=2)
+        bench.until(lambda: bench.get("filterwheel", "position") == 2)
+        other = bench.ours(0.01, True)
+        print(f"first light frame through another filter: our client {other:.2f} s")
         size = 2 * camera.width * camera.height + 44
         for name, exptime_s, light in (
             ("bias", 0.0, False),

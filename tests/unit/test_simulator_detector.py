@@ -5,6 +5,7 @@ import pytest
 
 from toros.common.config.simulator import CameraSettings, SimulatorSettings
 from toros.simulator.detector import MAX_ADU, Detector
+from toros.simulator.memory import Memory
 from toros.simulator.readout import Illumination
 
 SIZE = 512
@@ -105,6 +106,40 @@ def test_the_flat_is_one_on_average_and_fixed_per_filter(detector):
     assert np.median(np.abs(difference)) / 0.6745 == pytest.approx(
         SETTINGS.camera.pixel_response_rms * np.sqrt(1.04), rel=0.05
     )
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 32), (5, 6), (30, 97), (480, SIZE)])
+def test_any_rows_of_the_response_are_those_of_the_whole(detector, first, last):
+    whole = detector.flat_response("r")
+    assert np.array_equal(detector.response("r").rows(first, last), whole[first:last])
+
+
+def test_strips_of_the_response_are_not_alike(detector):
+    response = detector.flat_response("r")
+    strips = (
+        response.reshape(-1, 32, SIZE)
+        - response.reshape(-1, 32, SIZE).mean(axis=(1, 2))[:, None, None]
+    )
+    pixels = np.diff(strips, axis=2).reshape(len(strips), -1)
+    alike = np.corrcoef(pixels) - np.eye(len(strips))
+    assert np.abs(alike).max() < 6 / np.sqrt(pixels.shape[1])
+
+
+def test_memory_is_used_again_only_when_nobody_has_it():
+    memory = Memory()
+    first = memory.array((4, 6), np.uint16)
+    first[:] = 7
+    view = first.T[2:]
+    del first
+    second = memory.array((4, 6), np.uint16)
+    second[:] = 9
+    assert (view == 7).all()
+    address = view.ctypes.data - 4
+    del view
+    third = memory.array((4, 6), np.uint16)
+    assert third.ctypes.data == address
+    assert (second == 9).all()
+    assert memory.array((2, 6), np.float32).shape == (2, 6)
 
 
 def test_what_is_too_bright_saturates(detector):

@@ -28,6 +28,7 @@ _Value = TypeVar("_Value")
 
 READ_OUT_TIMEOUT_S = 120.0
 _CLOCKS_AGREE_S = 5.0
+_LIT = (CameraStates.cameraWaiting, CameraStates.cameraExposing)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Camera(AlpacaDevice[CameraMembers]):
         binning: int = 1,
         cancelled: threading.Event | None = None,
         read_out_timeout_s: float = READ_OUT_TIMEOUT_S,
+        exposed: Callable[[], None] | None = None,
     ) -> Frame:
         """Take a full frame and return it.
 
@@ -103,13 +105,19 @@ class Camera(AlpacaDevice[CameraMembers]):
             Ends the exposure, the frame being lost, with `Cancelled`.
         read_out_timeout_s : float
             Observatory seconds that read-out may take after the exposure.
+        exposed : callable, optional
+            Called when the camera says that it no longer exposes, before the frame is fetched: the
+            telescope may move on then.
         """
         self._set_geometry(binning)
         length = max(exptime_s, optional(lambda: float(self._members.ExposureMin)) or 0.0)
         asked = self._clock.now()
         self._members.StartExposure(length, light)
         try:
-            self._wait_image(length, read_out_timeout_s, cancelled)
+            self._wait_exposed(length, read_out_timeout_s, cancelled)
+            if exposed is not None:
+                exposed()
+            self._wait_image(read_out_timeout_s, cancelled)
         except Cancelled:
             self.abort()
             raise
@@ -157,14 +165,24 @@ class Camera(AlpacaDevice[CameraMembers]):
         members.NumX = width
         members.NumY = height
 
-    def _wait_image(
-        self, length: float, read_out_timeout_s: float, cancelled: threading.Event | None
+    def _wait_exposed(
+        self, length: float, timeout_s: float, cancelled: threading.Event | None
     ) -> None:
         # No question before the end: a server that forgets to clear ImageReady would hand out
         # the frame before.
         if self._clock.wait(cancelled or threading.Event(), length):
             raise Cancelled("the exposure was cancelled.")
+        # Its own clock decides: a camera that flushes its detector first begins later than asked.
+        wait_until(
+            lambda: self._link.get("camerastate") not in _LIT,
+            clock=self._clock,
+            timeout_s=timeout_s,
+            what="the camera to end its exposure",
+            poll_s=0.2,
+            cancelled=cancelled,
+        )
 
+    def _wait_image(self, read_out_timeout_s: float, cancelled: threading.Event | None) -> None:
         def ready() -> bool:
             if truth(self._members.ImageReady, "camera imageready"):
                 return True
@@ -177,7 +195,7 @@ class Camera(AlpacaDevice[CameraMembers]):
             clock=self._clock,
             timeout_s=read_out_timeout_s,
             what="the camera to read out",
-            poll_s=0.5,
+            poll_s=0.1,
             cancelled=cancelled,
         )
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from toros.common.config.simulator import SimulatorSettings
-from toros.simulator.parallel import blocks, in_parallel
+from toros.simulator.memory import Memory
+from toros.simulator.pattern import STRIP_ROWS, Pattern, Response, Rows, Shadow, mixed
 from toros.simulator.readout import MAX_ADU, Electronics, Frame, Illumination, Image, Spots
 
 __all__ = ["MAX_ADU", "Detector", "Frame", "Image"]
@@ -40,16 +41,17 @@ class Detector:
         self.gain_e_adu = self._camera.gain_e_adu
         self.read_noise_e = self._camera.read_noise_e
         self.full_well_e = self._camera.full_well_e
-        # Two maps at most: at full frame one takes 450 MB.
-        self._flat = lru_cache(maxsize=2 if math.prod(self.shape) > 3e7 else 32)(self._make_flat)
+        self._response = lru_cache(maxsize=32)(self._make_response)
+        self._memory = Memory()
         self._bias_columns = self._make_bias_columns()
         self._hot_index, self._hot_rate = self._make_hot_pixels()
 
     def _rng(self, *purpose: str) -> np.random.Generator:
+        return np.random.default_rng(self._seed(*purpose))
+
+    def _seed(self, *purpose: str) -> list[int]:
         # zlib.crc32 and not hash(): the latter differs from one process to the next.
-        return np.random.default_rng(
-            [self.settings.seed, *(zlib.crc32(word.encode()) for word in purpose)]
-        )
+        return [self.settings.seed, *(zlib.crc32(word.encode()) for word in purpose)]
 
     def _make_bias_columns(self) -> NDArray[np.float64]:
         rng = self._rng("bias")
@@ -95,66 +97,42 @@ class Detector:
         hot = Spots(self._hot_index, self._hot_rate * np.float32(scale))
         return self._camera.dark_e_s * scale, hot
 
+    def response(self, filter_name: str) -> Response:
+        """Return the response to even light through a filter, to be drawn row by row."""
+        return self._response(filter_name)
+
     def flat_response(self, filter_name: str) -> Image:
         """Return the response to even light through a filter, mean one, shape (height, width)."""
-        return self._flat(filter_name)
+        return self._response(filter_name).whole()
 
-    def _make_flat(self, filter_name: str) -> Image:
+    def _make_response(self, filter_name: str) -> Response:
+        rng = self._rng("flat", filter_name)
+        passed = self._vignetting(*rng.normal(0.0, 0.04, 2).astype(np.float32))
+        # Dust on the filter, out of focus.
+        dust = [Shadow.of(rng, self.shape) for _ in range(self._camera.dust_rings)]
+        # The pixels' own differences are mostly the same in every colour.
+        shared = Pattern(self._seed("pixels"), self.shape)
+        own = Pattern(self._seed("flat", filter_name, "pixels"), self.shape)
+        rms = self._camera.pixel_response_rms
+
+        def strip(number: int) -> Image:
+            part = mixed(shared, own, rms, number)
+            first = number * STRIP_ROWS
+            part *= passed(first, first + len(part))
+            for shadow in dust:
+                shadow.cast_on(part, first)
+            return part
+
+        return Response(self.shape, strip)
+
+    def _vignetting(self, shift_x: np.float32, shift_y: np.float32) -> Rows:
+        """Return what gives the light that passes to some rows of pixels."""
         height, width = self.shape
         y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
         x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-        rng = self._rng("flat", filter_name)
-        shift_x, shift_y = rng.normal(0.0, 0.04, 2).astype(np.float32)
-        across = (x - shift_x) ** 2
-        loss, rms = np.float32(self._camera.vignetting / 2.0), self._camera.pixel_response_rms
-        response: Image = np.empty(self.shape, np.float32)
-        parts = blocks(height, width)
-        # The pixels' own differences are mostly the same in every colour.
-        shared = self._rng("pixels").spawn(len(parts))
-        own = self._rng("flat", filter_name, "pixels").spawn(len(parts))
-        sums = np.zeros(len(parts))
-
-        def pixels(number: int) -> None:
-            first, last = parts[number]
-            part = 1.0 - loss * (across + (y[first:last] - shift_y) ** 2)
-            part *= 1.0 + rms * shared[number].standard_normal(part.shape, dtype=np.float32)
-            part *= 1.0 + 0.2 * rms * own[number].standard_normal(part.shape, dtype=np.float32)
-            response[first:last] = part
-
-        in_parallel(pixels, len(parts))
-        # Dust on the filter, out of focus: the shadow of the annular pupil.
-        for _ in range(self._camera.dust_rings):
-            self._add_dust(response, rng)
-
-        def add_up(number: int) -> None:
-            first, last = parts[number]
-            sums[number] = response[first:last].sum(dtype=np.float64)
-
-        in_parallel(add_up, len(parts))
-        scale = np.float32(response.size / sums.sum())
-
-        def normalise(number: int) -> None:
-            first, last = parts[number]
-            response[first:last] *= scale
-
-        in_parallel(normalise, len(parts))
-        response.setflags(write=False)
-        return response
-
-    def _add_dust(self, response: Image, rng: np.random.Generator) -> None:
-        height, width = self.shape
-        centre_x, centre_y = rng.uniform(0, width), rng.uniform(0, height)
-        outer = rng.uniform(0.02, 0.045) * min(height, width)
-        depth = rng.uniform(0.01, 0.05)
-        half = math.ceil(1.3 * outer)
-        left, right = max(int(centre_x) - half, 0), min(int(centre_x) + half, width)
-        bottom, top = max(int(centre_y) - half, 0), min(int(centre_y) + half, height)
-        rows = np.arange(bottom, top, dtype=np.float32)[:, None] - np.float32(centre_y)
-        columns = np.arange(left, right, dtype=np.float32)[None, :] - np.float32(centre_x)
-        radius = np.hypot(rows, columns) / np.float32(outer)
-        edge = np.float32(0.06)
-        ring = 0.5 * (np.tanh((radius - 0.45) / edge) - np.tanh((radius - 1.0) / edge))
-        response[bottom:top, left:right] *= 1.0 - np.float32(depth) * ring
+        loss = np.float32(self._camera.vignetting / 2.0)
+        across, along = np.float32(1.0) - loss * (x - shift_x) ** 2, loss * (y - shift_y) ** 2
+        return lambda first, last: across - along[first:last]
 
     def cosmic_rays(self, exptime_s: float, rng: np.random.Generator) -> Spots:
         """Return the cosmic rays of an exposure."""
@@ -216,4 +194,4 @@ class Detector:
             binning,
             window,
         )
-        return chain.read_out(electrons, rng)
+        return chain.read_out(electrons, rng, self._memory)

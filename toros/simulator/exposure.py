@@ -103,7 +103,7 @@ def take(scene: Scene, detector: Detector, around: Surroundings, plan: Plan) -> 
         detector.shape, dark=level, spots=hot.and_also(detector.cosmic_rays(plan.exptime_s, rng))
     )
     if plan.light and truth.panel_electrons_s > 0.0:
-        response = detector.flat_response(truth.filter)
+        response = detector.response(truth.filter)
         lit = replace(lit, sky=truth.panel_electrons_s * plan.exptime_s, response=response)
     elif plan.light and truth.light_fraction > 0.0 and plan.exptime_s > 0.0:
         view = View(
@@ -118,7 +118,7 @@ def take(scene: Scene, detector: Detector, around: Surroundings, plan: Plan) -> 
             light=scene.light(view, pieces),
             scale=around.transparency(plan.start_unix),
             sky=truth.sky_electrons_s * truth.light_fraction * plan.exptime_s,
-            response=detector.flat_response(truth.filter),
+            response=detector.response(truth.filter),
         )
     frame = detector.read_out(
         lit,

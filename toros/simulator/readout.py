@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from toros.simulator.memory import Memory
 from toros.simulator.parallel import blocks, in_parallel
+from toros.simulator.pattern import Response
 
 Image = NDArray[np.float32]
 Frame = NDArray[np.uint16]
@@ -61,8 +63,8 @@ class Illumination:
         What reaches us of it.
     sky : float
         Electrons of the sky.
-    response : array, optional
-        Response to even light, shape (height, width).
+    response : Response, optional
+        Response to even light.
     dark : float
         Electrons of the dark current.
     spots : Spots
@@ -73,7 +75,7 @@ class Illumination:
     light: Image | None = None
     scale: float = 1.0
     sky: float = 0.0
-    response: Image | None = None
+    response: Response | None = None
     dark: float = 0.0
     spots: Spots = field(default_factory=_nothing)
 
@@ -87,7 +89,7 @@ class Illumination:
             part = self.light[first:last] * np.float32(self.scale)
             part += np.float32(self.sky)
         if self.response is not None:
-            part *= self.response[first:last]
+            part *= self.response.rows(first, last)
         part += np.float32(self.dark)
         low, high = np.searchsorted(self.spots.index, (first * width, last * width))
         inside = self.spots.index[low:high] - first * width
@@ -118,13 +120,13 @@ class Electronics:
     binning: tuple[int, int] = (1, 1)
     window: tuple[int, int, int, int] | None = None
 
-    def read_out(self, lit: Illumination, rng: np.random.Generator) -> Frame:
+    def read_out(self, lit: Illumination, rng: np.random.Generator, memory: Memory) -> Frame:
         """Return the frame, shape (height, width) of the window; its columns are contiguous."""
         (bin_x, bin_y), (rows, columns) = self.binning, lit.shape
         left, bottom, width, height = self.window or (0, 0, columns // bin_x, rows // bin_y)
         bias = self.bias_adu[: columns // bin_x * bin_x].reshape(-1, bin_x).mean(axis=1)
         bias_part = bias[left : left + width].astype(np.float32)
-        sent: Frame = np.empty((width, height), np.uint16)
+        sent: Frame = memory.array((width, height), np.uint16)
         parts = blocks(height, width)
         sources = rng.spawn(len(parts))
 

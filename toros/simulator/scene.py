@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from toros.common.config.simulator import FilterSettings, SimulatorSettings, TransientSettings
 from toros.simulator.galaxies import COLOUR, Galaxy, add_galaxy, galaxies_near
+from toros.simulator.memory import Memory
+from toros.simulator.parallel import blocks, in_parallel
 from toros.simulator.point_spread import add_stars
 from toros.simulator.projection import FloatArray, Projection
 from toros.simulator.stars import Stars, joined, stars_near
@@ -86,6 +88,7 @@ class Scene:
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
         self._catalogue = find_catalogue(settings.star_folder) if settings.real_stars else None
+        self._memory = Memory()
 
     def projection(self, ra_deg: float, dec_deg: float) -> Projection:
         """Return the projection of the camera pointed at an ICRS direction."""
@@ -169,7 +172,7 @@ class Scene:
             Directions and the seconds spent in each; more than one draws trails.
         """
         centre = view.projection
-        image = np.zeros((centre.height, centre.width), np.float32)
+        image = self._dark((centre.height, centre.width))
         stars, shown = self._stars(centre), self._transients(view.unix)
         ra = np.concatenate([stars.ra_deg, [t.ra for t, _ in shown]])
         dec = np.concatenate([stars.dec_deg, [t.dec for t, _ in shown]])
@@ -185,6 +188,18 @@ class Scene:
             mag_galaxy = np.array(galaxy.mag + view.filter.colour_term * COLOUR)
             electrons_s = float(electron_rate(mag_galaxy, view.filter, view.airmass))
             add_galaxy(image, centre, galaxy, electrons_s * total_s, view.fwhm_px)
+        return image
+
+    def _dark(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """Return an image of zeros."""
+        image: NDArray[np.float32] = self._memory.array(shape, np.float32)
+        parts = blocks(*shape)
+
+        def clear(number: int) -> None:
+            first, last = parts[number]
+            image[first:last] = 0.0
+
+        in_parallel(clear, len(parts))
         return image
 
     def sky_electrons_s(self, mag_arcsec2: float, filter_name: str) -> float:

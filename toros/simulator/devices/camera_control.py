@@ -129,8 +129,8 @@ class CameraControl(Device):
     def _run(self, exposure: Exposure) -> None:
         """Wait for the end of the exposure, then make the frame."""
         if exposure.plan.light:
-            # Made once per filter, and at full size that takes seconds: not after the exposure.
-            self.detector.flat_response(self._around.filter_name(exposure.plan.start_unix))
+            # Made once per filter: not after the exposure.
+            self.detector.response(self._around.filter_name(exposure.plan.start_unix))
         # In pieces: the clock may be set meanwhile.
         while not exposure.ended.is_set() and self.clock.unix() < exposure.end_unix:
             left_s = self.clock.machine_seconds(exposure.end_unix - self.clock.unix())
