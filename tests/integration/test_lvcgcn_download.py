@@ -22,6 +22,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     leave: threading.Event
+    refusals: list[int]
 
     def do_GET(self) -> None:
         getattr(self, f"_{self.path.strip('/').split(',', maxsplit=1)[0]}")()
@@ -40,6 +41,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _tofile(self) -> None:
         self._answer(302, b"", Location="file:///etc/passwd")
+
+    def _later(self) -> None:
+        self._answer(*((self.refusals.pop(), b"") if self.refusals else (200, SKY_MAP)))
 
     def _short(self) -> None:
         self._answer(200, SKY_MAP[:1000], length=len(SKY_MAP))
@@ -75,7 +79,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     leave = threading.Event()
-    handler = type("Served", (Handler,), {"leave": leave})
+    handler = type("Served", (Handler,), {"leave": leave, "refusals": [503, 404]})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -86,10 +90,12 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def settings(**changes: Any) -> LvcgcnSettings:
-    return LvcgcnSettings.model_validate({"allowed_hosts": ["127.0.0.1"], **changes})
+    return LvcgcnSettings.model_validate(
+        {"allowed_hosts": ["127.0.0.1"], "download_pause_s": 0, **changes}
+    )
 
 
-@pytest.mark.parametrize("path", ["map", "map,0", "moved"])
+@pytest.mark.parametrize("path", ["map", "map,0", "moved", "later"])
 def test_a_map_is_downloaded(address: str, path: str) -> None:
     assert download(f"{address}/{path}", settings()) == SKY_MAP
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +89,60 @@ def plain_image() -> bytes:
     return out.getvalue()
 
 
+def flat_map(**cards: object) -> bytes:
+    out = io.BytesIO()
+    table = fits.BinTableHDU.from_columns([fits.Column("PROB", "D", array=np.full(48, 1 / 48))])
+    table.header.update({"ORDERING": "NESTED", "COORDSYS": "C", **cards})
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(out)
+    return out.getvalue()
+
+
+def longer_than_it_is(content: bytes) -> bytes:
+    """A header that announces a hundred thousand million rows."""
+    said, lie = (f"NAXIS2  = {count:20d}".encode() for count in (48, 10**11))
+    assert content.count(said) == 1
+    return content.replace(said, lie)
+
+
+class Maps(BaseHTTPRequestHandler):
+    """A host of sky maps that is allowed, and what it answers."""
+
+    def do_GET(self) -> None:
+        status, body = 404, b""
+        if self.path.startswith("/moved"):
+            status = 302
+        elif self.path == "/bomb":
+            status, body = 200, gzip.compress(bytes(5_000_000))
+        self.send_response(status)
+        if status == 302:
+            there = {"/moved/away": "http://other.invalid/m", "/moved/file": "file:///etc/passwd"}
+            self.send_header("Location", there[self.path])
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+@contextmanager
+def map_host() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Maps) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def pointing_to(event: str, address: str) -> bytes:
+    """A VOEvent: those have the address of their map."""
+    params = {"GraceID": event, "AlertType": "Initial", "Significant": "1", "skymap_fits": address}
+    listed = "".join(f'<Param name="{name}" value="{said}"/>' for name, said in params.items())
+    return f"""<VOEvent version="2.0" role="observation" ivorn="ivo://gwnet/LVC#{event}-2">
+<Who><Date>2017-08-17T18:00:00</Date></Who><What>{listed}</What></VOEvent>""".encode()
+
+
 BOMB = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">
 <!ENTITY c "&b;&b;&b;&b;&b;">]><VOEvent ivorn="ivo://a/b#c">&c;</VOEvent>"""
 EXTERNAL = b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><VOEvent>&a;</VOEvent>'
@@ -109,6 +167,15 @@ BAD_MAPS = {
     "no probability": (changed_map(PROBDENSITY=0.0), "holds no probability"),
     "overlapping cells": (changed_map(UNIQ=1024), "lie over one another"),
     "cut short": (REPLAY.sky_map[: len(REPLAY.sky_map) // 2], "cut short"),
+    "huge NSIDE": (flat_map(NSIDE=2**29), "48 pixels, which is not NSIDE 536870912"),
+    "gzip bomb": (gzip.compress(bytes(5_000_000)), "more than are read"),
+    "more rows than bytes": (longer_than_it_is(flat_map(NSIDE=2)), "cut short"),
+}
+BAD_ADDRESSES = {
+    "moved/away": "is on other.invalid, which lvcgcn.allowed_hosts does not name",
+    "moved/file": "cannot be had|is not http|not allowed",
+    "bomb": "more than are read",
+    "nothing": "404",
 }
 
 
@@ -132,7 +199,8 @@ def test_bad_notices_are_one_clear_record_each_and_the_next_is_processed(house: 
 
 def test_a_notice_with_a_bad_map_is_on_record_with_the_reason(house: AlertHouse) -> None:
     drop = Drop(house)
-    with house.robot(**watching(house)):
+    # Enough for the map of GW170817, which is good.
+    with house.robot(**watching(house, max_map_bytes=2**20)):
         for number, (content, _) in enumerate(BAD_MAPS.values()):
             drop.put(with_map(f"S{number}bad", content))
         drop.put(notice("S99good"))
@@ -143,6 +211,24 @@ def test_a_notice_with_a_bad_map_is_on_record_with_the_reason(house: AlertHouse)
     for (_, says), alert in zip(BAD_MAPS.values(), bad, strict=True):
         assert not alert.triggered
         assert says in alert.why
+        assert [rule["rule"] for rule in alert.notice["rules"] if not rule["passed"]] == ["map"]
+
+
+def test_addresses_of_maps_that_lead_astray_are_on_record_with_the_reason(
+    house: AlertHouse,
+) -> None:
+    drop = Drop(house)
+    with map_host() as host:
+        rules = {"allowed_hosts": ["127.0.0.1"], "download_pause_s": 0, "max_map_bytes": 2**20}
+        with house.robot(**watching(house, **rules)):
+            for number, path in enumerate(BAD_ADDRESSES):
+                drop.put(pointing_to(f"S{number}bad", f"{host}/{path}"), ".xml")
+            drop.put(notice("S99good"))
+            wait_until(lambda: house.telescope.events == ["S99good"], "the good one", 60)
+    assert not house.problems()
+    for says, alert in zip(BAD_ADDRESSES.values(), house.alerts(), strict=False):
+        assert not alert.triggered
+        assert re.search(says, alert.why), alert.why
         assert [rule["rule"] for rule in alert.notice["rules"] if not rule["passed"]] == ["map"]
 
 

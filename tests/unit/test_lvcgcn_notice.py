@@ -3,8 +3,10 @@
 import base64
 import io
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
 
 import fastavro
 import pytest
@@ -305,6 +307,65 @@ def test_any_json_is_a_notice_or_is_refused(changes: dict[str, object]) -> None:
     except UnreadableNotice:
         return
     assert notice.revision
+
+
+def avro(codec: str, sky_map: bytes) -> bytes:
+    schema = {
+        "type": "record",
+        "name": "alert",
+        "fields": [
+            {"name": "superevent_id", "type": "string"},
+            {"name": "alert_type", "type": "string"},
+            {"name": "time_created", "type": "string"},
+            {
+                "name": "event",
+                "type": {
+                    "type": "record",
+                    "name": "event",
+                    "fields": [{"name": "skymap", "type": "bytes"}],
+                },
+            },
+        ],
+    }
+    record = {
+        "superevent_id": "S190425z",
+        "alert_type": "INITIAL",
+        "time_created": "2019-04-25T08:18:05Z",
+        "event": {"skymap": sky_map},
+    }
+    out = io.BytesIO()
+    fastavro.writer(out, schema, [record], codec=codec)
+    return out.getvalue()
+
+
+def test_packed_avro_is_read_and_a_bomb_is_unpacked_no_further_than_allowed() -> None:
+    assert read_notice(avro("deflate", b"a map")).sky_map == b"a map"
+    with pytest.raises(UnreadableNotice, match="unpacks to over"):
+        read_notice(avro("deflate", bytes(100_000_000)))
+    with pytest.raises(UnreadableNotice, match="packed by 'bzip2'"):
+        read_notice(avro("bzip2", bytes(1000)))
+
+
+_NAMES = ("GraceID", "AlertType", "Packet_Type", "Pkt_Ser_Num", "FAR", "Significant", "BNS",
+          "Group", "Instruments", "HardwareInj", "External_Observatory", "Time_Difference",
+          "TrigID", "Retraction", "skymap_fits")  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(_NAMES), st.text(max_size=12)), st.text(max_size=30))
+@settings(deadline=None, max_examples=150)
+def test_any_parameters_of_a_voevent_are_a_notice_or_are_refused(
+    params: dict[str, str], date: str
+) -> None:
+    listed = "".join(f"<Param name={quoteattr(name)} value={quoteattr(value)}/>"
+                     for name, value in params.items())  # fmt: skip
+    content = (
+        f'<VOEvent version="2.0" ivorn="ivo://x/y#z"><Who><Date>{escape(date)}</Date></Who>'
+        f"<What>{listed}</What></VOEvent>"
+    )
+    with suppress(UnreadableNotice):
+        notice = read_notice(content.encode("utf-8", "replace"))
+        assert len(notice.digest) == 64
+        assert notice.event
 
 
 @given(st.integers(0, 2000), st.integers(0, 255))

@@ -163,8 +163,7 @@ def test_the_flat_map_ranks_by_the_plain_reference_too() -> None:
     ranking = rank(sky_map, openngc.build())
     assert sky_map.distances is not None
     for host, row in zip(ranking.hosts(20), ranking.order, strict=False):
-        order = int(sky_map.order[0])
-        cell = int(ranking.catalogue.pixel[row]) >> (2 * (FINEST_ORDER - order))
+        (cell,) = sky_map.cells_at(ranking.catalogue.pixel[row : row + 1])
         sigma = math.hypot(
             sky_map.distances.sigma_mpc[cell], ranking.catalogue.distance_error_mpc[row]
         )

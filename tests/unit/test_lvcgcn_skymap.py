@@ -159,7 +159,8 @@ def test_the_credible_area_is_that_of_the_densest_cells() -> None:
         # 31 deg² is the figure of GW170817's first three-detector map (GCN Circular 21513).
         ("bayestar.multiorder.fits", 31.0, 39.77, 8.308, 19200),
         ("combined-ext.multiorder.fits", 27.7, 39.929, 8.245, 19200),
-        ("M323277_flat.fits.gz", 1176.4, 147.54, 39.996, 12 * 512**2),
+        # Flat, of NSIDE 512: a multi-order map spread out.
+        ("M323277_flat.fits.gz", 1176.4, 147.54, 39.996, 19200),
     ],
 )
 def test_the_maps_of_the_lvk_give_their_published_figures(
@@ -242,6 +243,17 @@ NEGATIVE[3] = -1e-3
         (flat("PEANO"), "ORDERING"),
         (fits_bytes({"PROB": np.ones(100)}, ORDERING="RING"), "NSIDE"),
         (fits_bytes({"PROB": np.ones(100)}, ORDERING="RING", NSIDE=3), "NSIDE"),
+        (fits_bytes({"PROB": np.ones(48)}, ORDERING="RING", NSIDE=2**29), "is not NSIDE 536870912"),
+        (fits_bytes({"PROB": np.ones(48)}, ORDERING="RING", NSIDE=2**62), "no power of two"),
+        (
+            fits_bytes({"PIXEL": [0, -1], "PROB": np.ones(2)}, ORDERING="RING", NSIDE=2**29),
+            "no pixel",
+        ),
+        (fits_bytes({"PIXEL": [0, 12], "PROB": np.ones(2)}, ORDERING="RING", NSIDE=1), "no pixel"),
+        (
+            fits_bytes({"PIXEL": [3, 3], "PROB": np.ones(2)}, ORDERING="NESTED", NSIDE=2),
+            "over one another",
+        ),
         (fits_bytes({"PROB": np.ones(100)}, ORDERING="RING", NSIDE="many"), "NSIDE"),
         (fits_bytes({"FLUX": np.ones(NPIX)}, ORDERING="RING"), "no column of probability"),
         (fits_bytes({"UNIQ": np.arange(4, 16)}, ORDERING="NUNIQ"), "no column of probability"),
@@ -265,6 +277,76 @@ def test_a_bomb_is_unpacked_no_further_than_allowed() -> None:
     bomb = gzip.compress(bytes(50_000_000))
     with pytest.raises(UnusableSkyMap, match="more than are read"):
         read_sky_map(bomb, max_bytes=1_000_000)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kinds=st.integers(1, 4),
+    level=st.integers(0, 4),
+    ordering=st.sampled_from(["NESTED", "RING"]),
+    letter=st.sampled_from("DE"),
+)
+@settings(deadline=None, max_examples=60)
+def test_pixels_that_say_the_same_are_joined_and_say_what_they_said(
+    seed: int, kinds: int, level: int, ordering: str, letter: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    count = 12 * 4**level
+    # Patches of every size: each cell of a random order takes the value of its first pixel.
+    block = 4 ** rng.integers(0, level + 1, count)
+    place = np.arange(count) // block * block
+    columns = {
+        "PROB": rng.choice(rng.gamma(1.0, size=kinds), count)[place],
+        "DISTMU": rng.choice([40.0, np.inf], count)[place],
+        "DISTSIGMA": rng.choice([8.0, 9.0], count)[place],
+        "DISTNORM": rng.choice([1e-4, 2e-4], count)[place],
+    }
+    pixels = np.arange(count, dtype=np.uint64)
+    rows = cdshealpix.from_ring(pixels, level) if ordering == "RING" else pixels
+    form = {"D": float, "E": np.float32}[letter]
+    written = [
+        fits.Column(name, letter, array=values[rows.astype(int)].astype(form))
+        for name, values in columns.items()
+    ]
+    out = io.BytesIO()
+    table = fits.BinTableHDU.from_columns(written)
+    table.header.update({"ORDERING": ordering, "NSIDE": 2**level})
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(out)
+    found = read_sky_map(out.getvalue())
+    cell = found.cells_at(pixels.astype(np.int64) << (2 * (FINEST_ORDER - level)))
+    said = {name: values.astype(form).astype(float) for name, values in columns.items()}
+    np.testing.assert_allclose(
+        found.density[cell] * 4 * math.pi / count, said["PROB"] / said["PROB"].sum(), rtol=1e-12
+    )
+    assert found.area_sr.sum() == pytest.approx(4 * math.pi)
+    assert np.all(np.diff(found.first) > 0)
+    if found.distances is not None:
+        known = np.isfinite(said["DISTMU"])
+        for name, values in zip(("DISTSIGMA", "DISTNORM"), (found.distances.sigma_mpc,
+                                found.distances.norm), strict=True):  # fmt: skip
+            assert np.array_equal(values[cell][known], said[name][known])
+        assert not found.distances.norm[cell][~known].any()
+    # Four brothers are never left apart.
+    brothers = np.flatnonzero(found.order[:-3] == found.order[3:])
+    key = np.stack(
+        [
+            found.first,
+            found.order,
+            *(
+                said[name][
+                    np.searchsorted(
+                        pixels.astype(np.int64) << (2 * (FINEST_ORDER - level)), found.first
+                    )
+                ]
+                for name in said
+            ),
+        ]
+    )
+    for one in brothers:
+        shift = 2 * (FINEST_ORDER - int(found.order[one]))
+        index = found.first[one : one + 4] >> shift
+        if found.order[one] and index[0] % 4 == 0 and index[3] == index[0] + 3:
+            assert np.any(key[2:, one : one + 4] != key[2:, one : one + 1])
 
 
 @given(st.integers(0, 2880 * 4), st.integers(0, 255))

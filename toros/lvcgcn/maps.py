@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from toros.common.clock import Clock
 from toros.common.config.lvcgcn import LvcgcnSettings
 from toros.common.download import Rules
 from toros.common.download import download as get
-from toros.common.errors import TransferError, UnusableSkyMap
+from toros.common.errors import NothingThere, TransferBroken, TransferError, UnusableSkyMap
 from toros.lvcgcn.notice import Notice
 from toros.lvcgcn.skymap import SkyMap
 from toros.lvcgcn.skymap_fits import read_sky_map
 
 log = logging.getLogger(__name__)
+
+_MORE_ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def read_file(path: Path, max_bytes: int) -> bytes:
 
 
 def download(url: str, settings: LvcgcnSettings) -> bytes:
-    """Return what is at `url`.
+    """Return what is at `url`; what fails in passing is tried again.
 
     Raises
     ------
@@ -116,6 +119,14 @@ def download(url: str, settings: LvcgcnSettings) -> bytes:
         what="sky map",
     )
     try:
+        for attempt in range(_MORE_ATTEMPTS):
+            try:
+                return get(url, rules).content
+            except (TransferBroken, NothingThere) as error:
+                # A notice can be quicker than its map: what is not there may come.
+                log.info("%s It is tried again.", error)
+            # By the machine's time: networks know no simulated one.
+            Clock().sleep(settings.download_pause_s * 2**attempt)
         return get(url, rules).content
     except TransferError as error:
         raise UnusableSkyMap(error.message) from error

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from toros.common.errors import UnusableSkyMap
 from toros.lvcgcn.skymap import FINEST_ORDER, Distances, Floats, Integers, SkyMap, cell_area_sr
+from toros.lvcgcn.skymap_flat import flat_cells
 
 #: Probability in all must come to 1 within this much; public maps agree to 1e-3 or better.
 TOTAL_TOLERANCE = 0.05
@@ -27,9 +28,13 @@ DEFAULT_MAX_BYTES = 512 * 2**20
 
 #: The least UNIQ of each order, and the end of the last one.
 _FIRST_UNIQ = np.int64(4) << (2 * np.arange(FINEST_ORDER + 2, dtype=np.int64))
-_PROBABILITY_COLUMNS = ("PROB", "PROBABILITY")
 _CARDS = ("ORDERING", "NSIDE", "COORDSYS", "OBJECT", "DATE-OBS", "DISTMEAN", "DISTSTD")
+_PROBABILITY = ("PROBDENSITY", "PROB", "PROBABILITY")
 _DISTANCE_COLUMNS = ("DISTMU", "DISTSIGMA", "DISTNORM")
+_COLUMNS = {"UNIQ", "PIXEL", *_PROBABILITY, *_DISTANCE_COLUMNS}
+
+#: By their names, of one length, in the file's own byte order.
+Columns = dict[str, npt.NDArray[Any]]
 
 
 def read_sky_map(content: bytes, *, max_bytes: int = DEFAULT_MAX_BYTES) -> SkyMap:
@@ -49,18 +54,11 @@ def read_sky_map(content: bytes, *, max_bytes: int = DEFAULT_MAX_BYTES) -> SkyMa
     """
     header, table = _table(_unpacked(content, max_bytes))
     _require_celestial(header)
-    names = {str(name).upper() for name in table.dtype.names or ()}
+    columns = _columns(table)
     notes: list[str] = []
-    if "UNIQ" in names:
-        first, order = _from_uniq(_column(table, "UNIQ"))
-    else:
-        first, order = _from_flat(header, table, names)
-    density = _density(table, names, order)
-    rows = np.argsort(first, kind="stable")
-    first, order, density = first[rows], order[rows], density[rows]
-    _require_apart(first, order)
-    density = _normalised(density, order, notes)
-    distances = _distances(table, names, rows, density, order, notes)
+    first, order, pixels, said = _cells(header, columns, notes)
+    density = _normalised(_density(said, pixels), order, notes)
+    distances = _distances(said, density, order, notes)
     return SkyMap(
         first=first,
         order=order,
@@ -91,7 +89,10 @@ def _unpacked(content: bytes, max_bytes: int) -> bytes:
 
 
 def _table(content: bytes) -> tuple[dict[str, Any], npt.NDArray[Any]]:
-    """Return the header's cards that matter and the rows of the first binary table."""
+    """Return the header's cards that matter and the rows of the first binary table, as they are.
+
+    The rows are a view of `content`: a flat map has a hundred megabytes of them.
+    """
     from astropy.io import fits
     from astropy.utils.exceptions import AstropyWarning
 
@@ -103,26 +104,72 @@ def _table(content: bytes) -> tuple[dict[str, Any], npt.NDArray[Any]]:
             with fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False) as hdus:
                 for hdu in hdus:
                     if isinstance(hdu, fits.BinTableHDU):
-                        place = hdu.fileinfo()
-                        if place["datLoc"] + place["datSpan"] > len(content):
-                            raise UnusableSkyMap("The sky map's FITS file is cut short.")
-                        return _cards(hdu.header), np.asarray(hdu.data)
+                        return _cards(hdu.header), _rows(hdu, content)
         except (*damaged, OverflowError, MemoryError, AttributeError, AssertionError) as error:
             raise UnusableSkyMap(f"The sky map's FITS file is damaged: {error}.") from error
     raise UnusableSkyMap("The FITS file is no sky map: it has no binary table.")
+
+
+def _rows(hdu: Any, content: bytes) -> npt.NDArray[Any]:
+    place = hdu.fileinfo()
+    if place["datLoc"] + place["datSpan"] > len(content):
+        raise UnusableSkyMap("The sky map's FITS file is cut short.")
+    kind = hdu.columns.dtype.newbyteorder(">")
+    if kind.itemsize != hdu.header["NAXIS1"]:
+        raise UnusableSkyMap("The sky map's FITS file is damaged: its rows and columns disagree.")
+    rows = np.zeros(0, kind)
+    if hdu.header["NAXIS2"]:
+        rows = np.frombuffer(content, kind, hdu.header["NAXIS2"], place["datLoc"])
+    return rows
 
 
 def _cards(header: Any) -> dict[str, Any]:
     return {key: header[key] for key in _CARDS if key in header}
 
 
-def _column(table: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """Return a column, flat (healpy packs 1024 pixels into each row), in the machine's order."""
-    spelt = next(key for key in table.dtype.names or () if key.upper() == name)
-    values = np.ravel(table[spelt])
-    if values.dtype.kind not in "fiu":
-        raise UnusableSkyMap(f"The sky map's column {name} holds no numbers.")
-    return values.astype(np.int64 if values.dtype.kind in "iu" else np.float64)
+def _columns(table: npt.NDArray[Any]) -> Columns:
+    """Return the columns that matter, flat (healpy packs 1024 pixels into each row)."""
+    found = {}
+    for spelt in table.dtype.names or ():
+        name = spelt.upper()
+        if name in _COLUMNS:
+            values = table[spelt]
+            # A column of single values stays a view of the file.
+            found[name] = values.reshape(-1) if values.ndim > 1 else values
+            if values.dtype.kind not in "fiu":
+                raise UnusableSkyMap(f"The sky map's column {name} holds no numbers.")
+    if len({values.size for values in found.values()}) > 1:
+        raise UnusableSkyMap("The sky map's columns differ in length.")
+    return found
+
+
+def _cells(
+    header: dict[str, Any], columns: Columns, notes: list[str]
+) -> tuple[Integers, Integers, Integers, dict[str, Floats]]:
+    """Return the cells in ascending order, the order of their pixels, and what is said of those."""
+    wanted = [name for name in _PROBABILITY if name in columns][:1]
+    if not wanted:
+        raise UnusableSkyMap("The FITS table is no sky map: it has no column of probability.")
+    missing = [name for name in _DISTANCE_COLUMNS if name not in columns]
+    if not missing:
+        wanted += _DISTANCE_COLUMNS
+    elif len(missing) < len(_DISTANCE_COLUMNS):
+        notes.append(f"The map has no {' or '.join(missing)}: its distances are not used.")
+    if "UNIQ" in columns:
+        first, order = _from_uniq(columns["UNIQ"])
+    else:
+        level, ring = _flat_level(header, columns, columns[wanted[0]].size)
+        if "PIXEL" not in columns:
+            first, order, values = flat_cells([columns[name] for name in wanted], level, ring=ring)
+            # What is joined in a cell was said of each pixel.
+            pixels = np.full(order.size, level)
+            return first, order, pixels, dict(zip(wanted, values, strict=True))
+        first, order = _from_pixels(columns["PIXEL"], level, ring=ring)
+    rows = np.argsort(first, kind="stable")
+    first, order = first[rows], order[rows]
+    _require_apart(first, order)
+    said = {name: columns[name][rows].astype(np.float64) for name in wanted}
+    return first, order, order, said
 
 
 def _require_celestial(header: dict[str, Any]) -> None:
@@ -132,10 +179,11 @@ def _require_celestial(header: dict[str, Any]) -> None:
         raise UnusableSkyMap(f"The sky map is in the coordinates {system!r}, not in equatorial.")
 
 
-def _from_uniq(uniq: npt.NDArray[Any]) -> tuple[Integers, Integers]:
-    if uniq.size == 0:
+def _from_uniq(column: npt.NDArray[Any]) -> tuple[Integers, Integers]:
+    if column.size == 0:
         raise UnusableSkyMap("The sky map is empty.")
-    if uniq.dtype != np.int64 or uniq.min() < 4:
+    uniq = column.astype(np.int64)
+    if column.dtype.kind == "f" or uniq.min() < 4:
         raise UnusableSkyMap("The sky map's UNIQ column has values that are no HEALPix cell.")
     # UNIQ = 4·4^order + index, 0 ≤ index < 12·4^order (MOC 1.1): each order has a range of its own.
     order = np.searchsorted(_FIRST_UNIQ, uniq, side="right").astype(np.int64) - 1
@@ -145,34 +193,29 @@ def _from_uniq(uniq: npt.NDArray[Any]) -> tuple[Integers, Integers]:
     return _first(index, order), order
 
 
-def _from_flat(
-    header: dict[str, Any], table: npt.NDArray[Any], names: set[str]
-) -> tuple[Integers, Integers]:
-    import cdshealpix
-
+def _flat_level(header: dict[str, Any], columns: Columns, count: int) -> tuple[int, bool]:
+    """Return the HEALPix order of a map of `count` pixels, and whether it is in ring order."""
     ordering = str(header.get("ORDERING", "")).strip().upper()
     if ordering not in ("NESTED", "NEST", "RING"):
         raise UnusableSkyMap(f"The sky map's ORDERING is {ordering!r}: not NUNIQ, NESTED or RING.")
-    if not names.intersection({*_PROBABILITY_COLUMNS, "PROBDENSITY"}):
-        raise UnusableSkyMap("The FITS table is no sky map: it has no column of probability.")
-    explicit = "PIXEL" in names
-    if explicit:
-        index = _column(table, "PIXEL")
-        nside = header.get("NSIDE")
-    else:
-        name = next(n for n in (*_PROBABILITY_COLUMNS, "PROBDENSITY") if n in names)
-        index = np.arange(_column(table, name).size, dtype=np.int64)
-        nside = header.get("NSIDE", round((index.size / 12) ** 0.5))
-    if not isinstance(nside, int) or nside < 1 or nside & (nside - 1) or nside >= 2**FINEST_ORDER:
+    explicit = "PIXEL" in columns
+    nside = header.get("NSIDE", None if explicit else round((count / 12) ** 0.5))
+    if not isinstance(nside, int) or nside < 1 or nside & (nside - 1) or nside > 2**FINEST_ORDER:
         raise UnusableSkyMap(f"The sky map's NSIDE {nside!r} is no power of two.")
-    if index.size == 0:
+    if count == 0:
         raise UnusableSkyMap("The sky map is empty.")
-    if (not explicit and index.size != 12 * nside**2) or not (
-        index.min() >= 0 and index.max() < 12 * nside**2
-    ):
-        raise UnusableSkyMap(f"The sky map has {index.size} pixels, which is not NSIDE {nside}.")
-    level = nside.bit_length() - 1
-    if ordering == "RING":
+    if not explicit and count != 12 * nside**2:
+        raise UnusableSkyMap(f"The sky map has {count} pixels, which is not NSIDE {nside}.")
+    return nside.bit_length() - 1, ordering == "RING"
+
+
+def _from_pixels(column: npt.NDArray[Any], level: int, *, ring: bool) -> tuple[Integers, Integers]:
+    import cdshealpix
+
+    index = column.astype(np.int64)
+    if column.dtype.kind == "f" or index.min() < 0 or index.max() >= 12 * 4**level:
+        raise UnusableSkyMap("The sky map's PIXEL column has values that are no pixel.")
+    if ring:
         index = cdshealpix.from_ring(index.astype(np.uint64), level, num_threads=1)
     order = np.full(index.size, level, dtype=np.int64)
     return _first(index.astype(np.int64), order), order
@@ -188,20 +231,16 @@ def _require_apart(first: Integers, order: Integers) -> None:
         raise UnusableSkyMap("The sky map's cells lie over one another.")
 
 
-def _density(table: npt.NDArray[Any], names: set[str], order: Integers) -> Floats:
-    """Return the probability density in sr⁻¹, in the order of the file."""
-    found = [name for name in ("PROBDENSITY", *_PROBABILITY_COLUMNS) if name in names]
-    if not found:
-        raise UnusableSkyMap("The FITS table is no sky map: it has no column of probability.")
-    values = _column(table, found[0]).astype(np.float64)
-    if values.size != order.size:
-        raise UnusableSkyMap("The sky map's columns differ in length.")
+def _density(said: dict[str, Floats], order: Integers) -> Floats:
+    """Return the probability density in sr⁻¹."""
+    name = next(name for name in _PROBABILITY if name in said)
+    values = said[name]
     if not np.all(np.isfinite(values)):
         bad = int(np.count_nonzero(~np.isfinite(values)))
         raise UnusableSkyMap(f"The sky map's probability is not a number in {bad} pixels.")
     if values.min() < 0:
         raise UnusableSkyMap("The sky map has negative probabilities.")
-    if found[0] == "PROBDENSITY":
+    if name == "PROBDENSITY":
         return values
     with np.errstate(over="ignore"):  # a sum that is not finite is refused below
         return values / cell_area_sr(order)
@@ -218,27 +257,16 @@ def _normalised(density: Floats, order: Integers, notes: list[str]) -> Floats:
 
 
 def _distances(
-    table: npt.NDArray[Any],
-    names: set[str],
-    rows: npt.NDArray[np.intp],
-    density: Floats,
-    order: Integers,
-    notes: list[str],
+    said: dict[str, Floats], density: Floats, order: Integers, notes: list[str]
 ) -> Distances | None:
-    """Return the distance parameters, sorted like the cells; ``None`` where the map has none."""
-    missing = [name for name in _DISTANCE_COLUMNS if name not in names]
-    if missing:
-        if len(missing) < len(_DISTANCE_COLUMNS):
-            notes.append(f"The map has no {' or '.join(missing)}: its distances are not used.")
+    """Return the distance parameters of the cells; ``None`` where the map has none."""
+    if _DISTANCE_COLUMNS[0] not in said:
         return None
-    columns = [_column(table, name).astype(np.float64) for name in _DISTANCE_COLUMNS]
-    if any(column.size != rows.size for column in columns):
-        raise UnusableSkyMap("The sky map's columns differ in length.")
-    mu, sigma, norm = (column[rows] for column in columns)
-    said = np.isfinite(mu) & np.isfinite(sigma) & (sigma > 0) & np.isfinite(norm) & (norm >= 0)
-    mu[~said], sigma[~said], norm[~said] = np.inf, 1.0, 0.0
+    mu, sigma, norm = (said[name] for name in _DISTANCE_COLUMNS)
+    known = np.isfinite(mu) & np.isfinite(sigma) & (sigma > 0) & np.isfinite(norm) & (norm >= 0)
+    mu[~known], sigma[~known], norm[~known] = np.inf, 1.0, 0.0
     held = density * cell_area_sr(order)
-    without = float(np.sum(held[~said | (norm == 0)]))
+    without = float(np.sum(held[~known | (norm == 0)]))
     if without > MAX_WITHOUT_DISTANCE:
         notes.append(f"{without:.0%} of the probability has no distance: ranked in two dimensions.")
         return None

@@ -97,6 +97,9 @@ class LvcgcnSettings(Section):
     download_timeout_s: float = Field(
         20.0, gt=0, le=300, description="How long a silent download of a sky map is waited for."
     )
+    download_pause_s: float = Field(
+        1.0, ge=0, le=60, description="Pause before it is tried again; twice that, a third time."
+    )
     max_map_bytes: int = Field(
         512 * 2**20, ge=2**20, description="Largest sky map, downloaded or unpacked."
     )
