@@ -13,49 +13,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.night_frames import Camera, whole_night
+from tests.support.preprocessor_desk import Desk
 from toros.archive.models import Exposure, FileBatch, StepRun
-from toros.common.client import FrontDeskClient
-from toros.common.config import Config
-from toros.common.daemon import Daemon
-from toros.common.module import Context
-from toros.common.work_order import OrderStatus, Reply
-from toros.preprocessor.daemon import build
+from toros.common.work_order import OrderStatus
 
 NIGHT = "20240309"  # of the toy camera's first frame, on Cordon Macon
-
-
-class Desk:
-    """A preprocessor of a node with its data under one folder."""
-
-    def __init__(self, folder: Path, sessions: sessionmaker[Session]) -> None:
-        self.raw, self.products = folder / "RAW", folder / "PRODUCTS"
-        self.elsewhere = folder / "elsewhere"
-        for made in (self.raw, self.products, self.elsewhere):
-            made.mkdir()
-        config = Config.model_validate(
-            {
-                "data": {
-                    "raw": self.raw,
-                    "products": self.products,
-                    "allowed_sources": [str(self.elsewhere)],
-                },
-                "services": {"preprocessor": {"ip": "127.0.0.1", "port": 0, "threads": 2}},
-                "preprocessor": {"previews": False},
-            }
-        )
-        context = Context(config, config.make_clock(), sessions)
-        self.daemon = Daemon(build(context), context)
-        self.daemon.start()
-        self.client = FrontDeskClient(self.daemon.url)
-
-    def order(self, request: str, **fields: Any) -> Reply:
-        return self.client.send(request, wait=120, **fields)
-
-    def done(self, request: str, **fields: Any) -> dict[str, Any]:
-        reply = self.order(request, **fields)
-        assert reply.status is OrderStatus.COMPLETED, reply
-        result: dict[str, Any] = reply.result
-        return result
 
 
 @pytest.fixture

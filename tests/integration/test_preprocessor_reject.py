@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from astropy.io import fits
@@ -14,13 +15,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.night_frames import Camera
+from tests.support.preprocessor_desk import Desk
+from tests.support.waiting import wait_until
 from toros.archive import queries
 from toros.archive.models import Combination, Event, FileBatch, StepRun
 from toros.common.clock import Clock
 from toros.common.config import Config
 from toros.common.errors import InvalidField
 from toros.preprocessor.reduce import BatchReport, reduce_folder
-from toros.preprocessor.rejecting import reject_master
+from toros.preprocessor.rejecting import accept_master, reject_master
 
 ROOT = Path(__file__).parents[2]
 Reduce = Callable[[Path], BatchReport]
@@ -30,6 +33,13 @@ Reduce = Callable[[Path], BatchReport]
 def reduce(tmp_path: Path, sessions: sessionmaker[Session]) -> Reduce:
     config = Config.model_validate({"preprocessor": {"previews": False}})
     return lambda raw: reduce_folder(raw, tmp_path / "out" / raw.name, sessions, config, Clock())
+
+
+@pytest.fixture
+def desk(tmp_path: Path, sessions: sessionmaker[Session]) -> Iterator[Desk]:
+    made = Desk(tmp_path, sessions)
+    yield made
+    made.daemon.stop()
 
 
 def two_nights(folder: Path) -> tuple[Path, Path]:
@@ -66,7 +76,7 @@ def test_all_that_used_it_is_listed_and_requeued(
         }
         batches = {row.id: row.state for row in session.scalars(select(FileBatch))}
         assert [number for number, _ in found.file_batches] == [1]
-        assert batches == {1: "stopped", 2: "done"}
+        assert batches == {1: "requeued", 2: "done"}
         assert states[1, "master_bias"] == states[1, "ingest"] == "done"
         for step in ("master_dark", "master_flat", "bad_pixel_mask", "calibrate"):
             assert states[1, step] == "requeued"
@@ -122,6 +132,93 @@ def test_a_name_that_is_no_master_or_several(
     assert reject_master(sessions, bias, "", Clock().now()).master == bias
 
 
+def test_an_accepted_master_is_used_again(
+    tmp_path: Path, reduce: Reduce, sessions: sessionmaker[Session]
+) -> None:
+    """Once before anything was made again, once after."""
+    one, two = two_nights(tmp_path)
+    first = reduce(one)
+    bias = master(first, "master_bias")
+    before = products_in(Path(first.status["products_folder"]))
+    reject_master(sessions, bias, "a guess", Clock().now(), "eve")
+    found = accept_master(sessions, bias, "a wrong guess", Clock().now(), "adam")
+    assert (found.products, found.file_batches) == ((), ())
+    with sessions() as session:
+        assert {run.state for run in session.scalars(select(StepRun))} == {"done"}
+        (batch,) = session.scalars(select(FileBatch))
+        assert batch.state == "done"
+        texts = [row.message for row in session.scalars(select(Event).order_by(Event.id))]
+    assert any("is rejected by eve (a guess)" in text for text in texts)
+    assert any("is accepted again by adam (a wrong guess)" in text for text in texts)
+
+    reduce(two)
+    reject_master(sessions, bias, "", Clock().now())
+    without = reduce(one)
+    assert used_bias(without) != bias
+    found = accept_master(sessions, bias, "", Clock().now())
+    assert {Path(path).name.split("_")[0] for path in found.products} >= {"master", "calib"}
+    with sessions() as session:
+        assert session.get_one(FileBatch, 1).state == "requeued"
+    again = reduce(one)
+    assert used_bias(again) == bias
+    assert products_in(Path(again.status["products_folder"])) == before
+    with pytest.raises(InvalidField, match="not rejected"):
+        accept_master(sessions, bias, "", Clock().now())
+
+
+def products_in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*.fits")}
+
+
+def used_bias(report: BatchReport) -> str | None:
+    (light,) = [row for row in report.document["exposures"] if row["image_type"] == "light"]
+    found: str | None = light["masters"]["bias"]
+    return found
+
+
+def test_a_master_that_is_rejected_while_it_is_used(
+    tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    """What was calibrated with it in the meantime is not left as it is."""
+    one, _ = two_nights(tmp_path)
+    config = Config.model_validate({"preprocessor": {"previews": False}})
+
+    def judge(step: str, done: int, total: int) -> None:
+        if (step, done) == ("calibrate", 0):
+            with sessions() as session:
+                (flat,) = session.scalars(
+                    select(Combination.path).where(Combination.kind == "master_flat")
+                )
+            reject_master(sessions, flat, "", Clock().now())
+
+    report = reduce_folder(one, tmp_path / "out", sessions, config, Clock(), judge)
+    assert report.status["state"] == "requeued"
+    with sessions() as session:
+        states = {(run.step, run.state) for run in session.scalars(select(StepRun))}
+    assert ("calibrate", "requeued") in states
+
+
+def test_the_preprocessor_goes_on_by_itself(desk: Desk) -> None:
+    """A rejection and its undoing are sent; nobody resumes."""
+    camera = Camera(desk.raw / "20240309")
+    camera.bias()
+    camera.dark()
+    camera.light("a")
+    first = desk.done("calibrate_file_batch", url=str(camera.folder), name="night")
+    product = desk.products / "20240309" / "night" / "calib_a.fits"
+    before = product.read_bytes()
+    (bias,) = [Path(path).name for path in first["products"] if "master_bias" in path]
+    rejected = desk.done("reject_master", master=bias, why="light leaked in", user="eve")
+    assert rejected["user"] == "eve"
+    wait_until(lambda: fits.getheader(product)["BIASCOR"] == "NONE", "it to be made without", 60)
+    wait_until(lambda: desk.batch("night")["state"] == "done", "the batch to be done", 60)
+    orders: Any = desk.client.ask("list_work_orders")
+    assert [order["request"] for order in orders].count("resume_file_batch") == 1
+    desk.done("accept_master", master=bias, why="it did not")
+    wait_until(lambda: product.read_bytes() == before, "it to be made as before", 60)
+    wait_until(lambda: desk.batch("night")["state"] == "done", "the batch to be done", 60)
+
+
 def test_the_command(tmp_path: Path) -> None:
     one, _ = two_nights(tmp_path)
     out = tmp_path / "out"
@@ -135,6 +232,9 @@ def test_the_command(tmp_path: Path) -> None:
     assert document["master"] == products["master_dark"]
     assert document["why"] == "a test"
     assert set(document["products"]) == {products["master_flat"], products["bad_pixel_mask"]}
+    undone = toros("masters", "accept", name, "--out", out, "--json")
+    assert undone.returncode == 0, undone.stderr
+    assert json.loads(undone.stdout)["master"] == products["master_dark"]
     assert toros("masters", "reject", "nothing.fits", "--out", out).returncode == 2
     assert toros("masters", "reject", name).returncode == 2
 

@@ -17,13 +17,9 @@ from astropy.io import fits
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.night_frames import Camera
+from tests.support.preprocessor_desk import Desk
 from tests.support.web_folder import WebFolder, serve
-from toros.common.client import FrontDeskClient
-from toros.common.config import Config
-from toros.common.daemon import Daemon
-from toros.common.module import Context
-from toros.common.work_order import OrderStatus, Reply
-from toros.preprocessor.daemon import build
+from toros.common.work_order import OrderStatus
 
 NIGHT = "20240309"  # of the toy camera's first frame, on Cordon Macon
 
@@ -47,43 +43,14 @@ def web(tmp_path: Path, frames: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         yield served
 
 
-class Desk:
-    """A preprocessor with its data under one folder, allowed a folder and a server."""
+class Remote(Desk):
+    """A preprocessor that is allowed a folder and a server."""
 
     def __init__(
         self, folder: Path, sessions: sessionmaker[Session], url: str, **transfer: Any
     ) -> None:
-        self.raw, self.products = folder / "RAW", folder / "PRODUCTS"
-        self.elsewhere = folder / "elsewhere"
-        for made in (self.raw, self.products, self.elsewhere):
-            made.mkdir(exist_ok=True)
-        config = Config.model_validate(
-            {
-                "data": {
-                    "raw": self.raw,
-                    "products": self.products,
-                    "allowed_sources": [str(self.elsewhere), url],
-                },
-                "services": {"preprocessor": {"ip": "127.0.0.1", "port": 0, "threads": 2}},
-                "preprocessor": {
-                    "previews": False,
-                    "transfer": {"retry_s": 0.01, "attempts": 3, **transfer},
-                },
-            }
-        )
-        context = Context(config, config.make_clock(), sessions)
-        self.daemon = Daemon(build(context), context)
-        self.daemon.start()
-        self.client = FrontDeskClient(self.daemon.url)
-
-    def order(self, request: str, **fields: Any) -> Reply:
-        return self.client.send(request, wait=120, **fields)
-
-    def done(self, request: str, **fields: Any) -> dict[str, Any]:
-        reply = self.order(request, **fields)
-        assert reply.status is OrderStatus.COMPLETED, reply
-        result: dict[str, Any] = reply.result
-        return result
+        settings = {"retry_s": 0.01, "attempts": 3, **transfer}
+        super().__init__(folder, sessions, url, transfer=settings)
 
     def hidden(self) -> list[Path]:
         """What is half-written, or waits to be."""
@@ -95,8 +62,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sessions: sessionmaker[Session], web: WebFolder) -> Iterator[Desk]:
-    made = Desk(tmp_path, sessions, web.url)
+def desk(tmp_path: Path, sessions: sessionmaker[Session], web: WebFolder) -> Iterator[Remote]:
+    made = Remote(tmp_path, sessions, web.url)
     yield made
     made.daemon.stop()
 
@@ -121,7 +88,7 @@ def problems(result: dict[str, Any]) -> dict[str, int]:
 # --- several folders -------------------------------------------------------------------------
 
 
-def test_several_folders_are_one_batch(desk: Desk, frames: Path) -> None:
+def test_several_folders_are_one_batch(desk: Remote, frames: Path) -> None:
     """One in the raw data, one elsewhere, one of the same name: masters of one serve the others."""
     camera = Camera(desk.raw / NIGHT, width=32, height=24)
     camera.bias(3)
@@ -145,7 +112,7 @@ def test_several_folders_are_one_batch(desk: Desk, frames: Path) -> None:
     assert again["file_batch"] == result["file_batch"]
 
 
-def test_a_folder_of_several_that_vanished_is_said_and_the_others_go_on(desk: Desk) -> None:
+def test_a_folder_of_several_that_vanished_is_said_and_the_others_go_on(desk: Remote) -> None:
     camera = Camera(desk.elsewhere, width=32, height=24)
     for name in ("one", "two"):
         camera.folder = desk.elsewhere / name
@@ -180,7 +147,7 @@ def packed(kind: str, frames: Path, target: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"])
-def test_an_archive_file_is_a_batch(desk: Desk, frames: Path, kind: str) -> None:
+def test_an_archive_file_is_a_batch(desk: Remote, frames: Path, kind: str) -> None:
     archive = packed(kind, frames, desk.elsewhere / f"run.{kind}")
     result = desk.done("calibrate_file_batch", url=str(archive))
     assert (result["name"], result["counts"]["copy"]) == ("run", {"done": 4})
@@ -200,7 +167,7 @@ def add(tar: tarfile.TarFile, name: str, content: bytes = b"", **more: Any) -> N
     tar.addfile(member, io.BytesIO(content))
 
 
-def test_what_would_leave_its_folder_does_not(desk: Desk, frames: Path, tmp_path: Path) -> None:
+def test_what_would_leave_its_folder_does_not(desk: Remote, frames: Path, tmp_path: Path) -> None:
     good = (frames / "bias_0.fits").read_bytes()
     secret = tmp_path / "secret.fits"
     secret.write_bytes(good)
@@ -247,7 +214,7 @@ def test_what_would_leave_its_folder_does_not(desk: Desk, frames: Path, tmp_path
 def test_an_archive_is_bounded_whatever_it_says(
     tmp_path: Path, sessions: sessionmaker[Session], web: WebFolder
 ) -> None:
-    desk = Desk(tmp_path, sessions, web.url, max_gb=0.001, max_files=5)
+    desk = Remote(tmp_path, sessions, web.url, max_gb=0.001, max_files=5)
     try:
         with zipfile.ZipFile(desk.elsewhere / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
             zipped.writestr("a.fits", bytes(2_000_000))
@@ -264,7 +231,7 @@ def test_an_archive_is_bounded_whatever_it_says(
 
 
 @pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
-def test_a_damaged_archive_gives_what_is_whole(desk: Desk, frames: Path, kind: str) -> None:
+def test_a_damaged_archive_gives_what_is_whole(desk: Remote, frames: Path, kind: str) -> None:
     archive = packed(kind, frames, desk.elsewhere / f"run.{kind}")
     content = bytearray(archive.read_bytes())
     if kind == "zip":
@@ -286,7 +253,7 @@ def test_a_damaged_archive_gives_what_is_whole(desk: Desk, frames: Path, kind: s
     same(desk.raw / NIGHT / "run", frames)
 
 
-def test_rubbish_is_no_archive(desk: Desk) -> None:
+def test_rubbish_is_no_archive(desk: Remote) -> None:
     for name, content in (("a.tar.gz", b"rubbish"), ("b.zip", b""), ("c.tar", bytes(10240))):
         (desk.elsewhere / name).write_bytes(content)
         reply = desk.order("calibrate_file_batch", url=str(desk.elsewhere / name))
@@ -301,7 +268,7 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_wrong_checksum_costs_its_frame_alone(desk: Desk, frames: Path) -> None:
+def test_a_wrong_checksum_costs_its_frame_alone(desk: Remote, frames: Path) -> None:
     source = desk.elsewhere / "run"
     shutil.copytree(frames, source)
     (source / "deep sky" / "a.fits.sha256").write_text("0" * 64)
@@ -323,7 +290,7 @@ def test_a_wrong_checksum_costs_its_frame_alone(desk: Desk, frames: Path) -> Non
 
 @pytest.mark.parametrize("where", ["beside", "in the order"])
 def test_an_archive_is_what_its_checksum_says_or_is_not_unpacked(
-    desk: Desk, frames: Path, web: WebFolder, where: str
+    desk: Remote, frames: Path, web: WebFolder, where: str
 ) -> None:
     archive = packed("tar.gz", frames, web.folder / "run.tar.gz")
     local = shutil.copy(archive, desk.elsewhere / "local.tar.gz")
@@ -344,7 +311,7 @@ def test_an_archive_is_what_its_checksum_says_or_is_not_unpacked(
 # --- the web ---------------------------------------------------------------------------------
 
 
-def test_a_folder_on_the_web_is_a_batch(desk: Desk, web: WebFolder, frames: Path) -> None:
+def test_a_folder_on_the_web_is_a_batch(desk: Remote, web: WebFolder, frames: Path) -> None:
     web.break_after = {"/night/deep sky/a.fits": [3000, 1500]}
     result = desk.done("calibrate_file_batch", url=f"{web.url}/night/")
     assert (result["name"], problems(result)) == ("night", {})
@@ -361,7 +328,7 @@ def test_a_folder_on_the_web_is_a_batch(desk: Desk, web: WebFolder, frames: Path
 
 
 def test_frames_that_do_not_come_are_recorded_and_the_rest_goes_on(
-    desk: Desk, web: WebFolder
+    desk: Remote, web: WebFolder
 ) -> None:
     digest = digest_of(web.folder / "night" / "bias_1.fits")
     (web.folder / "night" / "SHA256SUMS").write_text(
@@ -386,7 +353,7 @@ def test_frames_that_do_not_come_are_recorded_and_the_rest_goes_on(
 
 
 def test_an_archive_on_the_web_goes_on_where_it_broke_off(
-    desk: Desk, web: WebFolder, frames: Path
+    desk: Remote, web: WebFolder, frames: Path
 ) -> None:
     archive = packed("tar.gz", frames, web.folder / "run.tar.gz")
     half = archive.stat().st_size // 2
@@ -403,7 +370,7 @@ def test_an_archive_on_the_web_goes_on_where_it_broke_off(
     assert desk.hidden() == []
 
 
-def test_a_list_of_addresses_is_a_batch(desk: Desk, web: WebFolder, frames: Path) -> None:
+def test_a_list_of_addresses_is_a_batch(desk: Remote, web: WebFolder, frames: Path) -> None:
     lines = [
         "# of two folders",
         f"{digest_of(frames / 'bias_0.fits')}  night/bias_0.fits",
@@ -438,7 +405,7 @@ Sabotage = Callable[[WebFolder], None]
     ],
 )
 def test_an_address_that_cannot_be_a_batch(
-    desk: Desk, web: WebFolder, path: str, code: int, sabotage: Sabotage
+    desk: Remote, web: WebFolder, path: str, code: int, sabotage: Sabotage
 ) -> None:
     sabotage(web)
     reply = desk.order("calibrate_file_batch", url=f"{web.url}{path}")
@@ -446,7 +413,7 @@ def test_an_address_that_cannot_be_a_batch(
     assert not list(desk.raw.rglob("*.fits"))
 
 
-def test_a_server_that_is_gone_does_not_stop_a_restart(desk: Desk, web: WebFolder) -> None:
+def test_a_server_that_is_gone_does_not_stop_a_restart(desk: Remote, web: WebFolder) -> None:
     first = desk.done("calibrate_file_batch", url=f"{web.url}/night/")
     web.gone = {"/night/"}
     again = desk.done("restart_file_batch", file_batch=first["file_batch"])
@@ -457,7 +424,7 @@ def test_a_server_that_is_gone_does_not_stop_a_restart(desk: Desk, web: WebFolde
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root reads everything")
-def test_a_folder_that_may_not_be_read(desk: Desk) -> None:
+def test_a_folder_that_may_not_be_read(desk: Remote) -> None:
     (desk.elsewhere / "closed").mkdir(mode=0o000)
     reply = desk.order("calibrate_file_batch", url=str(desk.elsewhere / "closed"))
     assert reply.status is OrderStatus.FAILED

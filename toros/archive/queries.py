@@ -13,10 +13,12 @@ from sqlalchemy.orm import Session
 from toros.archive.models import (
     Combination,
     CombinationInput,
+    Event,
     Exposure,
     FileBatch,
     FileBatchExposure,
     StepRun,
+    WorkOrderRow,
 )
 
 _INTEGER_DIGITS = 18  # what a database takes as an integer
@@ -97,6 +99,80 @@ def has_begun(session: Session, batch: FileBatch, generation: int, step: str) ->
         StepRun.step == step,
     )
     return session.scalars(query.limit(1)).first() is not None
+
+
+def requeued(session: Session, batch: FileBatch) -> Sequence[StepRun]:
+    """Return the units of a file batch that are to be done again."""
+    query = select(StepRun).where(
+        StepRun.file_batch_id == batch.id,
+        StepRun.generation == batch.generation,
+        StepRun.state == "requeued",
+    )
+    return session.scalars(query.order_by(StepRun.id)).all()
+
+
+def requeued_of(
+    session: Session, file_batch_id: int, generation: int, step: str
+) -> Sequence[StepRun]:
+    """Return the units of one step that are to be done again."""
+    query = select(StepRun).where(
+        StepRun.file_batch_id == file_batch_id,
+        StepRun.generation == generation,
+        StepRun.step == step,
+        StepRun.state == "requeued",
+    )
+    return session.scalars(query).all()
+
+
+def requeued_batches(session: Session, node: str) -> Sequence[FileBatch]:
+    """Return the file batches that are to be resumed and that an order to this node began."""
+    query = (
+        select(FileBatch)
+        .join(WorkOrderRow, WorkOrderRow.id == FileBatch.work_order)
+        .where(
+            FileBatch.state == "requeued",
+            WorkOrderRow.module == "preprocessor",
+            WorkOrderRow.node == node,
+        )
+    )
+    return session.scalars(query.order_by(FileBatch.id)).all()
+
+
+def made_with_rejected(session: Session, batch: FileBatch) -> Sequence[StepRun]:
+    """Return the units of a file batch whose product has a rejected master in it."""
+    query = (
+        select(StepRun)
+        .join(CombinationInput, CombinationInput.combination_id == StepRun.combination_id)
+        .join(Combination, Combination.id == CombinationInput.input_combination_id)
+        .where(
+            StepRun.file_batch_id == batch.id,
+            StepRun.generation == batch.generation,
+            StepRun.state == "done",
+            Combination.rejected.is_not(None),
+        )
+    )
+    return session.scalars(query.distinct()).all()
+
+
+def has_rejected_ancestor(session: Session, combination_id: int) -> bool:
+    """Return whether a product was made with a rejected one, directly or through others."""
+    pending, seen = [combination_id], {combination_id}
+    while pending:
+        for _role, product in input_products(session, pending.pop()):
+            if product.rejected is not None:
+                return True
+            if product.id not in seen:
+                seen.add(product.id)
+                pending.append(product.id)
+    return False
+
+
+def last_event(session: Session, module: str, beginning: str) -> Event | None:
+    """Return the newest event of a module whose message begins so."""
+    query = select(Event).where(
+        Event.module == module, Event.message.startswith(beginning, autoescape=True)
+    )
+    return session.scalars(query.order_by(Event.id.desc()).limit(1)).one_or_none()
 
 
 def step_run(

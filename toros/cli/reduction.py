@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -20,7 +22,22 @@ from toros.common.config import Config
 from toros.common.database import make_engine, make_sessions
 from toros.common.errors import InvalidField, UnreadableFile
 
-FolderArgument = Annotated[Path, typer.Argument(help="A folder of FITS files.", metavar="DIR")]
+if TYPE_CHECKING:
+    from toros.preprocessor.rejecting import Judgement
+
+FoldersArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        help="A folder of FITS files; several (nights, cameras) are reduced together.",
+        metavar="DIR",
+    ),
+]
+WhyOption = Annotated[str, typer.Option(help="For those who ask later.")]
+NameArgument = Annotated[str, typer.Argument(help="Its file name, or its path.", metavar="NAME")]
+ProductsOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="The folder of products whose archive knows it."),
+]
 SHOWN = ("image_type", "exptime", "filter", "ccd_temp", "binning", "gain", "date_obs", "object")
 
 
@@ -52,13 +69,15 @@ def inspect(
 
 
 def calibrate(
-    folder: FolderArgument,
+    folders: FoldersArgument,
     target: Annotated[Path | None, typer.Option("--out", help="Where products go.")] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Make the masters of a folder and calibrate its lights."""
-    _reduce(folder, target or Path("toros-calibrated") / folder.resolve().name, config, as_json)
+    """Make the masters of a folder, or of several together, and calibrate the lights."""
+    names = [folder.resolve().name for folder in folders]
+    more = f"+{len(names) - 1}" if len(names) > 1 else ""
+    _reduce(folders, target or Path("toros-calibrated") / f"{names[0]}{more}", config, as_json)
 
 
 class _FolderOrCommand(TyperGroup):
@@ -75,60 +94,98 @@ class _FolderOrCommand(TyperGroup):
 masters_app = typer.Typer(
     cls=_FolderOrCommand,
     no_args_is_help=True,
-    help="Make the masters of a folder (toros masters DIR --out DIR), or reject one.",
+    help="Make the masters of a folder (toros masters DIR --out DIR); reject or accept one.",
 )
 
 
 @masters_app.command("make")
 def masters(
-    folder: FolderArgument,
+    folders: FoldersArgument,
     target: Annotated[Path, typer.Option("--out", help="Where the masters go.")],
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Make only the masters of a folder."""
-    _reduce(folder, target, config, as_json, masters_only=True)
+    """Make only the masters of a folder, or of several together."""
+    _reduce(folders, target, config, as_json, masters_only=True)
 
 
 @masters_app.command("reject")
 def reject(
-    name: Annotated[str, typer.Argument(help="Its file name, or its path.", metavar="NAME")],
-    why: Annotated[str, typer.Option(help="For those who ask later.")] = "",
-    target: Annotated[
-        Path | None,
-        typer.Option("--out", help="The folder of products whose archive knows it."),
-    ] = None,
+    name: NameArgument,
+    why: WhyOption = "",
+    target: ProductsOption = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Never use a master again; list and requeue what was made with it."""
     from toros.preprocessor.rejecting import reject_master
 
+    _judge(reject_master, "rejected", (name, why), target, config, as_json)
+
+
+@masters_app.command("accept")
+def accept(
+    name: NameArgument,
+    why: WhyOption = "",
+    target: ProductsOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Use a rejected master again; list and requeue what was made without it."""
+    from toros.preprocessor.rejecting import accept_master
+
+    _judge(accept_master, "accepted again", (name, why), target, config, as_json)
+
+
+def _judge(
+    judge: Callable[..., Judgement],
+    said: str,
+    what: tuple[str, str],
+    target: Path | None,
+    config: Path | None,
+    as_json: bool,
+) -> None:
     settings = config_or_defaults(config)
     if target is not None and not (target / "archive.db").is_file():
         raise InvalidField(f"There is no archive.db in {target}.")
     chosen = None if target is not None else config
     if target is None and config is None:
         raise InvalidField("Which archive? Give --out DIR, where the products are, or --config.")
+    name, why = what
     with _archive(settings, chosen, target or Path()) as engine:
-        found = reject_master(make_sessions(engine), name, why, settings.make_clock().now())
+        now = settings.make_clock().now()
+        found = judge(make_sessions(engine), name, why, now, _user())
     if as_json:
         print_json(found.document())
         return
-    out.print(f"{found.master} is rejected.", markup=False)
+    out.print(f"{found.master} is {said}.", markup=False)
     for path in found.products:
-        out.print(f"  made with it: {path}", markup=False)
+        out.print(f"  to be made again: {path}", markup=False)
     for number, batch in found.file_batches:
         again = (
+            "the preprocessor goes on with it where it runs, else: "
             f"toros send preprocessor resume_file_batch file_batch={number}"
             if target is None
-            else "toros calibrate with the same --out"
+            else "go on with: toros calibrate with the same --out"
         )
-        out.print(f"File batch {batch} is requeued; go on with: {again}", markup=False)
+        out.print(f"File batch {batch} is requeued; {again}", markup=False)
+
+
+def _user() -> str:
+    """Return who gives the command."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, in a container
+        return str(os.getuid())
 
 
 def _reduce(
-    folder: Path, target: Path, config: Path | None, as_json: bool, *, masters_only: bool = False
+    folders: list[Path],
+    target: Path,
+    config: Path | None,
+    as_json: bool,
+    *,
+    masters_only: bool = False,
 ) -> None:
     from toros.imaging.kernels.compiled import when_compiling
     from toros.preprocessor.reduce import reduce_folder
@@ -137,7 +194,7 @@ def _reduce(
     settings = config_or_defaults(config)
     with _archive(settings, config, target) as engine, progress_bar() as progress:
         report = reduce_folder(
-            folder,
+            folders,
             target,
             make_sessions(engine),
             settings,

@@ -14,7 +14,7 @@ from toros.common.errors import InvalidField, TorosError, WrongState
 from toros.preprocessor.grouping import slug
 
 # A batch that a dead process left goes on where it was; a finished one tries its failures again.
-UNFINISHED = ("running", "stopped")
+UNFINISHED = ("running", "stopped", "requeued")
 
 _DATE_DIGITS = 8
 
@@ -121,8 +121,13 @@ def end(session: Session, batch: FileBatch, clock: Clock, error: TorosError | No
     row.finished = clock.now()
     if error is None:
         problems = sum(1 for unit in queries.step_runs(session, row) if unit.code)
+        for unit in queries.made_with_rejected(session, row):
+            unit.state = "requeued"  # the master was rejected while it was being used
+        session.flush()
         row.state, row.code = "done", 0
         row.message = f"{problems} unit(s) with a problem." if problems else ""
+        if queries.requeued(session, row):
+            row.state, row.message = "requeued", "A master was judged anew: to be resumed."
         text = f"Reduction of file batch {row.name} is done. {row.message}".strip()
     else:
         row.state, row.code, row.message = "failed", error.code, error.message

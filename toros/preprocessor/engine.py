@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -32,6 +32,7 @@ def run_step(step: Step[Any, Any], run: Run) -> None:
     with run.sessions.begin() as session:
         units = step.units(session, run)
         pending = [unit for unit in units if not _finished(session, step, run, unit)]
+        _leave_out(session, step, run, units)
     total = len(units)
     done = total - len(pending)
     run.progress(step.name, done, total)
@@ -40,6 +41,16 @@ def run_step(step: Step[Any, Any], run: Run) -> None:
             _finish(step, run, unit, future)
             done += 1
             run.progress(step.name, done, total)
+
+
+def _leave_out(
+    session: Session, step: Step[Any, Any], run: Run, units: Sequence[Unit[Any]]
+) -> None:
+    """Mark what was to be done again, and is a unit no more: what it was made of is not there."""
+    wanted = {unit.key for unit in units}
+    for row in queries.requeued_of(session, run.file_batch_id, run.generation, step.name):
+        if row.key not in wanted:
+            row.state = "superseded"
 
 
 def _finished(session: Session, step: Step[Any, Any], run: Run, unit: Unit[Any]) -> bool:

@@ -47,8 +47,8 @@ class ListFields(Fields):
     limit: Annotated[StrictInt, Field(ge=1, le=1000, description="The newest so many.")] = 50
 
 
-class RejectFields(Fields):
-    """A master that is bad."""
+class MasterFields(Fields):
+    """A master, and why it is judged so."""
 
     master: Annotated[
         StrictStr, Field(min_length=1, max_length=4096, description="Its file name, or its path.")
@@ -73,13 +73,26 @@ def _status(state: Preprocessor, fields: FileBatchFields, task: Task) -> Json:
     return state.file_batch_status(fields.file_batch)
 
 
-def _reject(state: Preprocessor, fields: RejectFields, task: Task) -> Json:
-    return state.reject_master(fields.master, fields.why)
+def _reject(state: Preprocessor, fields: MasterFields, task: Task) -> Json:
+    return state.reject_master(task, fields.master, fields.why)
+
+
+def _accept(state: Preprocessor, fields: MasterFields, task: Task) -> Json:
+    return state.accept_master(task, fields.master, fields.why)
 
 
 def _list(state: Preprocessor, fields: ListFields, task: Task) -> Json:
     return [*state.list_file_batches(fields.limit)]
 
+
+RESUME: Request[Preprocessor, FileBatchFields] = Request(
+    name="resume_file_batch",
+    fields=FileBatchFields,
+    handler=_resume,
+    summary="Go on with a file batch; what failed is tried again.",
+    journaled=True,
+    restart="repeat",
+)
 
 TABLE: RequestTable[Preprocessor] = RequestTable(
     [
@@ -91,14 +104,7 @@ TABLE: RequestTable[Preprocessor] = RequestTable(
             journaled=True,
             restart="repeat",
         ),
-        Request(
-            name="resume_file_batch",
-            fields=FileBatchFields,
-            handler=_resume,
-            summary="Go on with a file batch; what failed is tried again.",
-            journaled=True,
-            restart="repeat",
-        ),
+        RESUME,
         Request(
             name="restart_file_batch",
             fields=FileBatchFields,
@@ -109,9 +115,18 @@ TABLE: RequestTable[Preprocessor] = RequestTable(
         ),
         Request(
             name="reject_master",
-            fields=RejectFields,
+            fields=MasterFields,
             handler=_reject,
-            summary="Never use a master again; requeue what was made with it, to be resumed.",
+            summary="Never use a master again; what was made with it is made again without.",
+            lane="archive",
+            journaled=True,
+            restart="repeat",
+        ),
+        Request(
+            name="accept_master",
+            fields=MasterFields,
+            handler=_accept,
+            summary="Use a rejected master again; what was made without it is made again.",
             lane="archive",
             journaled=True,
             restart="repeat",

@@ -23,7 +23,7 @@ from toros.preprocessor.fetching import Fetcher, authorities
 from toros.preprocessor.gathering import Gatherer
 from toros.preprocessor.places import batch_name, pack, places_of, unpack_texts
 from toros.preprocessor.reduction import reduce_batch
-from toros.preprocessor.rejecting import reject_master
+from toros.preprocessor.rejecting import accept_master, reject_master
 from toros.preprocessor.report import Document, status, summary
 from toros.preprocessor.run import Run
 from toros.preprocessor.sources import frames_in, is_web, local_source
@@ -83,10 +83,15 @@ class Preprocessor:
         with self._context.sessions.begin() as session:
             return status(session, batches.find(session, key))
 
-    def reject_master(self, name: str, why: str) -> Document:
-        """Reject a master; what used it is requeued, and made again when its batch is resumed."""
-        context = self._context
-        return reject_master(context.sessions, name, why, context.clock.now()).document()
+    def reject_master(self, task: Task, name: str, why: str) -> Document:
+        """Reject a master; what used it is requeued, and its batches are resumed."""
+        context, user = self._context, task.order.user
+        return reject_master(context.sessions, name, why, context.clock.now(), user).document()
+
+    def accept_master(self, task: Task, name: str, why: str) -> Document:
+        """Accept a rejected master again; what was made without it is requeued."""
+        context, user = self._context, task.order.user
+        return accept_master(context.sessions, name, why, context.clock.now(), user).document()
 
     def list_file_batches(self, limit: int) -> list[Document]:
         """Return the newest batches."""
