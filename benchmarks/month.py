@@ -26,27 +26,34 @@ from typing import Any
 
 import requests
 from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
 
 from benchmarks.month_figures import Record, Span, figures, merged, summary
 from benchmarks.month_plot import plot
 from tests.support.killing import audit
-from tests.support.observatory import Observatory
+from tests.support.observatory import CAMERA, Observatory
 from tests.support.waiting import wait_until
 from toros.archive.models import Event, Exposure
 from toros.archive.schema import upgrade
+from toros.common.config import Config
 from toros.common.config.dome import DomeSettings
 from toros.common.config.simulator import SimulatorSettings
+from toros.common.config.telescope import TelescopeSettings
 from toros.common.database import make_engine, make_sessions
 from toros.sky.site import Site
+from toros.sky.visibility import altaz
 from toros.telescope.plan import dark_times
+from toros.telescope.target_queue import Origin, Wanted, entry
 
 FIRST = date(2017, 8, 17)
 SITE = Site("Cordon Macon", -24.6226, -67.3218, 4650.0)
 MAX_SUN_DEG = -15.0
+# Twilight comes before the dark, and before it the processes start, at the machine's pace.
 BEFORE_DARK = timedelta(minutes=50)
+START_UP_S = 30.0  # of the machine
 EXPTIME_S = 240.0
 RESUME_S = 300.0
-FIELDS = 60
+FIELDS = 45
 FAULTS: tuple[dict[str, Any], ...] = (
     {"device": "camera", "fault": "hang"},
     {"device": "camera", "fault": "refuse"},
@@ -56,9 +63,16 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"device": "dome", "fault": "garbage", "method": "GET"},
 )
 # Seconds of the machine between two looks at the truth: at rest, and while the dome must close.
-LOOK_S, STARE_S = 0.5, 0.05
+LOOK_S, STARE_S = 2.0, 0.05
 # The dome hears of an unsafe monitor at its next poll, and then the shutter takes its time.
-REACTION_S = DomeSettings().safety_poll_s + SimulatorSettings().dome.shutter_s
+SIMULATED = SimulatorSettings()
+PACE = {
+    "mount": SIMULATED.mount.slew_rate,
+    "dome": SIMULATED.dome.azimuth_rate,
+    "settle": SIMULATED.mount.settle_s + TelescopeSettings().settle_s,
+    "read_out": CAMERA.readout_s,
+}
+REACTION_S = DomeSettings().safety_poll_s + SIMULATED.dome.shutter_s
 
 
 class Witness(threading.Thread):
@@ -187,6 +201,8 @@ def one_night(folder: Path, day: date, rate: float, seed: int) -> Record:
     if span is None:
         raise SystemExit(f"It does not grow dark on {day}.")
     folder.mkdir(parents=True)
+    before = BEFORE_DARK + timedelta(seconds=START_UP_S * rate)
+    start = datetime.fromtimestamp(span[0], UTC) - before
     database_url = f"sqlite:///{folder / 'archive.db'}"
     engine = make_engine(database_url)
     upgrade(engine)
@@ -199,16 +215,15 @@ def one_night(folder: Path, day: date, rate: float, seed: int) -> Record:
         "resume_after_safe_s": RESUME_S,
         "close_when_done": False,
     }
-    start = datetime.fromtimestamp(span[0], UTC) - BEFORE_DARK
+    _survey(make_sessions(engine), seed, start)
     night = Observatory(folder, make_sessions(engine), start, rate, settings)
     night.end("telescope")
     silence_s = night.config.dome.telescope_silence_s or float("inf")
-    record = Record(str(day), rate, span, RESUME_S, silence_s)
+    record = Record(str(day), rate, span, RESUME_S, silence_s, PACE)
     witness = Witness(night)
     trouble = Trouble(night, database_url, seed, record, witness)
     try:
         wait_until(night.answers, "the telescope to answer", 120.0)
-        _survey(night, seed)
         night.ask("open_night")
         witness.start()
         trouble.start()
@@ -229,18 +244,21 @@ def one_night(folder: Path, day: date, rate: float, seed: int) -> Record:
         engine.dispose()
 
 
-def _survey(night: Observatory, seed: int) -> None:
+def _survey(sessions: sessionmaker[Session], seed: int, received: datetime) -> None:
     """Queue more fields than a night can hold."""
     rng = random.Random(seed)  # noqa: S311 - fields of a survey
-    for number in range(FIELDS):
-        night.ask(
-            "observation",
-            ra=rng.uniform(0, 360),
-            dec=rng.uniform(-85, 20),
-            object=f"field {number}",
-            count=rng.choice((2, 4)),
-            exptime=EXPTIME_S,
-        )
+    origin = Origin(observatory=Config().node, received=received)
+    with sessions.begin() as session:
+        for number in range(FIELDS):
+            wanted = Wanted(
+                name=f"field {number}",
+                ra_deg=rng.uniform(0, 360),
+                dec_deg=rng.uniform(-85, 20),
+                filter="r",
+                count=rng.choice((2, 4, 6)),
+                exptime_s=EXPTIME_S,
+            )
+            session.add(entry(wanted, origin, TelescopeSettings()))
 
 
 def _complete(record: Record, night: Observatory, witness: Witness) -> None:
@@ -252,7 +270,10 @@ def _complete(record: Record, night: Observatory, witness: Witness) -> None:
     record.told = [(event.time.timestamp(), event.kind, event.message) for event in events]
     for light in lights:
         start = light.date_obs.timestamp() if light.date_obs else 0.0
-        record.lights.append((start, light.exptime or 0.0, light.object or ""))
+        length = light.exptime or 0.0
+        where = altaz(SITE, [start], [light.ra or 0.0], [light.dec or 0.0])
+        altitude, azimuth = (float(each[0, 0]) for each in where)
+        record.lights.append((start, length, light.object or "", azimuth, altitude))
         seen = [each for key, each in witness.truths.items() if abs(key - start) < 0.01]
         record.unwitnessed += not seen
         record.shadowed += any(each < 0.99 for each in seen)
@@ -269,7 +290,8 @@ def report(folder: Path, picture: Path | None) -> None:
     records = read(folder)
     for record in records:
         made = figures(record)
-        print(f"{record.day}: used {made.used:.1%} of {made.usable_s / 3600:.1f} h; {made.causes}")
+        share, hours = made.used_at(record.rate), made.usable_s / 3600
+        print(f"{record.day}: used {share:.1%} of {hours:.1f} h; lost {made.causes}")
     print(summary(records, REACTION_S))
     print(plot(records, picture or folder / "month.png"))
 
@@ -293,7 +315,7 @@ def run(folder: Path, nights: int, at_once: int, rate: float, seed: int) -> None
                 continue
             record = job.result()
             (folder / f"{record.day}.json").write_text(json.dumps(asdict(record)))
-            print(f"{said}: used {figures(record).used:.1%}", flush=True)
+            print(f"{said}: used {figures(record).used_at(rate):.1%}", flush=True)
 
 
 def main() -> None:

@@ -5,12 +5,18 @@ A night's dark time falls into
 - *excused*: it was unsafe, a device was made to fail or the daemon was dead, and then the time that
   the configuration asks for before a night resumes. The rest is *usable*;
 - *exposing*: frames that were kept;
-- *moving*: gaps between two frames that are no longer than slew, settling and read-out may take;
+- *moving*: from one frame to the next. What mount, dome and read-out need of it follows from where
+  the two frames are; the rest is the machine's, which computes at its own pace while the clock runs
+  many times as fast. It must be short, in seconds of the machine;
 - *lost*: all other gaps; *explained* where the night's log says why nothing is exposed.
+
+A fast clock makes each second of computing a minute. The share that was used is therefore given
+twice: as the clock has it, and with the machine's seconds counted once, as on a real clock.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,13 +24,18 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 
 Span = tuple[float, float]
+Frame = tuple[float, float, str, float, float]
 
-# Between two frames of one target, and of two: what read-out, and what a slew with the dome's
-# turn may take on a fast clock and a busy machine.
-READ_OUT_GAP_S, SLEW_GAP_S = 60.0, 180.0
+# More of the machine's time than this between two frames is a loss. The shortest and the longest
+# pause of the telescope's night are 0.05 and 1 s; a busy machine adds its own.
+LONGEST_COMPUTING_S = 3.0
 RETRY_S = 120.0  # after a fault has gone: the longest pause before it is tried again
 NEAR_S = 5.0
-# Events that say why nothing is exposed. That an observation was done explains nothing.
+# How an observation says that it lost a frame. That it is done, or that its target sets, explains
+# nothing.
+ENDED = ("not safe", "dropped for", ": again", ": failed", "meanwhile")
+DAWN = "the Sun is above"
+# Events that say why nothing is exposed.
 EXPLAINING = ("state", "problem", "focus", "flats", "recovered", "meridian", "dome", "alert")
 
 
@@ -34,7 +45,9 @@ class Record:
 
     Attributes
     ----------
-    lights : list of (start, length, target)
+    pace : dict
+        Of the simulator: mount and dome in degrees a second, settling and read-out in seconds.
+    lights : list of (start, length, target, azimuth, altitude)
     told : list of (time, kind, message)
         The night's log.
     open_s : list of float
@@ -48,7 +61,8 @@ class Record:
     dark: Span
     resume_s: float
     silence_s: float
-    lights: list[tuple[float, float, str]] = field(default_factory=list)
+    pace: dict[str, float]
+    lights: list[Frame] = field(default_factory=list)
     told: list[tuple[float, str, str]] = field(default_factory=list)
     unsafe: list[Span] = field(default_factory=list)
     faults: list[Span] = field(default_factory=list)
@@ -67,6 +81,7 @@ class Figures:
     usable_s: float = 0.0
     exposing_s: float = 0.0
     moving_s: float = 0.0
+    computing_s: float = 0.0
     explained_s: float = 0.0
     unexplained_s: float = 0.0
     causes: dict[str, float] = field(default_factory=dict)
@@ -74,8 +89,14 @@ class Figures:
 
     @property
     def used(self) -> float:
-        """The share of the usable time that was spent exposing or moving."""
+        """The share of the usable time spent exposing or moving, on the fast clock."""
         return (self.exposing_s + self.moving_s) / self.usable_s if self.usable_s else 0.0
+
+    def used_at(self, rate: float) -> float:
+        """The same with the machine's own seconds counted once, as on a real clock."""
+        once_s = self.computing_s / rate
+        total_s = self.usable_s - self.computing_s + once_s
+        return (self.exposing_s + self.moving_s + once_s) / total_s if total_s else 0.0
 
 
 def excused(record: Record) -> list[Span]:
@@ -94,20 +115,23 @@ def figures(record: Record) -> Figures:
     away, dark = excused(record), record.dark
     made = Figures(dark_s=dark[1] - dark[0])
     made.usable_s = made.dark_s - sum(b - a for a, b in away)
-    frames = [(start, start + length, name) for start, length, name in sorted(record.lights)]
-    made.exposing_s = sum(outside((a, b), away, dark) for a, b, _ in frames)
-    edges = [(dark[0], dark[0], ""), *frames, (dark[1], dark[1], "")]
+    frames = sorted(record.lights)
+    made.exposing_s = sum(outside((a, a + length), away, dark) for a, length, *_ in frames)
+    edges: list[Frame | None] = [None, *frames, None]
     causes: defaultdict[str, float] = defaultdict(float)
-    for (_, before, last), (after, _, following) in pairwise(edges):
-        left_s = outside((before, after), away, dark)
-        if after - before <= (READ_OUT_GAP_S if last == following else SLEW_GAP_S):
-            made.moving_s += left_s
+    for first, second in pairwise(edges):
+        gap = (first[0] + first[1] if first else dark[0], second[0] if second else dark[1])
+        left_s = outside(gap, away, dark)
+        why = reason(record.told, gap)
+        needed_s = min(motion_s(first, second, record.pace), left_s)
+        if not why and (left_s - needed_s) / record.rate <= LONGEST_COMPUTING_S:
+            made.moving_s += needed_s
+            made.computing_s += left_s - needed_s
             continue
         if left_s <= 0.0:
             continue
-        why = reason(record.told, (before, after))
         causes[why or "unexplained"] += left_s
-        made.lost.append((before, after))
+        made.lost.append(gap)
         if why:
             made.explained_s += left_s
         else:
@@ -116,13 +140,29 @@ def figures(record: Record) -> Figures:
     return made
 
 
+def motion_s(first: Frame | None, second: Frame | None, pace: dict[str, float]) -> float:
+    """Return how long mount, dome and read-out need between two frames."""
+    if first is None or second is None:
+        return 0.0
+    azimuth = abs((second[3] - first[3] + 180.0) % 360.0 - 180.0)
+    low, high = math.radians(first[4]), math.radians(second[4])
+    cosine = math.sin(low) * math.sin(high)
+    cosine += math.cos(low) * math.cos(high) * math.cos(math.radians(azimuth))
+    angle = math.degrees(math.acos(min(max(cosine, -1.0), 1.0)))
+    moved = first[2] != second[2]
+    turning_s = max(angle / pace["mount"], azimuth / pace["dome"]) + pace["settle"] if moved else 0
+    return pace["read_out"] + turning_s
+
+
 def reason(told: Sequence[tuple[float, str, str]], gap: Span) -> str:
     """Return which kind of event explains a gap; empty if none does."""
     for moment, kind, message in told:
         if not gap[0] - NEAR_S <= moment <= gap[1] + NEAR_S:
             continue
-        if kind == "observation" and ": done" not in message:
-            return "an exposure was ended"
+        if kind == "observation" and any(words in message for words in ENDED):
+            return "an exposure was dropped"
+        if kind == "observation" and DAWN in message:
+            return "less than a frame is left before dawn"
         if kind in EXPLAINING:
             return kind
     return ""
@@ -160,7 +200,11 @@ def summary(records: Sequence[Record], reaction_s: float) -> str:
     }
     usable = total["usable_s"]
     used = (total["exposing_s"] + total["moving_s"]) / usable
-    shares = [one.used for one in each if one.usable_s > 1800]
+    once_s = total["computing_s"] / max(record.rate for record in records)
+    real = total["exposing_s"] + total["moving_s"] + once_s
+    real /= usable - total["computing_s"] + once_s
+    pairs = zip(each, records, strict=True)
+    shares = [one.used_at(record.rate) for one, record in pairs if one.usable_s > 1800]
     causes: defaultdict[str, float] = defaultdict(float)
     for one in each:
         for why, seconds in one.causes.items():
@@ -174,8 +218,10 @@ def summary(records: Sequence[Record], reaction_s: float) -> str:
         f"alerts {sum(len(r.alerts) for r in records)}, "
         f"deaths of the daemon {sum(len(r.deaths) for r in records)}",
         f"dark {total['dark_s'] / 3600:.1f} h, usable {usable / 3600:.1f} h",
-        f"exposing {total['exposing_s'] / usable:.1%} of usable, slewing and read-out "
-        f"{total['moving_s'] / usable:.1%}: together {used:.1%} "
+        f"exposing {total['exposing_s'] / usable:.1%} of usable, moving "
+        f"{total['moving_s'] / usable:.1%}, the machine's computing, {rate:g} times as long as on "
+        f"a real clock, {total['computing_s'] / usable:.1%}",
+        f"used: {used:.1%} on the fast clock; {real:.1%} with the machine's seconds counted once "
         f"(worst night {min(shares, default=0.0):.1%}, "
         f"median {statistics.median(shares) if shares else 0.0:.1%})",
         f"lost: explained by the log {total['explained_s'] / usable:.2%}, "

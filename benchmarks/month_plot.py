@@ -33,7 +33,7 @@ def plot(records: Sequence[Record], target: Path) -> Path:
     for row, record in enumerate(ordered):
         midnight = datetime.fromisoformat(record.day).replace(tzinfo=UTC).timestamp() + 86400.0
         _row(left, row, record, midnight)
-        share = figures(record).used
+        share = figures(record).used_at(record.rate)
         right.barh(row, 100 * share, color=COLOURS["exposing"], height=0.8)
     left.set_yticks(range(len(ordered)), [record.day for record in ordered], fontsize=7)
     left.invert_yaxis()
@@ -64,7 +64,7 @@ def _row(axes: Any, row: int, record: Record, midnight: float) -> None:
     bars([record.dark], "slewing, read-out")
     bars(figures(record).lost, "lost")
     bars(excused(record), "until it resumes")
-    bars([(start, start + length) for start, length, _ in record.lights], "exposing")
+    bars([(start, start + length) for start, length, *_ in record.lights], "exposing")
     bars(record.unsafe, "unsafe")
     bars(record.faults, "device failing", 0.5)
     bars(record.deaths, "telescope dead", 0.5)

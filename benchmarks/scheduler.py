@@ -271,9 +271,18 @@ def many(number: int) -> None:
         raise SystemExit("It does not grow dark.")
     first, last = _dark()
     moments = [datetime.fromtimestamp(t, UTC) for t in np.linspace(first, last - 3600, 101)]
-    took = [timed(lambda m=m: table.decide(m), 1)[0] for m in moments]  # type: ignore[misc]
-    print(f"one decision: median {1e3 * statistics.median(took):.2f} ms, ", end="")
-    print(f"slowest {1e3 * max(took):.2f} ms of {len(took)}")
+    began = time.thread_time()
+    table.decide(moments[0])
+    first_s = time.thread_time() - began
+    took, worked = [], []
+    for moment in moments:
+        began = time.thread_time()
+        took.append(timed(lambda m=moment: table.decide(m), 1)[0])  # type: ignore[misc]
+        worked.append(time.thread_time() - began)
+    for name, times in (("on the wall's clock", took), ("of the processor", worked)):
+        median, slowest = 1e3 * statistics.median(times), 1e3 * max(times)
+        print(f"one decision, {name}: median {median:.2f} ms, slowest {slowest:.2f} ms", end="; ")
+    print(f"the first {1e3 * first_s:.2f} ms of the processor")
 
 
 def main() -> None:

@@ -58,6 +58,14 @@ def test_ngc_4993_is_ranked_first_and_observed(night: FinishedNight) -> None:
     assert night.document["night"] == "2017-08-17"
 
 
+def test_the_alert_went_through_every_stage_in_order(night: FinishedNight) -> None:
+    (alert,) = night.document["alerts"]
+    assert alert["event"] == "GW170817"
+    times = [stage["time"] for stage in alert["stages"]]
+    assert len(times) == 6
+    assert times == sorted(times)
+
+
 def test_every_kind_of_frame_was_taken(night: FinishedNight) -> None:
     kinds = Counter(frame["image_type"] for frame in night.document["frames"])
     assert kinds["bias"] == kinds["dark"] == kinds["flat"] == 5
@@ -78,6 +86,12 @@ def test_every_light_is_calibrated_with_all_three_masters(night: FinishedNight) 
             assert {hdu.name for hdu in file} >= {"UNCERT", "MASK"}
         for name in names:
             assert (path.parent / name).is_file()
+
+
+def test_the_weather_stands_in_the_headers_of_the_lights(night: FinishedNight) -> None:
+    lights = [f for f in night.document["frames"] if f["image_type"] == "light"]
+    headers = [fits.getheader(frame["path"]) for frame in lights]
+    assert all("AMBTEMP" in header and "HUMIDITY" in header for header in headers)
 
 
 def test_nothing_went_wrong_and_the_dome_was_closed_last(night: FinishedNight) -> None:

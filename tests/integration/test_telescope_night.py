@@ -179,6 +179,27 @@ def test_an_alert_preempts_and_what_ran_resumes_with_its_frames(begin: Begin) ->
     assert stages == ["slewing to", "on target at"]
 
 
+def test_the_mount_is_on_its_way_while_the_last_frame_is_fetched(begin: Begin) -> None:
+    night = begin(count=2, **ONLY_LIGHTS)
+    send_targets(night, FIELD, {**FIELD, "name": "next", "ra": 300.0, "weight": 0.4})
+    night.ask("open_night")
+    night.until("closed")
+    told = [
+        (event.kind, event.data.get("stage") or event.message.split(":")[1].split(",")[0].strip())
+        for event in sorted(night.events("stage") + night.events("observation"), key=lambda e: e.id)
+    ]
+    on_the_way = [("stage", "slewing to"), ("stage", "on target at")]
+    assert told == [*on_the_way, ("stage", "slewing to"), ("observation", "done"),
+                    ("stage", "on target at"), ("observation", "done")]  # fmt: skip
+    for name in ("field", "next"):
+        entry = night.entry(name)
+        frames = [light for light in night.exposures("light") if light.object == name]
+        assert len(frames) == entry.taken == 2
+        assert all(abs((frame.ra or 0.0) - entry.ra) < 0.02 for frame in frames)
+    truths = [truth for truth in night.truth()["exposures"] if truth["light"]]
+    assert all(truth["light_fraction"] > 0.99 for truth in truths)
+
+
 def test_a_target_of_equal_priority_preempts_nothing(begin: Begin) -> None:
     night = begin(exptime_s=120.0, **ONLY_LIGHTS)
     night.ask("observation", ra=300.0, dec=-45.0, object="first", count=2, priority=5)
@@ -380,7 +401,7 @@ def survey(night: Observatory, count: int) -> None:
     [
         (4, 60.0, 2.0, 6),
         pytest.param(
-            *(100, 30.0, 8.0, 60),
+            *(100, 20.0, 8.0, 60),
             marks=[pytest.mark.long, pytest.mark.timeout(3600)],
             id="a hundred",
         ),
@@ -395,5 +416,5 @@ def test_a_killed_telescope_loses_no_frame_and_counts_none_twice(
     done = kill_often(night, database_url, kills, kills, mean_s)
     lights = audit(night)
     print(f"{done} kills, {lights} lights")  # noqa: T201 - the figure of a long run
-    assert done >= min(kills, 3)
+    assert done >= (3 if kills < 10 else kills)
     assert lights >= 5, "the test saw too little"

@@ -149,3 +149,27 @@ def test_no_night_can_be_opened_after_dawn(tmp_path: Path, sessions: sessionmake
             found.ask("open_night")
     finally:
         found.close()
+
+
+def test_camera_and_focus_by_hand(observatory: Observatory) -> None:
+    assert observatory.ask("cool_camera", temperature=-12.5)["set_point"] == -12.5
+    assert observatory.ask("cool_camera")["set_point"] == -20.0
+    assert "temperature" in observatory.ask("warm_camera")
+    with pytest.raises(PeerRefused, match="dome is not open"):
+        observatory.ask("focus", filter="g")
+    assert observatory.telescope().focus.done  # it was tried
+
+
+def test_the_running_block_stands_in_the_plan(observatory: Observatory) -> None:
+    for name, ra in (("first", 290.0), ("second", 300.0)):
+        observatory.ask("observation", ra=ra, dec=-45.0, object=name, count=3, exptime=300.0)
+    observatory.ask("open_night")
+    observatory.until_doing("frame 1 of 3")
+    running = observatory.night()["doing"].split(",")[0]
+    wait_until(lambda: observatory.telescope().running, "the observation to be known")
+    plan = observatory.ask("schedule")
+    assert plan["blocks"][0]["target"] == running
+    start, end = (datetime.fromisoformat(plan["blocks"][0][edge]) for edge in ("start", "end"))
+    # Only what is left to be taken: the telescope is there already.
+    frame_s = 300.0 + observatory.config.telescope.frame_overhead_s
+    assert (end - start).total_seconds() == pytest.approx(3 * frame_s, abs=0.01)

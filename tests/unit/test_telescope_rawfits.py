@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toros.sky.site import Site
+from toros.telescope.air import Air
 from toros.telescope.rawfits import Instrument, RawFrame, file_name, sexagesimal, write_raw
 
 MACON = Site("Cordón Macón", -24.6226, -67.3218, 4650.0)
@@ -153,3 +154,18 @@ def test_any_object_name_makes_a_valid_header(name: str) -> None:
     header = fits.Header()
     _fill(header, replace(light(), object=name), INSTRUMENT, MACON)
     assert fits.Header.fromstring(header.tostring())["IMAGETYP"] == "light"
+
+
+def test_the_weather_stands_in_the_header_where_it_was_measured(tmp_path: Path) -> None:
+    measured = {"temperature_c": -4.5, "wind_speed_m_s": 7.25, "star_fwhm_arcsec": float("nan")}
+    frame = replace(light(), weather=measured, focus_temperature_c=-3.0)
+    header = fits.getheader(write_raw(tmp_path, NIGHT, frame, INSTRUMENT, MACON))
+    assert (header["AMBTEMP"], header["WINDSPD"], header["FOCTEMP"]) == (-4.5, 7.25, -3.0)
+    assert "SEEING" not in header  # not a number: not measured
+    assert "HUMIDITY" not in header
+
+
+def test_an_old_measurement_of_the_weather_says_nothing() -> None:
+    air = Air(1000.0, {"temperature_c": -4.5})
+    assert air.at(1200.0) == {"temperature_c": -4.5}
+    assert air.at(1400.0) == {}

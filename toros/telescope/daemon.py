@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from toros.common.module import Context, Loop, Module
+from toros.telescope.air_watch import AirWatch
 from toros.telescope.desk import TelescopeDesk
 from toros.telescope.devices import Devices
 from toros.telescope.handover import Handover
@@ -30,6 +31,7 @@ def build(context: Context) -> Module[TelescopeDesk]:
         loops=(
             Loop("telescope-night", night.run, LONGEST_STEP_S),
             Loop("telescope-watch", Watch(night).run),
+            Loop("telescope-air", AirWatch(night).run),
             Loop("telescope-handover", night.handover.run),
         ),
         close=devices.close,

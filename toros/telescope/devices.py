@@ -18,7 +18,7 @@ from toros.alpaca import (
 )
 from toros.common.clock import Clock
 from toros.common.config import Config, Device
-from toros.common.errors import DeviceUnreachable
+from toros.common.errors import DeviceError, DeviceUnreachable
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,22 @@ class Devices:
             return name
         wheel.select(name or wheel.names()[0], timeout_s)
         return wheel.current() or name
+
+    def check(self) -> dict[str, str]:
+        """Ask each device something, and return what is wrong by its name; empty if nothing is."""
+        asked: dict[str, Callable[[], object]] = {
+            "mount": self.mount.state,
+            "camera": self.camera.describe,
+            "filter wheel": lambda: self.filter_wheel and self.filter_wheel.current(),
+            "focuser": lambda: self.focuser and self.focuser.position(),
+        }
+        troubles = {}
+        for name, ask in asked.items():
+            try:
+                ask()
+            except DeviceError as error:
+                troubles[name] = error.message
+        return troubles
 
     def close(self) -> None:
         """Let go of the connections."""

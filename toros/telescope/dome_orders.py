@@ -110,6 +110,10 @@ class DomeOrders:
         """Turn the slit to a target and keep it there."""
         self._order("follow", stop, ra=float(ra_deg), dec=float(dec_deg))
 
+    def start_following(self, ra_deg: float, dec_deg: float) -> None:
+        """Send the slit on its way to a target, and wait for nothing."""
+        self._client.send("follow", id=uuid4().hex, wait=0, ra=float(ra_deg), dec=float(dec_deg))
+
     def unfollow(self) -> None:
         """Stay where it is."""
         self._order("unfollow", None)

@@ -23,14 +23,16 @@ log = logging.getLogger(__name__)
 HIGH_DEG = 70.0
 
 
-def wants_run(telescope: Telescope) -> str:
-    """Return why a focus run is due; empty if it is not."""
+def wants_run(telescope: Telescope, band: str | None = None) -> str:
+    """Return why a focus run is due before an observation in `band`; empty if it is not."""
     memory, settings = telescope.focus, telescope.settings.focus
     focuser = telescope.devices.focuser
     if not settings.enabled or focuser is None:
         return ""
     if not memory.done:
         return "the night begins"
+    if _leads_astray(telescope, band):
+        return f"no offset is known from filter {memory.filter} to {band}"
     now = focuser.temperature()
     if now is None or memory.temperature_c is None:
         return ""
@@ -40,19 +42,33 @@ def wants_run(telescope: Telescope) -> str:
     return ""
 
 
-def run(telescope: Telescope, why: str) -> None:
-    """Find the best focus on a field high up, and leave the focuser there.
+def _leads_astray(telescope: Telescope, band: str | None) -> bool:
+    """Return whether a change of the filter leaves the focus unknown.
 
-    Where it cannot be found the focuser goes back to where it was, and that is recorded.
+    Without any offsets all filters are taken to be of one thickness.
+    """
+    offsets, before = telescope.settings.focus.filter_offsets, telescope.focus.filter
+    if not offsets or band is None or before is None or band.casefold() == before.casefold():
+        return False
+    wheel = telescope.devices.filter_wheel
+    known = {name.casefold() for name in (*offsets, *(wheel.names()[:1] if wheel else ()))}
+    return not {band.casefold(), before.casefold()} <= known
+
+
+def run(telescope: Telescope, why: str, band: str | None = None) -> BestFocus | None:
+    """Find the best focus on a field high up, in `band` or the first filter, and leave it there.
+
+    Where it cannot be found the focuser goes back to where it was, and that is recorded. None
+    where there is no focuser.
     """
     focuser, memory = telescope.devices.focuser, telescope.focus
     if focuser is None:
-        return
+        return None
     at = flat_field(telescope.site, telescope.clock.unix(), HIGH_DEG)
     memory.done = True
     telescope.doing = f"focus run: {why}"
     memory.temperature_c = focuser.temperature()
-    band = point(telescope, *at)
+    band = point(telescope, *at, filter_name=band)
     telescope.instrument()
     start = focuser.position()
     positions = _positions(telescope, start)
@@ -66,6 +82,7 @@ def run(telescope: Telescope, why: str) -> None:
     focuser.move(start if found.position is None else found.position)
     memory.filter = band
     _tell(telescope, why, band, start, found)
+    return found
 
 
 def _positions(telescope: Telescope, start: int) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from toros.alpaca import Frame
+from toros.alpaca import Frame, MountState
 from toros.archive.models import Exposure, Observation
 from toros.sky.night import local_mean_noon
 from toros.telescope.rawfits import RawFrame, write_raw
@@ -42,10 +43,18 @@ class Taken:
     frame: Frame
     purpose: Purpose
     median_adu: float
+    mount: MountState | None = None
 
 
-def expose(telescope: Telescope, purpose: Purpose) -> Taken:
+def expose(
+    telescope: Telescope,
+    purpose: Purpose,
+    exposed: Callable[[MountState], None] = lambda _mount: None,
+) -> Taken:
     """Expose and read out one frame.
+
+    With the dome open, the mount is read when the exposure is over, and `exposed` is called with
+    what it reads, before the frame is fetched.
 
     Raises
     ------
@@ -55,14 +64,23 @@ def expose(telescope: Telescope, purpose: Purpose) -> Taken:
         When the camera fails.
     """
     telescope.interrupt.check()
+    light = purpose.image_type not in ("bias", "dark")
+    mount: MountState | None = None
+
+    def over() -> None:
+        nonlocal mount
+        mount = telescope.devices.mount.state()
+        exposed(mount)
+
     frame = telescope.devices.camera.expose(
         purpose.exptime_s,
-        light=purpose.image_type not in ("bias", "dark"),
+        light=light,
         binning=purpose.binning,
         cancelled=telescope.interrupt.event,
+        exposed=over if light else None,
     )
     # A sixteenth of the pixels is plenty for a level.
-    return Taken(frame, purpose, float(np.median(frame.pixels[::4, ::4])))
+    return Taken(frame, purpose, float(np.median(frame.pixels[::4, ::4])), mount)
 
 
 def keep(telescope: Telescope, taken: Taken, *, fault: str = "") -> Path:
@@ -114,7 +132,7 @@ def _raw_frame(telescope: Telescope, taken: Taken) -> RawFrame:
     )
     if purpose.image_type in ("bias", "dark"):
         return raw
-    mount = telescope.devices.mount.state()
+    mount = taken.mount or telescope.devices.mount.state()
     focuser = telescope.devices.focuser
     return replace(
         raw,
@@ -122,6 +140,8 @@ def _raw_frame(telescope: Telescope, taken: Taken) -> RawFrame:
         dec_deg=mount.dec_deg,
         side_of_pier=mount.side_of_pier,
         focus_position=focuser.position() if focuser else None,
+        focus_temperature_c=focuser.temperature() if focuser else None,
+        weather=telescope.air.at(frame.start.timestamp()) if telescope.air else {},
     )
 
 

@@ -6,14 +6,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from toros.common.errors import Cancelled, Interrupted
+from toros.common.errors import Cancelled, Interrupted, InvalidField, WrongState
 from toros.common.requests import NoFields, Task
 from toros.common.work_order import Json
-from toros.telescope import motion
+from toros.telescope import focus, motion
 from toros.telescope.calibration_frames import take_set
 from toros.telescope.desk import TelescopeDesk
 from toros.telescope.frames import Purpose, take
-from toros.telescope.order_fields import CalibrationFields, ExposeFields, PointFields
+from toros.telescope.order_fields import (
+    CalibrationFields,
+    CoolFields,
+    ExposeFields,
+    FocusFields,
+    PointFields,
+)
 from toros.telescope.state import Telescope
 
 
@@ -98,6 +104,40 @@ def unpark(desk: TelescopeDesk, _fields: NoFields, task: Task) -> Json:
     with _by_hand(desk, "unparking", task) as telescope:
         motion.unpark(telescope)
     return True
+
+
+def find_focus(desk: TelescopeDesk, fields: FocusFields, task: Task) -> Json:
+    """Make a focus run; answer with what it found, or why it found nothing."""
+    with _by_hand(desk, "a focus run", task) as telescope:
+        found = focus.run(telescope, "it was ordered", fields.filter)
+        focuser = telescope.devices.focuser
+        if found is None or focuser is None:
+            raise WrongState("There is no focuser.")
+        return {
+            "found": found.position is not None,
+            "position": focuser.position(),
+            "half_flux_diameter_px": found.diameter_px if found.position is not None else None,
+            "why_not": found.why_not,
+        }
+
+
+def cool_camera(desk: TelescopeDesk, fields: CoolFields, task: Task) -> Json:
+    """Cool the camera; answer with the set point and the temperature now."""
+    with _by_hand(desk, "cooling the camera", task) as telescope:
+        set_point = fields.temperature
+        if set_point is None:
+            set_point = telescope.settings.cooling_set_point_c
+        if set_point is None:
+            raise InvalidField("No temperature is given, and the configuration has no set point.")
+        telescope.devices.camera.cool(set_point)
+        return {"set_point": set_point, "temperature": telescope.devices.camera.temperature()}
+
+
+def warm_camera(desk: TelescopeDesk, _fields: NoFields, task: Task) -> Json:
+    """Switch the cooler off; answer with the temperature now."""
+    with _by_hand(desk, "warming the camera", task) as telescope:
+        telescope.devices.camera.warm()
+        return {"temperature": telescope.devices.camera.temperature()}
 
 
 def abort(desk: TelescopeDesk, _fields: NoFields, task: Task) -> Json:

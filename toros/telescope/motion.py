@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from toros.alpaca.waiting import wait_until
 from toros.common.errors import (
     Cancelled,
@@ -21,11 +23,17 @@ from toros.telescope.state import Telescope
 
 
 def point(
-    telescope: Telescope, ra_deg: float, dec_deg: float, *, filter_name: str | None = None
+    telescope: Telescope,
+    ra_deg: float,
+    dec_deg: float,
+    *,
+    filter_name: str | None = None,
+    commanded: Callable[[], None] = lambda: None,
 ) -> str | None:
     """Point telescope and dome at a target, bring the filter in, settle; return the filter.
 
-    The mount, the wheel and the dome move at the same time; all are read back.
+    The mount, the wheel and the dome move at the same time; all are read back. `commanded` is
+    called when the mount has been told to slew.
 
     Raises
     ------
@@ -37,8 +45,10 @@ def point(
         When the telescope was told to stop; the mount is stopped.
     """
     settings, mount = telescope.settings, telescope.devices.mount
-    slew(telescope, ra_deg, dec_deg)
+    begun = slew(telescope, ra_deg, dec_deg)
     try:
+        if begun:
+            commanded()
         band = telescope.devices.select_filter(filter_name, settings.filter_timeout_s)
         follow_filter(telescope, band)
         telescope.dome.follow(ra_deg, dec_deg, telescope.interrupt.event)
@@ -50,8 +60,13 @@ def point(
     return band
 
 
-def slew(telescope: Telescope, ra_deg: float, dec_deg: float) -> None:
+def slew(telescope: Telescope, ra_deg: float, dec_deg: float) -> bool:
     """Start a slew: the only way in which the telescope is sent anywhere but to its park.
+
+    Returns
+    -------
+    bool
+        Whether it began now; False where it was sent there ahead, and goes or is there.
 
     Raises
     ------
@@ -61,9 +76,19 @@ def slew(telescope: Telescope, ra_deg: float, dec_deg: float) -> None:
     """
     check_pointing(telescope.site, telescope.clock.unix(), ra_deg, dec_deg, telescope.settings)
     telescope.interrupt.check()
+    ahead, telescope.ahead = telescope.ahead, None
+    if ahead == (ra_deg, dec_deg) and _goes_to(telescope, ra_deg, dec_deg):
+        return False
     unpark(telescope)
     telescope.devices.mount.start_slew(ra_deg, dec_deg)
     telescope.pointed = (ra_deg, dec_deg)
+    return True
+
+
+def _goes_to(telescope: Telescope, ra_deg: float, dec_deg: float) -> bool:
+    state = telescope.devices.mount.state()
+    off = separation_deg(state.ra_deg, state.dec_deg, ra_deg, dec_deg)
+    return state.slewing or (off <= telescope.settings.pointing_tolerance_deg and state.tracking)
 
 
 def follow_filter(telescope: Telescope, band: str | None) -> None:
@@ -150,6 +175,7 @@ def check_dome(telescope: Telescope, ra_deg: float, dec_deg: float) -> None:
 def stop_motion(telescope: Telescope) -> None:
     """Stop exposure and slew; what cannot be stopped is recorded."""
     mount = telescope.devices.mount
+    telescope.ahead = None
     try:
         telescope.devices.camera.abort()
     except DeviceError as error:

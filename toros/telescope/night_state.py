@@ -39,6 +39,7 @@ class Transition:
 class Memory:
     """What the phases of one night remember; nothing that a restart must know."""
 
+    checked: bool = False
     cooling_since: datetime | None = None
     told_of_warmth: bool = False
     flats: FlatRun | None = None

@@ -6,7 +6,9 @@ import logging
 from dataclasses import dataclass
 from enum import StrEnum
 
+from toros.alpaca import MountState
 from toros.archive.models import Observation
+from toros.archive.stages import ON_TARGET, SLEWING
 from toros.common.errors import (
     Cancelled,
     DeviceError,
@@ -22,10 +24,12 @@ from toros.common.errors import (
     TorosError,
 )
 from toros.telescope import target_queue
+from toros.telescope.ahead import slew_on
 from toros.telescope.frames import Purpose, expose, keep
 from toros.telescope.meridian import ready_for
 from toros.telescope.motion import check_dome, point
 from toros.telescope.pointing import altaz_at, horizon_at, separation_deg, why_not_now
+from toros.telescope.stages import record_stage
 from toros.telescope.state import Running, Telescope
 
 log = logging.getLogger(__name__)
@@ -118,11 +122,14 @@ def _conclude(telescope: Telescope, observation_id: int, outcome: Outcome) -> No
 
 
 def _frames(telescope: Telescope, row: Observation, running: Running) -> None:
-    if row.alert is not None and row.taken == 0:
-        _stage(telescope, row, "slewing to")
-    band = point(telescope, row.ra, row.dec, filter_name=row.filter)
-    if row.alert is not None and row.taken == 0:
-        _stage(telescope, row, "on target at")
+    band = point(
+        telescope,
+        row.ra,
+        row.dec,
+        filter_name=row.filter,
+        commanded=lambda: record_stage(telescope, row, SLEWING),
+    )
+    record_stage(telescope, row, ON_TARGET)
     purpose = Purpose(
         image_type="light",
         exptime_s=row.exptime,
@@ -143,22 +150,19 @@ def _frames(telescope: Telescope, row: Observation, running: Running) -> None:
         check_dome(telescope, row.ra, row.dec)
         telescope.doing = f"{row.name}, frame {number} of {row.count}"
         running.exposing_since = telescope.clock.unix()
-        taken = expose(telescope, purpose)
+        fault = ""
+
+        def exposed(mount: MountState, number: int = number) -> None:
+            nonlocal fault
+            fault = _fault(telescope, mount, row.ra, row.dec)
+            if not fault and number == row.count:
+                slew_on(telescope, row.id)
+
+        taken = expose(telescope, purpose, exposed)
         running.exposing_since = None
-        fault = _fault(telescope, row.ra, row.dec)
         keep(telescope, taken, fault=fault)
         if fault:
             raise ReadBackMismatch(f"the frame is not counted: {fault}")
-
-
-def _stage(telescope: Telescope, row: Observation, what: str) -> None:
-    """Record how long after its order a target of an alert got so far."""
-    since_s = (telescope.clock.now() - row.received).total_seconds()
-    telescope.record(
-        "stage",
-        f"{row.alert}: {what} {row.name}, {since_s:.0f} s after the order.",
-        data={"alert": row.alert, "target": row.name, "stage": what, "since_order_s": since_s},
-    )
 
 
 def _check_wanted(telescope: Telescope, running: Running) -> None:
@@ -185,9 +189,8 @@ def _check_limits(telescope: Telescope, row: Observation) -> None:
         raise NotObservable(f"{row.name}: {why}")
 
 
-def _fault(telescope: Telescope, ra_deg: float, dec_deg: float) -> str:
+def _fault(telescope: Telescope, state: MountState, ra_deg: float, dec_deg: float) -> str:
     """Return what was wrong during the exposure that has just ended; empty if nothing."""
-    state = telescope.devices.mount.state()
     if not state.tracking:
         return "the mount was not tracking"
     off = separation_deg(state.ra_deg, state.dec_deg, ra_deg, dec_deg)

@@ -102,6 +102,20 @@ class CalibrationFields(Fields):
     filter: Name | None = None
 
 
+class FocusFields(Fields):
+    """In which filter the focus is to be found; the wheel's first if it is not said."""
+
+    filter: Name | None = None
+
+
+class CoolFields(Fields):
+    """To what temperature; the configured set point if it is not said."""
+
+    temperature: float | None = Field(
+        None, ge=-120, le=40, allow_inf_nan=False, description="Set point, Celsius."
+    )
+
+
 class ModeFields(Fields):
     """Which mode is to hold; only asked for if it is not said."""
 

@@ -13,7 +13,6 @@ from toros.common.errors import (
     NotObservable,
     NotSafe,
     PeerError,
-    TorosError,
 )
 from toros.sky.night import local_mean_noon
 from toros.telescope import focus, target_queue
@@ -23,8 +22,9 @@ from toros.telescope.cooling import is_cold, start_cooling
 from toros.telescope.flat_phases import morning_flats, twilight_flats
 from toros.telescope.frames import take
 from toros.telescope.handover import announce_alerts
+from toros.telescope.holding import holding
 from toros.telescope.mode import mode_of
-from toros.telescope.motion import open_dome, stop_motion
+from toros.telescope.motion import open_dome
 from toros.telescope.night import Night
 from toros.telescope.night_state import NightState, Transition
 from toros.telescope.observation import Ending, Outcome, observe
@@ -67,10 +67,14 @@ def opens_by_itself(night: Night) -> bool:
 
 def preparing(night: Night) -> Transition | None:
     """Take one bias or dark with the dome closed, until the twilight begins."""
-    telescope = night.telescope
+    telescope, memory = night.telescope, night.memory
     if is_over(night):
         return Transition(NightState.CLOSING, why_over(night))
     start_cooling(night)
+    if not memory.checked:
+        memory.checked = True
+        _check_devices(telescope)
+        tonight_plan(telescope)  # loads its tables, so that the first decision is quick
     lacking = next(missing(telescope), None)
     if night.prepare_only and lacking is None:
         return Transition(NightState.CLOSED, "prepared")
@@ -93,6 +97,24 @@ def preparing(night: Night) -> Transition | None:
         with telescope.hardware(f"{lacking.image_type} of {lacking.exptime_s:g} s"):
             take(telescope, lacking)
     return None
+
+
+def _check_devices(telescope: Telescope) -> None:
+    """Ask every device once before the night, and say which do not answer while people are up."""
+    troubles = telescope.devices.check()
+    view = telescope.look_at_dome()
+    if view.shutter == "unknown":
+        troubles["dome"] = view.trouble
+    for name, trouble in troubles.items():
+        telescope.record(
+            "devices",
+            f"Before the night, {name}: {trouble}",
+            level="warning",
+            code=DeviceError.code,
+            data={"device": name},
+        )
+    if not troubles:
+        telescope.record("devices", "Before the night: every device and the dome answer.")
 
 
 def observing(night: Night) -> Transition | None:
@@ -124,7 +146,7 @@ def observing(night: Night) -> Transition | None:
     if why:
         with telescope.hardware("a focus run"):
             open_dome(telescope)
-            focus.run(telescope, why)
+            focus.run(telescope, why, first.target.filter or telescope.settings.filter)
         return None
     if wait_s <= 0:
         with telescope.hardware(first.target.name):
@@ -147,7 +169,7 @@ def _focus_is_due(telescope: Telescope, target: PlanTarget, wait_s: float) -> st
         return ""
     if sun_now(telescope) > settings.sun_altitude_deg:
         return ""
-    return focus.wants_run(telescope)
+    return focus.wants_run(telescope, target.filter or telescope.settings.filter)
 
 
 def _dawn(night: Night) -> Transition:
@@ -211,61 +233,6 @@ def _idle(night: Night) -> Transition | None:
         return Transition(NightState.CLOSING, "nothing that is left can be observed tonight")
     telescope.pause(30.0)
     return None
-
-
-def holding(night: Night) -> Transition | None:
-    """Wait, parked, until it has been safe for a while and the devices answer."""
-    telescope, memory = night.telescope, night.memory
-    if is_over(night):
-        return Transition(NightState.CLOSING, why_over(night))
-    telescope.doing = f"holding: {night.cause}"
-    if not memory.parked:
-        _park_and_close(telescope)
-        memory.parked = True
-    view = telescope.look_at_dome()
-    trouble = view.trouble if not view.safe else _devices_trouble(telescope)
-    if trouble:
-        memory.safe_since = None
-        telescope.pause(telescope.settings.dome_poll_s)
-        return None
-    now = telescope.clock.now()
-    memory.safe_since = memory.safe_since or now
-    safe_s = (now - memory.safe_since).total_seconds()
-    if safe_s < telescope.settings.resume_after_safe_s:
-        telescope.pause(telescope.settings.dome_poll_s)
-        return None
-    return Transition(_state_by_sun(night), f"it has been safe for {safe_s:.0f} s")
-
-
-def _park_and_close(telescope: Telescope) -> None:
-    """Bring everything to safety; what fails is recorded, for the dome minds its own safety."""
-    stop_motion(telescope)
-    try:
-        telescope.devices.mount.park(telescope.settings.park_timeout_s)
-    except TorosError as error:
-        telescope.problem("Holding, parking the mount", error)
-    try:
-        telescope.dome.close()
-    except TorosError as error:
-        telescope.problem("Holding, closing the dome", error)
-
-
-def _devices_trouble(telescope: Telescope) -> str:
-    """Return which device does not answer; empty if all do."""
-    try:
-        telescope.devices.mount.state()
-        telescope.devices.camera.temperature()
-    except DeviceError as error:
-        return error.message
-    return ""
-
-
-def _state_by_sun(night: Night) -> NightState:
-    """Return where a held night goes on: where the Sun's altitude says."""
-    sun, flats = sun_now(night.telescope), night.telescope.settings.flats
-    if sun > flats.sun_altitude_deg[0]:
-        return NightState.PREPARING
-    return NightState.TWILIGHT_FLATS if sun > flats.sun_altitude_deg[1] else NightState.OBSERVING
 
 
 PHASES: dict[NightState, Callable[[Night], Transition | None]] = {

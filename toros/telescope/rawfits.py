@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,20 @@ TEXT_LENGTH = 68
 ARCSEC_PER_RADIAN = 206264.806247
 MJD_UNIX_EPOCH = 40587.0
 DAY_S = 86400.0
+# What a weather station measures, by the keywords that are usual for it.
+WEATHER_CARDS = {
+    "temperature_c": ("AMBTEMP", "[Celsius] of the air"),
+    "humidity_percent": ("HUMIDITY", "[%] relative humidity"),
+    "dew_point_c": ("DEWPOINT", "[Celsius] dew point"),
+    "pressure_hpa": ("PRESSURE", "[hPa] of the air"),
+    "wind_speed_m_s": ("WINDSPD", "[m/s] wind"),
+    "wind_gust_m_s": ("WINDGUST", "[m/s] gusts"),
+    "wind_direction_deg": ("WINDDIR", "[deg] where the wind comes from"),
+    "cloud_cover_percent": ("CLOUDCVR", "[%] of the sky under clouds"),
+    "sky_temperature_c": ("SKYTEMP", "[Celsius] of the sky in the infrared"),
+    "sky_quality_mag_arcsec2": ("SKYQUAL", "[mag/arcsec2] brightness of the sky"),
+    "star_fwhm_arcsec": ("SEEING", "[arcsec] FWHM by the seeing monitor"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +78,8 @@ class RawFrame:
         Where the telescope pointed, ICRS; None with the dome closed.
     target_ra_deg, target_dec_deg : float or None
         What was asked for, ICRS.
+    weather : mapping of str to float
+        What a weather station measured, by `toros.alpaca.conditions.WEATHER`'s names.
     """
 
     pixels: NDArray[np.uint16]
@@ -80,6 +96,8 @@ class RawFrame:
     target_dec_deg: float | None = None
     side_of_pier: str | None = None
     focus_position: int | None = None
+    focus_temperature_c: float | None = None
+    weather: Mapping[str, float] = field(default_factory=dict)
     alert: str | None = None
     order: str | None = None
     observation_id: int | None = None
@@ -134,6 +152,7 @@ def _fill(header: Header, frame: RawFrame, instrument: Instrument, site: Site) -
         *_instrument_cards(frame, instrument),
         *_site_cards(instrument, site),
         *_pointing_cards(frame, site),
+        *_weather_cards(frame),
         ("ALERT", frame.alert, "gravitational-wave event"),
         ("ORDERID", frame.order, "work order that asked for the frame"),
         ("OBSERVID", frame.observation_id, "entry of the telescope's queue"),
@@ -183,6 +202,7 @@ def _instrument_cards(frame: RawFrame, instrument: Instrument) -> Iterator[Card]
     yield "APTDIA", instrument.aperture_mm, "[mm] aperture"
     yield "PIXSCALE", round(scale, 6) if scale else None, "[arcsec] per pixel"
     yield "FOCUSPOS", frame.focus_position, "position of the focuser"
+    yield "FOCTEMP", frame.focus_temperature_c, "[Celsius] of the focuser"
 
 
 def _site_cards(instrument: Instrument, site: Site) -> Iterator[Card]:
@@ -190,6 +210,12 @@ def _site_cards(instrument: Instrument, site: Site) -> Iterator[Card]:
     yield "SITELAT", site.latitude_deg, "[deg] latitude, north positive"
     yield "SITELONG", site.longitude_deg, "[deg] longitude, east positive"
     yield "SITEELEV", site.elevation_m, "[m] elevation"
+
+
+def _weather_cards(frame: RawFrame) -> Iterator[Card]:
+    for name, (key, comment) in WEATHER_CARDS.items():
+        value = frame.weather.get(name)
+        yield key, None if value is None or not np.isfinite(value) else float(value), comment
 
 
 def _pointing_cards(frame: RawFrame, site: Site) -> Iterator[Card]:

@@ -10,7 +10,9 @@ from toros.telescope.desk import TelescopeDesk
 from toros.telescope.order_fields import (
     AlertFields,
     CalibrationFields,
+    CoolFields,
     ExposeFields,
+    FocusFields,
     ModeFields,
     ObservationFields,
     PointFields,
@@ -106,6 +108,21 @@ TABLE: RequestTable[TelescopeDesk] = RequestTable(
         _request("expose", "Take lights where it points.", ExposeFields, manual.expose, **_FRAMES),
         _request("park", "Park the mount.", NoFields, manual.park, **_MOTION),
         _request("unpark", "Unpark the mount.", NoFields, manual.unpark, **_MOTION),
+        _request(
+            "focus",
+            "Find the best focus on a field high up, with the dome open.",
+            FocusFields,
+            manual.find_focus,
+            **_MOTION,
+        ),
+        _request("cool_camera", "Cool the camera.", CoolFields, manual.cool_camera, **_MOTION),
+        _request(
+            "warm_camera",
+            "Switch the camera's cooler off.",
+            NoFields,
+            manual.warm_camera,
+            **_MOTION,
+        ),
         _request(
             "take_calibration_frames",
             "Take biases or darks with the dome closed, or flats of what is in front.",

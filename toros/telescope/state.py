@@ -20,6 +20,7 @@ from toros.common.config.telescope import TelescopeSettings
 from toros.common.errors import Interrupted, TorosError, WrongState
 from toros.sky.night import night_of
 from toros.sky.site import Site
+from toros.telescope.air import Air
 from toros.telescope.devices import Devices
 from toros.telescope.dome_orders import DomeOrders, DomeView
 from toros.telescope.rawfits import Instrument
@@ -128,6 +129,10 @@ class Telescope:
         The median of tonight's last bias.
     pointed : tuple of float or None
         Where it was last sent, ICRS degrees.
+    air : Air or None
+        The weather as it was last measured, for headers.
+    ahead : tuple of float or None
+        Where it was sent while the last frame of the target before was read out.
     running : Running or None
         The observation that runs.
     focus : FocusMemory
@@ -153,6 +158,8 @@ class Telescope:
         self.dome_view = DomeView.unknown("the dome was not asked yet")
         self.bias_level_adu: float | None = None
         self.pointed: tuple[float, float] | None = None
+        self.air: Air | None = None
+        self.ahead: tuple[float, float] | None = None
         self.running: Running | None = None
         self.focus = FocusMemory()
         self._hardware = threading.Lock()

@@ -20,7 +20,7 @@ NO_TIME = "observable tonight, but its time went to other targets or was lost"
 def tonight_plan(
     telescope: Telescope, *, without: Collection[int] = (), most_frames: int | None = None
 ) -> Plan:
-    """Return the plan of what is left of tonight.
+    """Return the plan of what is left of tonight, after what is being observed now.
 
     Parameters
     ----------
@@ -32,17 +32,21 @@ def tonight_plan(
         be begun, and goes on another night.
     """
     here = Pointing(*telescope.pointed) if telescope.pointed else None
+    targets = [
+        target if most_frames is None else replace(target, count=min(target.count, most_frames))
+        for target in wanted_now(telescope)
+        if target.key not in without
+    ]
+    observation = telescope.running
+    running = [t for t in targets if observation and t.key == observation.observation_id]
     return make_plan(
         telescope.site,
         telescope.tonight(),
-        [
-            target if most_frames is None else replace(target, count=min(target.count, most_frames))
-            for target in wanted_now(telescope)
-            if target.key not in without
-        ],
+        targets,
         telescope.settings,
         after=telescope.clock.now(),
         here=here,
+        running=running[0] if running else None,
     )
 
 

@@ -131,6 +131,7 @@ def _follow(
         document = report.document(last, sessions)
     finally:
         engine.dispose()
+    document["clock_rate"] = clock.rate
     pictures = report.draw(document, last, settings, folder)
     write_text(folder / "night.json", json.dumps(document, indent=2))
     if as_json:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.orm import Session, sessionmaker
 
-from toros.archive import nights
+from toros.archive import nights, stages
 from toros.archive.models import Observation
 from toros.cli.night.watch import Snapshot
 from toros.common.clock import iso
@@ -24,6 +24,10 @@ def document(snapshot: Snapshot, sessions: sessionmaker[Session]) -> dict[str, A
         hosts = nights.hosts_of(session, snapshot.alert) if snapshot.alert else []
         products = nights.products_of(session, snapshot.batches)
         found = nights.candidates_of(session, [product for product, _ in products])
+        reached = {
+            alert: stages.stages_of(session, alert, snapshot.since)
+            for alert in stages.alerts_since(session, snapshot.since)
+        }
     return {
         "event": snapshot.alert.event if snapshot.alert else None,
         "night": _night(snapshot),
@@ -56,6 +60,10 @@ def document(snapshot: Snapshot, sessions: sessionmaker[Session]) -> dict[str, A
         ],
         "candidates": [
             {"ra": item.ra, "dec": item.dec, "magnitude": item.magnitude} for item in found
+        ],
+        "alerts": [
+            {"event": alert, "stages": [stage.as_json() for stage in each]}
+            for alert, each in reached.items()
         ],
         "timeline": [
             {"time": iso(event.time), "module": event.module, "what": event.message}
@@ -153,6 +161,28 @@ def _short(path: Path | str, folder: Path) -> str:
     return str(whole.relative_to(folder)) if whole.is_relative_to(folder) else str(whole)
 
 
+def _stages(alert: dict[str, Any], clock_rate: float) -> Table:
+    """Return the way of one alert, stage by stage, with the time that each took."""
+    pace = ""
+    if clock_rate > 1:
+        pace = f" (the clock runs {clock_rate:g} times as fast as what computes)"
+    table = Table(
+        *("stage", "UTC", "after the stage before", ""),
+        box=None,
+        title=f"\n{alert['event']}, stage by stage{pace}",
+        title_justify="left",
+    )
+    for stage in alert["stages"]:
+        took = stage["since_previous_s"]
+        table.add_row(
+            stage["stage"],
+            stage["time"][11:23] if stage["time"] else "not reached",
+            "" if took is None else f"{took:.1f} s",
+            stage["what"],
+        )
+    return table
+
+
 def summarise(report: dict[str, Any], pictures: list[Path], folder: Path, out: Console) -> None:
     """Print the night for people."""
     out.print(f"\n[bold]Night of {report['night']}[/], event {report['event']}")
@@ -169,6 +199,8 @@ def summarise(report: dict[str, Any], pictures: list[Path], folder: Path, out: C
         )
     if report["targets"]:
         out.print(table)
+    for alert in report["alerts"]:
+        out.print(_stages(alert, report.get("clock_rate", 1.0)))
     calibrated = [product for product in report["products"] if product["kind"] == "calibrated"]
     count = len(report["products"]) - len(calibrated)
     out.print(

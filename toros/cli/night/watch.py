@@ -26,6 +26,7 @@ class Snapshot:
 
     time: datetime
     modules: dict[str, dict[str, Any] | None]
+    since: datetime
     alert: Alert | None = None
     events: list[Event] = field(default_factory=list)
     frames: list[Exposure] = field(default_factory=list)
@@ -81,6 +82,7 @@ class Watch:
             return Snapshot(
                 time=self._clock.now(),
                 modules=modules,
+                since=since,
                 alert=nights.latest_alert(session, since),
                 events=list(nights.events_since(session, since)),
                 frames=list(nights.frames_since(session, since)),
