@@ -1,6 +1,7 @@
 """Catalogues of any table: their columns, the store on disk, and VizieR's bands."""
 
 import http.server
+import io
 import ssl
 import threading
 import warnings
@@ -191,26 +192,61 @@ STARS = Table(
 )
 
 
+def votable(rows: Table) -> bytes:
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        # As VizieR's own: the column's name is GLADE+, its ID GLADE_.
+        warnings.simplefilter("ignore")
+        rows.write(out, format="votable", table_id="VII_291_gladep")
+    return out.getvalue()
+
+
+#: As VizieR answers, with status 200, when its database is away; and at the end of what it cut.
+NO_CONNECTION = b"""<?xml version="1.0" encoding="UTF-8"?>
+<VOTABLE xmlns="http://www.ivoa.net/xml/VOTable/v1.3" version="1.4">
+<INFO ID="Error" name="Error" value="The database is not currently reachable."/>
+<INFO name="Error" value=" "/><INFO name="QUERY_STATUS" value="ERROR">
+ -- no connection
+</INFO><RESOURCE></RESOURCE></VOTABLE>"""
+OVERFLOW = b'<INFO name="QUERY_STATUS" value="OVERFLOW">truncated result (maxtup=9)</INFO>'
+
+
 class StandIn(http.server.BaseHTTPRequestHandler):
     asked: list[dict[str, str]]
     broken: set[int]
+    fault = "status"
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         query = dict(line.split("=", 1) for line in body.splitlines())
         self.asked.append(query)
         if len(self.asked) in self.broken:
-            self.send_error(500)
+            self.fail()
             return
         low, high = (float(end) for end in query["DEJ2000"].split(".."))
         dec = STARS["DEJ2000"]
         rows = STARS[(dec >= low) & (dec <= high)]
         self.send_response(200)
         self.end_headers()
-        with warnings.catch_warnings():
-            # As VizieR's own: the column's name is GLADE+, its ID GLADE_.
-            warnings.simplefilter("ignore")
-            rows.write(self.wfile, format="votable", table_id="VII_291_gladep")
+        self.wfile.write(votable(rows))
+
+    def fail(self) -> None:
+        """Fail in one of the ways in which VizieR does."""
+        how = self.fault
+        if how == "status":
+            self.send_error(500)
+            return
+        whole = votable(STARS)
+        body = {
+            "no connection": NO_CONNECTION,
+            "page": b"<html>maintenance</html>",
+            "overflow": whole.replace(b"</RESOURCE>", OVERFLOW + b"</RESOURCE>"),
+            "cut": whole[: len(whole) // 2],
+            "no rows": votable(STARS[:0]),
+        }[how]
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         return
@@ -259,7 +295,7 @@ def stand_in(
     thread.start()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority[0]))
     known = vizier.KNOWN["glade+"]
-    here = {"bands": BANDS, "server": f"localhost:{server.server_port}"}
+    here = {"bands": BANDS, "server": f"localhost:{server.server_port}", "pause_s": 0.0}
     monkeypatch.setitem(vizier.KNOWN, "glade+", replace(known, **here))
     yield handler
     server.shutdown()
@@ -286,6 +322,43 @@ def test_a_fetch_that_broke_off_goes_on_where_it_stopped(
     assert query["-source"] == "VII/291/gladep"
     assert (query["Type"], query["f_dL"]) == ("G", ">0")
     assert query["-out.max"] == "unlimited"
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("no connection", "The database is not currently reachable"),
+        ("page", "is no VOTable but begins with"),
+        ("overflow", r"truncated result \(maxtup=9\)"),
+        ("cut", "is no whole VOTable"),
+        ("no rows", "has no row"),
+    ],
+)
+def test_an_answer_that_is_not_whole_is_no_band(
+    tmp_path: Path, stand_in: type[StandIn], fault: str, says: str
+) -> None:
+    stand_in.fault = fault
+    stand_in.broken.update({2, 3, 4})  # each of the attempts at the second band
+    with pytest.raises(UnusableCatalogue, match=says):
+        vizier.fetch("glade+", tmp_path, lambda *_: None)
+    assert len([*(tmp_path / ".glade+-bands").glob("*.npz")]) == 1
+    stand_in.broken.add(6)  # and one in passing
+    assert len(vizier.fetch("glade+", tmp_path, lambda *_: None)) == len(STARS)
+
+
+def test_bands_that_are_damaged_or_of_another_question_are_fetched_again(
+    tmp_path: Path, stand_in: type[StandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vizier.fetch("glade+", tmp_path, lambda *_: None)
+    band = tmp_path / ".glade+-bands" / "0002.npz"
+    band.write_bytes(band.read_bytes()[:100])
+    with pytest.raises(UnusableCatalogue, match="the same command fetches it again"):
+        vizier.fetch("glade+", tmp_path, lambda *_: None)
+    assert len(vizier.fetch("glade+", tmp_path, lambda *_: None)) == len(STARS)
+    assert len(stand_in.asked) == BANDS + 1
+    monkeypatch.setitem(vizier.KNOWN, "glade+", replace(vizier.KNOWN["glade+"], bands=3))
+    assert len(vizier.fetch("glade+", tmp_path, lambda *_: None)) == len(STARS)
+    assert len(stand_in.asked) == BANDS + 1 + 3
 
 
 def test_bands_cover_the_sky_once() -> None:

@@ -6,7 +6,10 @@ stopped. When the last one is there the catalogue is built from all of them.
 
 from __future__ import annotations
 
+import json
 import logging
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,10 +19,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toros.common.atomic import atomic_path
+from toros.common.atomic import atomic_path, write_text
+from toros.common.clock import Clock
 from toros.common.errors import UnusableCatalogue
 from toros.common.nearest import nearest
-from toros.lvcgcn import galaxy_table
+from toros.lvcgcn import galaxy_table, vizier_answer
 from toros.lvcgcn.catalogue import Catalogue, CatalogueInfo
 
 log = logging.getLogger(__name__)
@@ -53,6 +57,8 @@ class VizierCatalogue:
         In how many bands of equal area it is fetched.
     server : str or None
         Host of VizieR or of one of its mirrors; None is astroquery's own choice.
+    pause_s : float
+        Before a band that did not come is asked for again; twice that, a third time.
     """
 
     table: str
@@ -64,6 +70,12 @@ class VizierCatalogue:
     filters: Mapping[str, str] = field(default_factory=dict)
     bands: int = 180
     server: str | None = None
+    pause_s: float = 10.0
+
+    @property
+    def needed(self) -> set[str]:
+        """Columns without which it is no catalogue."""
+        return {self.columns[meaning] for meaning in ("ra", "dec", "distance")}
 
 
 KNOWN = {
@@ -125,7 +137,7 @@ def fetch(name: str, folder: Path, progress: Progress) -> Catalogue:
             f"{name!r} is not among those that can be fetched{nearest(name, KNOWN)}: "
             f"{', '.join(KNOWN)}. Any other table: toros catalog build NAME FILE --columns …"
         )
-    place = folder / f".{name}-bands"
+    place = _place(folder / f".{name}-bands", known)
     paths = []
     for done, band in enumerate(bands(known.bands)):
         progress(f"fetch {name}", done, known.bands)
@@ -146,15 +158,19 @@ def bands(count: int) -> list[Band]:
 def _asked(known: VizierCatalogue, band: Band) -> Table:
     """Ask VizieR for a band, a few times."""
     import requests
+    from astroquery.exceptions import RemoteServiceError
+    from astroquery.exceptions import TimeoutError as Silence
 
-    for attempt in range(1, _ATTEMPTS + 1):
+    passing = (OSError, ValueError, requests.RequestException, RemoteServiceError, Silence)
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            # By the machine's time: networks know no simulated one.
+            Clock().sleep(known.pause_s * 2 ** (attempt - 1))
         try:
             return _ask(known, band)
-        except (OSError, ValueError, TypeError, requests.RequestException) as error:
+        except passing as error:
             log.warning("VizieR, %s, %s: %s", known.table, band, error)
             problem = error
-            if attempt == _ATTEMPTS:
-                break
     raise UnusableCatalogue(
         f"VizieR did not give {known.table} between declinations {band[0]:.2f} and {band[1]:.2f} "
         f"degrees ({problem}). What came is kept: the same command goes on from there."
@@ -169,32 +185,29 @@ def _ask(known: VizierCatalogue, band: Band) -> Table:
     where = {} if known.server is None else {"vizier_server": known.server}
     service = Vizier(columns=wanted, row_limit=-1, timeout=_TIMEOUT_S, **where)
     declination = known.columns["dec"]
-    found = service.query_constraints(
+    answer = service.query_constraints_async(
         catalog=known.table, cache=False, **{declination: f"{low:.8f}..{high:.8f}"}, **known.filters
     )
-    if not found:
-        return {}
-    table = found[0]
-    columns = {name: np.asarray(_filled(table[_spelt(name, table.colnames)])) for name in wanted}
+    answer.raise_for_status()
+    table = vizier_answer.table_of(answer.content)
+    columns = {
+        name: vizier_answer.column_of(table, name, needed=name in known.needed) for name in wanted
+    }
     # VizieR's ranges hold both ends: a galaxy on an edge belongs to the band above it.
     inside = (columns[declination] < round(high, 8)) | (high >= 90.0)
     return {name: values[inside] for name, values in columns.items()}
 
 
-def _spelt(name: str, present: list[str]) -> str:
-    """Return how a column is called in the answer: astroquery changes what is no identifier."""
-    plain = "".join(letter if letter.isalnum() else "_" for letter in name)
-    for candidate in (name, plain, f"_{plain}"):
-        if candidate in present:
-            return candidate
-    raise ValueError(f"the answer has no column {name}; it has {', '.join(present)}")
-
-
-def _filled(column: Any) -> Any:
-    """Return a column without a mask: text that is empty, or numbers that are NaN."""
-    if column.dtype.kind in "SUO":
-        return np.ma.filled(column, "")
-    return np.ma.filled(np.ma.asarray(column).astype(np.float64), np.nan)
+def _place(place: Path, known: VizierCatalogue) -> Path:
+    """Return the folder of the bands, without what was fetched when other bands were asked for."""
+    asked = json.dumps([known.table, known.bands, known.columns, known.names, known.filters])
+    note = place / "asked.json"
+    if not (note.exists() and note.read_text(encoding="utf-8") == asked):
+        for path in place.glob("*.npz"):
+            path.unlink()
+        place.mkdir(parents=True, exist_ok=True)
+        write_text(note, asked)
+    return place
 
 
 def _keep(path: Path, table: Table) -> None:
@@ -210,14 +223,10 @@ def _savable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _assembled(name: str, known: VizierCatalogue, paths: list[Path]) -> Catalogue:
     parts: dict[str, list[npt.NDArray[Any]]] = {}
     for path in paths:
-        with np.load(path, allow_pickle=False) as band:
-            if not band.files:
-                continue
-            for meaning, column in known.columns.items():
-                parts.setdefault(meaning, []).append(band[column].astype(np.float64))
-            parts.setdefault("name", []).append(_named(known, band))
-    if not parts:
-        raise UnusableCatalogue(f"VizieR has no row of {known.table} that passes its filters.")
+        band = _kept(path)
+        for meaning, column in known.columns.items():
+            parts.setdefault(meaning, []).append(band[column].astype(np.float64))
+        parts.setdefault("name", []).append(_named(known, band))
     info = CatalogueInfo(
         name=name,
         title=known.title,
@@ -228,6 +237,17 @@ def _assembled(name: str, known: VizierCatalogue, paths: list[Path]) -> Catalogu
     )
     columns = {meaning: np.concatenate(arrays) for meaning, arrays in parts.items()}
     return galaxy_table.from_columns(info, columns)
+
+
+def _kept(path: Path) -> Table:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as band:
+            return {name: band[name] for name in band.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        path.unlink(missing_ok=True)
+        raise UnusableCatalogue(
+            f"{path} was damaged ({error}), and removed: the same command fetches it again."
+        ) from error
 
 
 def _named(known: VizierCatalogue, band: Table) -> npt.NDArray[np.bytes_]:
