@@ -18,6 +18,7 @@ from tests.support.dome_world import SETTINGS, World
 from tests.support.peer import Peer
 from tests.support.ports import free_port
 from toros.archive.models import Event
+from toros.common.config.dome import Limit
 from toros.common.config.models import Email
 from toros.common.errors import DomeError, DomeUnsafe, NotArrived
 from toros.common.module import Context
@@ -229,3 +230,25 @@ def test_every_change_is_an_event_with_its_cause_and_a_mail(
     text = str(box.mails[0].get_payload(decode=True), "utf-8")
     for event in (unsafe[-1], stuck[0]):
         assert event.message in text
+
+
+def test_each_cause_is_an_event_though_it_was_unsafe_before(
+    make: Make, sessions: sessionmaker[Session]
+) -> None:
+    weather = SETTINGS.weather
+    gusts = weather.limits.model_copy(update={"wind_gust_m_s": Limit(unsafe=15.0, safe=12.0)})
+    world = make(weather=weather.model_copy(update={"limits": gusts}))
+    for values in ({"wind_gust": 18.0}, {"wind_gust": 19.0}, {"wind_gust": 5.0, "rain_rate": 2.0}):
+        world.weather(True, **values)
+        world.wait(30.0)
+    dome = world.dome
+    assert dome is not None
+    assert dome.events.flush()
+    with sessions() as session:
+        events = session.scalars(select(Event).where(Event.kind == "safety").order_by(Event.id))
+        said = [event.data["because"] for event in events if event.code == DomeUnsafe.code]
+    # Its age apart, a gust of 19 is no other cause than one of 18; rain is.
+    assert [("wind_gust" in text[0], "rain_rate" in text[0]) for text in said[-2:]] == [
+        (True, False),
+        (False, True),
+    ]

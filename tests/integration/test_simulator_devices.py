@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from alpaca.camera import Camera, CameraStates
 from alpaca.dome import Dome, ShutterState
 from alpaca.exceptions import InvalidOperationException, InvalidValueException, ParkedException
@@ -108,6 +110,26 @@ def test_an_aborted_slew_stops_between(connect):
     here = telescope.RightAscension
     assert abs(here - 14.0) > 1e-3
     assert telescope.RightAscension == here
+
+
+def test_a_blocking_slew_that_is_aborted_is_cancelled(connect, simulator):
+    telescope = connect(Telescope)
+    ready(telescope)
+    simulator.observatory.clock.set(rate=1.0)  # slow enough that it is surely stopped on its way
+    url = f"{simulator.url}/api/v1/telescope/0/slewtocoordinates"
+    form = {"RightAscension": "14.0", "Declination": "10.0"}
+    replies: list[dict[str, Any]] = []
+    slew = threading.Thread(
+        target=lambda: replies.append(requests.put(url, data=form, timeout=60).json())
+    )
+    slew.start()
+    wait_until(lambda: telescope.Slewing, "the slew to begin")
+    telescope.AbortSlew()
+    slew.join()
+    assert replies[0]["ErrorNumber"] == 0x40E
+    simulator.observatory.clock.set(rate=RATE)
+    assert requests.put(url, data=form, timeout=60).json()["ErrorNumber"] == 0
+    assert telescope.RightAscension == pytest.approx(14.0, abs=1e-9)
 
 
 def test_sync_moves_the_belief_and_not_the_telescope(connect, simulator):

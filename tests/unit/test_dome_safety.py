@@ -14,7 +14,7 @@ from toros.alpaca import DomeState
 from toros.common.clock import Clock
 from toros.common.errors import DeviceTimeout, DeviceUnreachable
 from toros.dome.reading import Reader
-from toros.dome.safety import Safety, Source
+from toros.dome.safety import Safety, Source, Trouble, Verdict
 
 SHUT = DomeState(azim_deg=10.0, shutter="closed", slewing=False, at_park=True, at_home=False)
 
@@ -86,6 +86,27 @@ def test_an_override_takes_only_what_it_names() -> None:
     assert [trouble.source for trouble in verdict.overridden] == ["dark"]
     names.add("wet")
     assert safety.verdict().safe
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "news"),
+    [
+        ("reads wind_gust_m_s 17.2, above 15", "reads wind_gust_m_s -8e-2, above 15", False),
+        ("reads wind_gust_m_s 17.2, above 15", "reads rain_rate_mm_h 17.2, above 0", True),
+        ("reads humidity_percent 93, above 90", "reads humidity_percent 93, still above 85", True),
+        ("is set by ana: somebody is inside", "is set by bob: somebody is inside", True),
+    ],
+)
+def test_another_cause_is_news_and_another_figure_is_not(before, after, news) -> None:
+    first, second = (Verdict((Trouble("station", "unsafe", text),)) for text in (before, after))
+    assert (first.causes != second.causes) is news
+
+
+def test_how_a_source_cannot_be_reached_is_no_news() -> None:
+    first, second = (
+        Verdict((Trouble("station", "unreachable", text),)) for text in ("no answer", "refused")
+    )
+    assert first.causes == second.causes
 
 
 def test_a_hung_monitor_goes_stale_and_holds_up_no_other() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from toros.common.workers import run_guarded
 # unknown: it was not heard yet, or what it says makes no sense.
 Kind = Literal["unsafe", "stale", "unreachable", "unknown"]
 Ask = Callable[[], str]
+# A figure: a number that is no part of a name.
+_FIGURE = re.compile(r"(?<![\w.])[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,14 @@ class Trouble:
     source: str
     kind: Kind
     text: str
+
+    @property
+    def cause(self) -> str:
+        """What a source names as unsafe, without the figures; empty where it says nothing.
+
+        In how many ways a source cannot be reached, one after the other, is no news.
+        """
+        return _FIGURE.sub("", self.text) if self.kind == "unsafe" else ""
 
     def __str__(self) -> str:
         return f"{self.source} {self.text}"
@@ -140,10 +151,10 @@ class Verdict:
         return [str(trouble) for trouble in self.troubles]
 
     @property
-    def kinds(self) -> frozenset[tuple[str, str, bool]]:
+    def causes(self) -> frozenset[tuple[str, str, str, bool]]:
         """What distinguishes this verdict from another, without the figures in its texts."""
         return frozenset(
-            (trouble.source, trouble.kind, trouble in self.overridden)
+            (trouble.source, trouble.kind, trouble.cause, trouble in self.overridden)
             for trouble in (*self.troubles, *self.overridden)
         )
 

@@ -123,7 +123,7 @@ class Watch:
     def _note(self, verdict: Verdict) -> None:
         """Record a change between safe and unsafe, and of the reasons."""
         before, self._verdict = self._verdict, verdict
-        if before is not None and before.kinds == verdict.kinds:
+        if before is not None and before.causes == verdict.causes:
             return
         overridden = [str(trouble) for trouble in verdict.overridden]
         said = f" Overridden: {'; '.join(overridden)}." if overridden else ""

@@ -61,5 +61,11 @@ class ActionNotImplemented(AlpacaError):
     number = 0x40C
 
 
+class OperationCancelled(AlpacaError):
+    """What the caller waits for was stopped by another order."""
+
+    number = 0x40E
+
+
 class BadRequest(Exception):
     """The request itself is malformed: HTTP status 400."""

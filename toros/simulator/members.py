@@ -24,9 +24,18 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class Wait:
-    """An answer that is given only after some observatory seconds (the old blocking methods)."""
+    """An answer that is given only when a motion has ended (the old blocking methods).
 
-    seconds: float
+    Parameters
+    ----------
+    until_unix : float
+        When it ends.
+    goes_on : callable
+        Returns whether, before that time, it is still under way: nothing stopped it.
+    """
+
+    until_unix: float
+    goes_on: Callable[[], bool]
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
+from toros.common.clock import Clock
 from toros.simulator.connections import drop
 from toros.simulator.devices.base import Device
-from toros.simulator.errors import AlpacaError, BadRequest
+from toros.simulator.errors import AlpacaError, BadRequest, OperationCancelled
 from toros.simulator.faults import FaultBoard
 from toros.simulator.image_bytes import MEDIA_TYPE, chunks, encode_error, length
 from toros.simulator.members import Member, Picture, Value, Wait
@@ -35,6 +36,7 @@ LARGEST_ID = 2**32 - 1
 LARGEST_BODY = 1 << 16
 INT32_TYPE = 2
 HANG_LOOKS_S = 0.05
+MOTION_LOOKS_S = 0.1
 
 
 class Arguments:
@@ -177,7 +179,10 @@ class Protocol:
             message = f"{type(error).__name__} in the simulator: {error}"
             return self._refuse(asked, server_id, 0x500, message)
         if isinstance(result, Wait):
-            await asyncio.sleep(device.clock.machine_seconds(result.seconds))
+            try:
+                await _end_of(result, device.clock)
+            except AlpacaError as error:
+                return self._refuse(asked, server_id, error.number, error.message)
             result = None
         if isinstance(result, Picture):
             as_bytes = asked.as_bytes
@@ -199,6 +204,16 @@ class Protocol:
             body = encode_error(number, message, asked.transaction_id, server_id)
             return Response(body, media_type=MEDIA_TYPE)
         return JSONResponse(envelope(asked.transaction_id, server_id, number, message))
+
+
+async def _end_of(motion: Wait, clock: Clock) -> None:
+    """Return when a motion has ended; raise `OperationCancelled` when it was stopped before."""
+    while (left_s := motion.until_unix - clock.unix()) > 0.0:
+        # In this order: at its end it is no longer under way.
+        if not motion.goes_on() and clock.unix() < motion.until_unix:
+            raise OperationCancelled("The slew was stopped by another order.")
+        # In pieces: the clock may be set meanwhile.
+        await asyncio.sleep(min(clock.machine_seconds(left_s), MOTION_LOOKS_S))
 
 
 def _values(member: Member, arguments: Arguments) -> list[Value]:

@@ -157,7 +157,7 @@ class TelescopeControl(Device):
     def wait_for_slew(self) -> Wait:
         """Return the wait until the mount has arrived."""
         path = self.pose.path
-        return Wait(max(getattr(path, "end_unix", 0.0) - self.clock.unix(), 0.0))
+        return Wait(getattr(path, "end_unix", 0.0), lambda: self.pose.path is path)
 
     def sync(self, ra_h: float, dec_deg: float) -> None:
         """Believe that the mount points at these coordinates."""
