@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import getpass
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 from sqlalchemy import Engine
 from typer.core import TyperGroup
 
@@ -23,6 +24,8 @@ from toros.common.database import make_engine, make_sessions
 from toros.common.errors import InvalidField, UnreadableFile
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from toros.preprocessor.rejecting import Judgement
 
 FoldersArgument = Annotated[
@@ -187,11 +190,11 @@ def _reduce(
     *,
     masters_only: bool = False,
 ) -> None:
-    from toros.imaging.kernels.compiled import when_compiling
     from toros.preprocessor.reduce import reduce_folder
 
-    when_compiling(lambda text: err.print(text, style="dim"))
     settings = config_or_defaults(config)
+    # numba and the kernels take a while to load: that happens while the headers are read.
+    threading.Thread(target=_load_kernels, name="load").start()
     with _archive(settings, config, target) as engine, progress_bar() as progress:
         report = reduce_folder(
             folders,
@@ -210,6 +213,13 @@ def _reduce(
         raise typer.Exit(1)
 
 
+def _load_kernels() -> None:
+    from toros.imaging.kernels.compiled import when_compiling
+
+    when_compiling(lambda text: err.print(text, style="dim"))
+    import_module("toros.imaging.masters")
+
+
 @contextmanager
 def _archive(settings: Config, config: Path | None, target: Path) -> Iterator[Engine]:
     """Yield the configured archive, or one beside the products where no configuration is named."""
@@ -226,6 +236,8 @@ def _archive(settings: Config, config: Path | None, target: Path) -> Iterator[En
 
 
 def _inspected(document: dict[str, Any]) -> Table:
+    from rich.table import Table
+
     table = Table(title=str(document["path"]), title_justify="left", box=None, show_header=False)
     decided = document["decided_by"]
     for key, value in document.items():

@@ -6,6 +6,7 @@ import errno
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -17,6 +18,9 @@ from toros.preprocessor.run import Outcome, Problem, Run, Step, Unit
 
 log = logging.getLogger(__name__)
 
+# Units begun at a time for each thread: one is worked on, the others wait in line.
+_IN_LINE = 4
+
 
 def run_step(step: Step[Any, Any], run: Run) -> None:
     """Do every unit of `step` that is not done yet.
@@ -27,7 +31,7 @@ def run_step(step: Step[Any, Any], run: Run) -> None:
     Raises
     ------
     Cancelled
-        When the run was cancelled; units that had begun are finished first.
+        When the run was cancelled; units that are worked on are finished first.
     """
     with run.sessions.begin() as session:
         units = step.units(session, run)
@@ -37,10 +41,15 @@ def run_step(step: Step[Any, Any], run: Run) -> None:
     done = total - len(pending)
     run.progress(step.name, done, total)
     with ThreadPoolExecutor(run.threads, thread_name_prefix=step.name) as pool:
-        for unit, future in _in_turn(pool, step, run, iter(pending)):
-            _finish(step, run, unit, future)
-            done += 1
-            run.progress(step.name, done, total)
+        try:
+            for unit, future in _in_turn(pool, step, run, iter(pending)):
+                _finish(step, run, unit, future)
+                done += 1
+                run.progress(step.name, done, total)
+        except BaseException:
+            # What stands in line is left: nobody would record it.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _leave_out(
@@ -63,15 +72,20 @@ def _finished(session: Session, step: Step[Any, Any], run: Run, unit: Unit[Any])
 def _in_turn(
     pool: ThreadPoolExecutor, step: Step[Any, Any], run: Run, pending: Iterator[Unit[Any]]
 ) -> Iterator[tuple[Unit[Any], Future[Any]]]:
-    """Yield units as their work ends, never with more begun than there are threads."""
+    """Yield units as their work ends; once cancelled, those that are worked on, and no others.
+
+    Some wait in line, so that no thread is idle while results are recorded, and several are
+    recorded as begun in one transaction.
+    """
     begun: dict[Future[Any], Unit[Any]] = {}
     while True:
-        while len(begun) < run.threads and not run.cancelled.is_set():
-            unit = next(pending, None)
-            if unit is None:
-                break
-            _begin(step, run, unit)
-            begun[pool.submit(step.work, run, unit)] = unit
+        if len(begun) <= run.threads and not run.cancelled.is_set():
+            units = list(islice(pending, _IN_LINE * run.threads - len(begun)))
+            _begin(step, run, units)
+            begun |= {pool.submit(step.work, run, unit): unit for unit in units}
+        if run.cancelled.is_set():
+            waiting = [future for future in begun if future.cancel()]
+            _put_back(step, run, [begun.pop(future) for future in waiting])
         if not begun:
             run.raise_if_cancelled()
             return
@@ -80,24 +94,44 @@ def _in_turn(
             yield begun.pop(future), future
 
 
-def _begin(step: Step[Any, Any], run: Run, unit: Unit[Any]) -> None:
+def _begin(step: Step[Any, Any], run: Run, units: Sequence[Unit[Any]]) -> None:
+    if not units:
+        return
     with run.sessions.begin() as session:
-        found = queries.step_run(session, run.file_batch_id, run.generation, step.name, unit.key)
-        if found is None:
-            session.add(
-                StepRun(
-                    file_batch_id=run.file_batch_id,
-                    generation=run.generation,
-                    step=step.name,
-                    key=unit.key,
-                    state="running",
-                    started=run.clock.now(),
-                )
+        for unit in units:
+            _mark_begun(session, step, run, unit)
+
+
+def _mark_begun(session: Session, step: Step[Any, Any], run: Run, unit: Unit[Any]) -> None:
+    found = queries.step_run(session, run.file_batch_id, run.generation, step.name, unit.key)
+    if found is None:
+        session.add(
+            StepRun(
+                file_batch_id=run.file_batch_id,
+                generation=run.generation,
+                step=step.name,
+                key=unit.key,
+                state="running",
+                started=run.clock.now(),
             )
-        else:
-            found.state, found.code, found.message = "running", 0, ""
-            found.attempts += 1
-            found.started, found.finished = run.clock.now(), None
+        )
+    else:
+        found.state, found.code, found.message = "running", 0, ""
+        found.attempts += 1
+        found.started, found.finished = run.clock.now(), None
+
+
+def _put_back(step: Step[Any, Any], run: Run, units: Sequence[Unit[Any]]) -> None:
+    """Record that units which stood in line were not begun after all."""
+    if not units:
+        return
+    with run.sessions.begin() as session:
+        for unit in units:
+            row = queries.step_run(session, run.file_batch_id, run.generation, step.name, unit.key)
+            if row is not None and row.attempts > 1:
+                row.state = "requeued"
+            elif row is not None:
+                session.delete(row)
 
 
 def _finish(step: Step[Any, Any], run: Run, unit: Unit[Any], future: Future[Any]) -> None:

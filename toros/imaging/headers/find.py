@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 _FITS_NAME = re.compile(r"\.(fits|fit|fts)(\.gz|\.fz)?$", re.IGNORECASE)
+# Each piece is waited for, where another thread has the interpreter's lock.
+_PIECE_BYTES = 4 * 1024**2
 
 
 def find_fits(folder: Path) -> list[Path]:
@@ -26,5 +28,8 @@ def find_fits(folder: Path) -> list[Path]:
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of the file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest, buffer = hashlib.sha256(), bytearray(_PIECE_BYTES)
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(buffer):
+            digest.update(memoryview(buffer)[:size])
+    return digest.hexdigest()

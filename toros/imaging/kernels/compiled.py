@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+import numba.np.linalg
 from numba.core import event
+from numba.core.registry import cpu_target
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +111,22 @@ class _Announcer(event.Listener):  # type: ignore[misc]
         """Say nothing."""
 
 
+def _load_numba() -> None:
+    """Load numba's implementations, which it does at the first kernel, but for SciPy's.
+
+    Only to note whether there is a BLAS it imports all of `scipy.linalg`, which takes longer than
+    everything else together. There is one: SciPy is among our dependencies, and a function that
+    calls it looks again. numba's own word for this is `numba.np.arraymath._HAVE_BLAS`.
+    """
+    look = numba.np.linalg.ensure_blas
+    numba.np.linalg.ensure_blas = lambda: None
+    try:
+        cpu_target.target_context.refresh()
+    finally:
+        numba.np.linalg.ensure_blas = look
+
+
 _told: list[Callable[[str], object]] = [log.info]
 _CACHE = _find_cache()
+_load_numba()
 event.register("numba:compile", _Announcer())

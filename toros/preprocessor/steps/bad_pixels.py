@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
@@ -12,12 +13,14 @@ from toros.archive import queries
 from toros.archive.models import Combination
 from toros.common.errors import TorosError
 from toros.imaging.bad_pixels import BadPixelLimits
-from toros.imaging.defects import MaskResult, make_bad_pixel_mask
 from toros.imaging.headers import sha256_of
 from toros.preprocessor.grouping import digest, master_name
 from toros.preprocessor.run import Outcome, Run, Unit
 from toros.preprocessor.steps.master import quality
 from toros.preprocessor.steps.products import Product, record_product
+
+if TYPE_CHECKING:
+    from toros.imaging.defects import MaskResult
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class BadPixels:
 
     def work(self, run: Run, unit: Unit[Finding]) -> Found:
         """Find them and write the mask."""
+        from toros.imaging.defects import make_bad_pixel_mask
+
         inputs = unit.inputs
         limits = BadPixelLimits(
             hot_e_s=run.settings.hot_pixel_rate, dead_response=run.settings.dead_pixel_response

@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
 from toros.archive import queries
 from toros.archive.models import Exposure
 from toros.common.errors import TorosError
-from toros.imaging.calibrate import CalibratedResult, calibrate_light
 from toros.imaging.headers import read_exposure, sha256_of
-from toros.imaging.preview import write_preview
 from toros.preprocessor.grouping import slug
 from toros.preprocessor.run import Outcome, Run, Unit
 from toros.preprocessor.sources import stem
@@ -33,6 +32,9 @@ from toros.preprocessor.steps.choosing import (
 )
 from toros.preprocessor.steps.master import quality
 from toros.preprocessor.steps.products import Product, record_product
+
+if TYPE_CHECKING:
+    from toros.imaging.calibrate import CalibratedResult
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Calibrate:
 
     def work(self, run: Run, unit: Unit[Calibrating]) -> Calibrated:
         """Choose the masters and calibrate the light with those that there are."""
+        from toros.imaging.calibrate import calibrate_light
+
         inputs = unit.inputs
         info = read_exposure(inputs.path)
         options = options_from(run.settings, info.instrument)
@@ -100,6 +104,8 @@ class Calibrate:
             missing={found.role: found.choice.why for found in chosen if found.error is not None},
         )
         if run.settings.previews:
+            from toros.imaging.preview import write_preview
+
             write_preview(inputs.target, inputs.target.with_suffix(".png"))
         return Calibrated(result, sha256_of(inputs.target), chosen)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toros.archive.models import Exposure
 from toros.common.config.preprocessor import PreprocessorSettings
-from toros.imaging.masters import MasterResult, make_master_bias
 from toros.imaging.options import ReductionOptions
 from toros.preprocessor.grouping import Group, group_biases
 from toros.preprocessor.steps.choosing import Role
 from toros.preprocessor.steps.master import MasterStep
+
+if TYPE_CHECKING:
+    from toros.imaging.draft import MasterResult
 
 
 class MasterBias(MasterStep):
@@ -32,4 +35,6 @@ class MasterBias(MasterStep):
         options: ReductionOptions,
     ) -> MasterResult:
         """Write the master bias."""
+        from toros.imaging.masters import make_master_bias
+
         return make_master_bias(paths, target, options)

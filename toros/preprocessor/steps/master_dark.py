@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toros.archive.models import Exposure
 from toros.common.config.preprocessor import PreprocessorSettings
-from toros.imaging.masters import MasterResult, make_master_dark
 from toros.imaging.options import ReductionOptions
 from toros.preprocessor.grouping import Group, group_darks
 from toros.preprocessor.steps.choosing import Role
 from toros.preprocessor.steps.master import MasterStep
+
+if TYPE_CHECKING:
+    from toros.imaging.draft import MasterResult
 
 
 class MasterDark(MasterStep):
@@ -36,4 +39,6 @@ class MasterDark(MasterStep):
         options: ReductionOptions,
     ) -> MasterResult:
         """Write the master dark."""
+        from toros.imaging.masters import make_master_dark
+
         return make_master_dark(paths, target, bias=masters["bias"], options=options)

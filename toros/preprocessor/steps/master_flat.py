@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toros.archive.models import Exposure
 from toros.common.config.preprocessor import PreprocessorSettings
-from toros.imaging.flats import make_master_flat
-from toros.imaging.masters import MasterResult
 from toros.imaging.options import ReductionOptions
 from toros.preprocessor.grouping import Group, group_flats
 from toros.preprocessor.steps.choosing import Role
 from toros.preprocessor.steps.master import MasterStep
+
+if TYPE_CHECKING:
+    from toros.imaging.draft import MasterResult
 
 
 class MasterFlat(MasterStep):
@@ -35,6 +37,8 @@ class MasterFlat(MasterStep):
         options: ReductionOptions,
     ) -> MasterResult:
         """Write the master flat."""
+        from toros.imaging.flats import make_master_flat
+
         return make_master_flat(
             paths, target, bias=masters["bias"], dark=masters["dark"], options=options
         )
