@@ -76,8 +76,17 @@ class PlanesFile:
         # What is not written is zero: the padding.
         os.ftruncate(descriptor, at)
 
-    def write(self, index: int, first_row: int, rows: NDArray[Any]) -> None:
-        """Write `rows` [y, x] of plane `index`, in native byte order."""
+    def write(
+        self,
+        index: int,
+        first_row: int,
+        rows: NDArray[Any],
+        noise: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Write `rows` [y, x] of plane `index`, in native byte order.
+
+        `noise` (one sigma) matters to compressed files only: see `toros.imaging.fits_tiles`.
+        """
         plane = self.planes[index]
         flat = np.ascontiguousarray(rows, dtype=plane.kind).reshape(-1)
         offset = first_row * plane.shape[1] * plane.kind.itemsize

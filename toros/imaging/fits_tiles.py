@@ -31,6 +31,7 @@ from toros.imaging.kernels.encoding import sum_bytes
 _GZIP = 31  # zlib's word for: with gzip's header, in which no time stands
 _GZIP_LEVEL = 1  # noise is as small after the fastest
 _LARGEST_HEAP = 2**31 - 1  # offsets into it are of 32 bits
+_UNKNOWN = np.empty((0, 0), np.float32)
 # What would be taken for a description of the table.
 _RESERVED = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|EXTEND|TFIELDS|THEAP|T(TYPE|FORM|UNIT|NULL|SCAL"
@@ -49,8 +50,8 @@ class Compression:
         ``"rice"``: float32 quantised with subtractive dither, then Rice-coded; ``"gzip"``: nothing
         is lost.
     level : float
-        Of Rice: the quantisation's step is the noise of the row divided by this. It adds
-        1 / (12 level²) of the noise's variance.
+        Of Rice: the quantisation's step is the least noise in a row divided by this. It adds at
+        most 1 / (12 level²) to the variance of a pixel.
     """
 
     kind: Literal["rice", "gzip"]
@@ -85,15 +86,21 @@ class TilesFile:
         name = f"{first.get('RAWNAME', '')} {first.get('DATE-OBS', '')}".encode()
         self._seeds = [1 + zlib.crc32(name, index) % 10000 for index in range(len(planes))]
 
-    def write(self, index: int, first_row: int, rows: NDArray[Any]) -> None:
-        """Compress `rows` [y, x] of plane `index`, in native byte order."""
+    def write(
+        self,
+        index: int,
+        first_row: int,
+        rows: NDArray[Any],
+        noise: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Compress `rows` [y, x] of plane `index`, whose pixels have this `noise` (one sigma)."""
         plane = self.planes[index]
         pixels = np.ascontiguousarray(rows, dtype=plane.kind)
         if self._compression.kind == "gzip":
             part = _gzipped_rows(pixels)
         elif plane.kind.kind == "f":
             first_tile = first_row + self._seeds[index] - 1
-            part = _quantised_rows(pixels, self._compression.level, first_tile)
+            part = _quantised_rows(pixels, noise, self._compression.level, first_tile)
         else:
             part = _riced_rows(pixels)
         with self._lock:
@@ -211,7 +218,7 @@ def _describe(header: fits.Header, plane: Plane, seed: int, how: Compression) ->
     if real:
         header["ZQUANTIZ"] = "SUBTRACTIVE_DITHER_1"
         header["ZDITHER0"] = (seed, "start of the sequence of dithers")
-        header["QUANTLEV"] = (how.level, "steps of quantisation in the noise of a row")
+        header["QUANTLEV"] = (how.level, "steps of quantisation in the noise of a pixel")
 
 
 @lru_cache(maxsize=1)
@@ -233,12 +240,15 @@ def _room(pixels: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return np.empty((height, most), np.uint8), np.empty(height, np.int64)
 
 
-def _quantised_rows(pixels: NDArray[np.float32], level: float, first_tile: int) -> _Rows:
+def _quantised_rows(
+    pixels: NDArray[np.float32], noise: NDArray[np.float32] | None, level: float, first_tile: int
+) -> _Rows:
     from toros.imaging.kernels.tiles import quantise_rows
 
     out, sizes = _room(pixels)
     scales, zeros = np.empty(len(pixels)), np.empty(len(pixels))
-    quantise_rows(pixels, level, first_tile, _random(), out, sizes, scales, zeros)
+    sigma = _UNKNOWN if noise is None else np.ascontiguousarray(noise, np.float32)
+    quantise_rows(pixels, sigma, level, first_tile, _random(), out, sizes, scales, zeros)
     lossless = sizes < 0
     pieces = []
     for y, size in enumerate(sizes):

@@ -150,7 +150,7 @@ def write_light(
 
         def write(rows: slice) -> None:
             part = strip(rows)
-            file.write(0, rows.start, part.pixels)
+            file.write(0, rows.start, part.pixels, part.uncertainty)
             file.write(1, rows.start, part.uncertainty)
             mask[rows] = part.mask
             count(rows)

@@ -54,7 +54,7 @@ class ReductionOptions:
     compression : str
         How calibrated lights are written: ``"none"``, ``"rice"`` or ``"gzip"``.
     quantise_level : float
-        Of ``"rice"``: steps of quantisation in the noise of a row.
+        Of ``"rice"``: steps of quantisation in the noise of a pixel.
     """
 
     combine: Literal["sigma_clip", "median", "mean"] = "sigma_clip"

@@ -224,8 +224,8 @@ class PreprocessorSettings(Section):
         ge=1,
         le=1000,
         description=(
-            "With RICE, steps of quantisation in the noise of a row: it adds 1/(12 level^2) to the "
-            "variance."
+            "With RICE, steps of quantisation in the noise of a pixel: it adds at most "
+            "1/(12 level^2) to the variance."
         ),
     )
     previews: bool = Field(

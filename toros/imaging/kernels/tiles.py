@@ -25,6 +25,7 @@ _LARGEST = 2147483000.0
 @kernel
 def quantise_rows(
     pixels: NDArray[np.float32],
+    noise: NDArray[np.float32],
     level: float,
     first_tile: int,
     random: NDArray[np.float32],
@@ -33,12 +34,17 @@ def quantise_rows(
     scales: NDArray[np.float64],
     zeros: NDArray[np.float64],
 ) -> None:
-    """Quantise each row by 1/`level` of its noise with subtractive dither, and Rice-code it.
+    """Quantise each row with subtractive dither, and Rice-code it.
+
+    The step is 1/`level` of the row's scatter from pixel to pixel, or of the smallest of `noise` if
+    that is less: so no pixel gains more than 1 / (12 level²) of its own variance.
 
     Parameters
     ----------
     pixels : numpy.ndarray
         Rows [y, x].
+    noise : numpy.ndarray
+        One sigma of each pixel [y, x], where it is known; else of no rows.
     first_tile : int
         Where the first row is in the sequence of dithers: its index, and ZDITHER0 - 1.
     random : numpy.ndarray
@@ -68,7 +74,10 @@ def quantise_rows(
             differences[k] = abs(
                 2.0 * np.float64(row[x]) - np.float64(row[x - 2]) - np.float64(row[x + 2])
             )
-        scale = _TO_SIGMA * np.median(differences) / level
+        scale = _TO_SIGMA * np.median(differences)
+        if noise.shape[0] > 0:
+            scale = _least(noise[y], scale)
+        scale /= level
         if not scale > 0 or not (high - low) / scale < _LARGEST:
             continue
         seed = (first_tile + y) % _RANDOM
@@ -82,6 +91,16 @@ def quantise_rows(
                 at = int(random[seed] * np.float32(500.0))
         scales[y], zeros[y] = scale, low
         sizes[y] = _rice(indices, 32, 5, 25, out[y])
+
+
+@inlined
+def _least(noise: NDArray[np.float32], start: float) -> float:
+    least = start
+    for x in range(noise.size):
+        # Where nothing is known of a pixel it is 0 or no number.
+        if noise[x] > 0:
+            least = min(least, np.float64(noise[x]))
+    return least
 
 
 @kernel
