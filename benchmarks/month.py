@@ -50,7 +50,7 @@ SITE = Site("Cordon Macon", -24.6226, -67.3218, 4650.0)
 MAX_SUN_DEG = -15.0
 # Twilight comes before the dark, and before it the processes start, at the machine's pace.
 BEFORE_DARK = timedelta(minutes=50)
-START_UP_S = 30.0  # of the machine
+START_UP_S = 50.0  # of the machine, a busy one
 EXPTIME_S = 240.0
 RESUME_S = 300.0
 FIELDS = 45
@@ -224,7 +224,8 @@ def one_night(folder: Path, day: date, rate: float, seed: int) -> Record:
     trouble = Trouble(night, database_url, seed, record, witness)
     try:
         wait_until(night.answers, "the telescope to answer", 120.0)
-        night.ask("open_night")
+        night.client.send("open_night", wait=60)
+        wait_until(lambda: night.state() != "closed", "the night to be opened", 120.0)
         witness.start()
         trouble.start()
         longest_s = night.clock.machine_seconds(span[1] - start.timestamp() + 3 * 3600.0)

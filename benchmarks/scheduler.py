@@ -25,6 +25,7 @@ import numpy as np
 
 from toros.common.config.telescope import TelescopeSettings
 from toros.sky.site import Site
+from toros.sky.visibility import altitude
 from toros.telescope.decision import NightTable
 from toros.telescope.plan import dark_times, make_plan
 from toros.telescope.problem import Windows
@@ -265,11 +266,21 @@ def many(number: int) -> None:
     targets = some_targets(number, 1)
     seconds, plan = timed(lambda: ours(targets), 5)
     made = audit(targets, plan)
-    print(f"\n{number} targets: plan {seconds:.3f} s, {made.violations} violations")
+    began = time.process_time()
+    ours(targets)
+    worked_s = time.process_time() - began
+    print(
+        f"\n{number} targets: plan {seconds:.3f} s, {worked_s:.3f} s of the processor, "
+        f"{made.violations} violations"
+    )
+    first, last = _dark()
+    every = np.arange(first, last, 300.0)
+    ra, dec = (np.array([getattr(t, name) for t in targets]) for name in ("ra_deg", "dec_deg"))
+    seconds, _ = timed(lambda: altitude(SITE, every, ra, dec), 5)
+    print(f"altitudes every 5 minutes of {(last - first) / 3600:.1f} hours: {seconds:.3f} s")
     table = NightTable.of(SITE, NIGHT, targets, SETTINGS)
     if table is None:
         raise SystemExit("It does not grow dark.")
-    first, last = _dark()
     moments = [datetime.fromtimestamp(t, UTC) for t in np.linspace(first, last - 3600, 101)]
     began = time.thread_time()
     table.decide(moments[0])

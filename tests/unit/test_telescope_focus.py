@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toros.telescope.focus import offset_is_known
 from toros.telescope.star_size import best_focus, star_size
 
 MAX_ADU = 65535.0
@@ -70,3 +71,13 @@ def test_what_is_no_focus_is_not_taken_for_one(sizes: list[float], why: str) -> 
     found = best_focus(np.arange(7) * 300, np.array(sizes))
     assert found.position is None
     assert why in found.why_not
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "known"),
+    [("r", "R", True), ("u", "u", True), ("g", "r", True), ("g", "u", False), ("u", "r", False)],
+)
+def test_the_focus_follows_from_another_filters_where_both_have_an_offset(
+    before: str, after: str, known: bool
+) -> None:
+    assert offset_is_known(before, after, ["g", "r", "i"]) is known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,16 +44,23 @@ def wants_run(telescope: Telescope, band: str | None = None) -> str:
 
 
 def _leads_astray(telescope: Telescope, band: str | None) -> bool:
-    """Return whether a change of the filter leaves the focus unknown.
-
-    Without any offsets all filters are taken to be of one thickness.
-    """
+    """Return whether a change of the filter leaves the focus unknown."""
     offsets, before = telescope.settings.focus.filter_offsets, telescope.focus.filter
-    if not offsets or band is None or before is None or band.casefold() == before.casefold():
+    if not offsets or band is None or before is None:
         return False
     wheel = telescope.devices.filter_wheel
-    known = {name.casefold() for name in (*offsets, *(wheel.names()[:1] if wheel else ()))}
-    return not {band.casefold(), before.casefold()} <= known
+    first = wheel.names()[:1] if wheel else []
+    return not offset_is_known(before, band, [*first, *offsets])
+
+
+def offset_is_known(before: str, after: str, known: Sequence[str]) -> bool:
+    """Return whether the focus of one filter follows from another's.
+
+    `known` are the filters with an offset, and the first, to which the offsets are counted.
+    """
+    names = {name.casefold() for name in known}
+    both = {before.casefold(), after.casefold()}
+    return len(both) == 1 or both <= names
 
 
 def run(telescope: Telescope, why: str, band: str | None = None) -> BestFocus | None:

@@ -64,7 +64,9 @@ class FocusSettings(Section):
         2.0, gt=0, description="A new run when the focuser's temperature changed by so much."
     )
     filter_offsets: dict[str, int] = Field(
-        {}, description="Steps from the best focus of the first filter to that of each other."
+        {},
+        description="Steps from the best focus of the first filter to that of each other; when "
+        "some are given, a focus run is made before a filter without.",
     )
 
 
