@@ -25,6 +25,7 @@ class Node:
     database_url: str
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[str] | None = None
+    allowed_sources: list[str] = field(default_factory=list)
 
     def start(self) -> FrontDeskClient:
         self.launch()
@@ -34,7 +35,11 @@ class Node:
 
     def launch(self) -> None:
         config = self.folder / "toros.conf.yaml"
-        data = {"raw": str(self.folder / "RAW"), "products": str(self.folder / "PRODUCTS")}
+        data = {
+            "raw": str(self.folder / "RAW"),
+            "products": str(self.folder / "PRODUCTS"),
+            "allowed_sources": self.allowed_sources,
+        }
         service = {"ip": "127.0.0.1", "port": self.port, "threads": 2}
         document = {
             "database": {"url": self.database_url},

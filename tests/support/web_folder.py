@@ -27,6 +27,10 @@ class WebFolder:
     ranges: bool = True
     #: For each path, after how many bytes the next answers break off.
     break_after: dict[str, list[int]] = field(default_factory=dict)
+    #: For each path, after how many bytes the server falls silent until it is released.
+    hold_after: dict[str, int] = field(default_factory=dict)
+    holding: threading.Event = field(default_factory=threading.Event)
+    release: threading.Event = field(default_factory=threading.Event)
     gone: set[str] = field(default_factory=set)  # paths that are listed, but not there
     types: dict[str, str] = field(default_factory=dict)
     redirect: dict[str, str] = field(default_factory=dict)
@@ -66,8 +70,17 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(416, b"", Content_Range=f"bytes */{len(content)}")
                 return
             headers["Content_Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        if path in served.hold_after:
+            self._hold(content, served.hold_after[path], headers)
+            return
         breaks = served.break_after.get(path, [])
         self._send(status, content[start:], breaks.pop(0) if breaks else None, **headers)
+
+    def _hold(self, content: bytes, count: int, headers: dict[str, str]) -> None:
+        self._send(200, content, count, **headers)
+        self.wfile.flush()
+        self.served.holding.set()
+        self.served.release.wait(60)
 
     def _send(self, status: int, body: bytes, cut: int | None = None, **headers: str) -> None:
         self.send_response(status)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from toros.archive.models import (
@@ -244,6 +244,16 @@ def masters_of_run(
     return session.scalars(query.order_by(Combination.id)).all()
 
 
+def rejected_of_run(
+    session: Session, kind: str, file_batch_id: int, generation: int
+) -> Sequence[Combination]:
+    """Return the masters that `masters_of_run` leaves out."""
+    query = _made_by(file_batch_id, generation).where(
+        Combination.kind == kind, Combination.rejected.is_not(None)
+    )
+    return session.scalars(query.order_by(Combination.id)).all()
+
+
 def _made_by(file_batch_id: int, generation: int) -> Select[Any]:
     return (
         select(Combination)
@@ -261,7 +271,8 @@ def masters_of_others(
 ) -> Sequence[Combination]:
     """Return the masters of one kind that other file batches made with the camera of `like`.
 
-    Only those taken within `max_age` of it and not rejected; none where its date is unknown.
+    Only those taken within `max_age` of it and not rejected; none where its date is unknown. Of a
+    file batch that was reduced again, those of the newest generation, once it is whole.
     """
     if like.date_obs is None:
         return []
@@ -273,8 +284,28 @@ def masters_of_others(
         Combination.naxis1 == like.naxis1,
         Combination.naxis2 == like.naxis2,
         Combination.date_obs.between(like.date_obs - max_age, like.date_obs + max_age),
+        ~_superseded(kind),
     )
     return session.scalars(query.order_by(Combination.id)).all()
+
+
+def _superseded(kind: str) -> ColumnElement[bool]:
+    """Say of a master that its file batch, whole again after a restart, has none like it."""
+    of_now = (
+        (StepRun.file_batch_id == FileBatch.id)
+        & (StepRun.generation == FileBatch.generation)
+        & (StepRun.step == kind)
+    )
+    made = select(StepRun.id).where(of_now, StepRun.combination_id == Combination.id)
+    failed = select(StepRun.id).where(of_now, StepRun.state == "failed")
+    whole_again = select(FileBatch.id).where(
+        FileBatch.id == Combination.file_batch_id,
+        FileBatch.generation > 1,
+        FileBatch.state == "done",
+        ~made.correlate(FileBatch, Combination).exists(),
+        ~failed.correlate(FileBatch).exists(),
+    )
+    return whole_again.correlate(Combination).exists()
 
 
 def input_exposures(session: Session, combination_id: int) -> Sequence[tuple[str, Exposure]]:

@@ -78,7 +78,7 @@ def calibrate(
     config: ConfigOption = None,
 ) -> None:
     """Make the masters of a folder, or of several together, and calibrate the lights."""
-    names = [folder.resolve().name for folder in folders]
+    names = [folder.name for folder in dict.fromkeys(folder.resolve() for folder in folders)]
     more = f"+{len(names) - 1}" if len(names) > 1 else ""
     _reduce(folders, target or Path("toros-calibrated") / f"{names[0]}{more}", config, as_json)
 

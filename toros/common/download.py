@@ -247,6 +247,7 @@ def _go_on(
                     if patience.cancelled.is_set():
                         raise Cancelled(f"The download of {url} was cancelled.")
                     file.write(chunk)
+                    file.flush()  # what came is kept, whatever becomes of this process
                     done += len(chunk)
                     progress(done, total or 0)
             _check_length(url, done, total)

@@ -62,6 +62,7 @@ def arrive(run: Run, gatherer: Gatherer, *, known: bool, anew: bool) -> Run:
             errors.append(error)
             incoming = (Incoming(name=own_name(place.source), error=error),)
         except OSError as error:
+            gatherer.clean(())  # what fills the disk helps nobody
             raise said(place.source, error) from error
         places.append(replace(place, incoming=incoming))
     if errors and not any(_holds(place) for place in places):

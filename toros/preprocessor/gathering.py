@@ -109,7 +109,7 @@ class Gatherer:
             return [Incoming(name=name, url=url, sha256=digest)]
         if not is_archive(name):
             kind = self.web.kind(url)
-            if kind == "text/html":
+            if kind in ("text/html", "application/xhtml+xml"):
                 return self._linked(url)
             if kind == "text/plain":
                 page = self.web.page(url)
@@ -184,11 +184,16 @@ class Gatherer:
             shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
             self.progress("unpack", 0, 1)
             bounds = Bounds(int(self.settings.max_gb * GB), self.settings.max_files)
-            document = _document(unpack(archive, folder / "files", bounds))
-            write_text(record, json.dumps(document))
+            try:
+                document = _document(unpack(archive, folder / "files", bounds))
+                write_text(record, json.dumps(document))
+            except UnusableArchive:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            finally:
+                if archive.is_relative_to(self.staging):
+                    archive.unlink()
             self.progress("unpack", 1, 1)
-            if archive.is_relative_to(self.staging):
-                archive.unlink()
         members: dict[str, Any] = json.loads(record.read_text())
         return [_incoming(name, member, folder / "files") for name, member in members.items()]
 
