@@ -63,6 +63,7 @@ packages: ## Debian packages that tests use, where they are missing (root)
 	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 \
 	  || missing="$$missing postgresql"; \
+	command -v funpack >/dev/null || missing="$$missing libcfitsio-bin"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 	  echo "Not installed, and their tests are skipped:$$missing"; exit 0; fi; \

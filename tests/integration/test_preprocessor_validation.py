@@ -112,9 +112,12 @@ def test_a_bad_one_is_reported_and_the_last_good_one_used(
     assert bad.quality["median_change"] == pytest.approx(200, abs=5)
     rows = {Path(row["path"]).name: row for row in report.document["exposures"]}
     assert rows["a.fits"]["masters"]["bias"] == good.path
+    (why_not,) = rows["a.fits"]["choice"]["bias"]["refused"]
+    assert why_not.startswith(f"{Path(bad.path).name}: rejected: ")
     assert rows["bias_0.fits"]["code"] == MasterRefused.code
     page = (tmp_path / "out" / "bad" / "report.html").read_text()
     assert "Not used:" in page
+    assert page.count(Path(bad.path).name) >= 3  # its card, the problem, and why not for the light
     # It serves no later night either, and is not what later ones are judged by.
     camera(tmp_path, "third", 2).bias()
     assert MasterRefused.code not in codes(reduce("third"))

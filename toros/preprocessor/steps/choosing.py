@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -71,6 +71,7 @@ class Offers:
 
     own: tuple[Offer, ...] = ()
     others: tuple[Offer, ...] = ()
+    rejected: tuple[str, ...] = ()  # which of the run are not offered, and why
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Chosen:
     role: Role
     choice: Choice
     offer: Offer | None
+    rejected: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path | None:
@@ -105,10 +107,19 @@ def offers_for(
         )
         for role in wanted
     }
+    rejected = {role: _rejected(session, run, role) for role in wanted}
     return [
-        {role: Offers(own[role], _others(session, run, role, frame)) for role in wanted}
+        {
+            role: Offers(own[role], _others(session, run, role, frame), rejected[role])
+            for role in wanted
+        }
         for frame in frames
     ]
+
+
+def _rejected(session: Session, run: Run, role: Role) -> tuple[str, ...]:
+    found = queries.rejected_of_run(session, _KINDS[role], run.file_batch_id, run.generation)
+    return tuple(f"{Path(master.path).name}: rejected: {master.rejected}" for master in found)
 
 
 def previous_for(session: Session, run: Run, role: Role, like: Exposure) -> tuple[Offer, ...]:
@@ -135,7 +146,8 @@ def choose_all(
     for role, offered in offers.items():
         # A dark that still holds the bias would subtract it a second time.
         twice = role == "dark" and any(c.role == "bias" and c.offer for c in chosen)
-        chosen.append(_choose(role, frame, offered, options, bias_subtracted=twice))
+        found = _choose(role, frame, offered, options, bias_subtracted=twice)
+        chosen.append(replace(found, rejected=offered.rejected))
     return tuple(chosen)
 
 
@@ -200,7 +212,10 @@ def explained(chosen: Iterable[Chosen]) -> dict[str, dict[str, object]]:
             "why": found.choice.why,
             "notes": list(found.choice.notes),
             "dark_scale": found.choice.dark_scale if found.role == "dark" else None,
-            "refused": [reason for _candidate, reason in found.choice.refused],
+            "refused": [
+                *(reason for _candidate, reason in found.choice.refused),
+                *found.rejected,
+            ],
         }
         for found in chosen
     }
