@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -134,6 +135,30 @@ def test_a_dropped_connection_has_no_answer(bench):
     with pytest.raises(requests.ConnectionError):
         bench.request("PUT", "/api/v1/dome/0/openshutter")
     assert bench.get("dome/0/shutterstatus") == OPENING  # done, and the reply lost
+
+
+def test_what_is_dropped_by_order_is_no_error_of_the_server(bench, caplog):
+    bench.order(fault="drop", device="dome", count=1)
+    with pytest.raises(requests.ConnectionError):
+        bench.request("GET", "/api/v1/dome/0/azimuth")
+    bench.control("POST", "restart", {"down_s": 5.0})
+    with pytest.raises(requests.ConnectionError):
+        bench.request("GET", "/api/v1/dome/0/azimuth")
+    bench.control("PUT", "clock", {"advance_s": 10.0})
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_a_browser_finds_its_way(bench):
+    page = bench.request("GET", "/")
+    assert page.url.endswith("/setup")
+    paths = re.findall(r'href="(/[^"]+)"', page.text)
+    assert len([path for path in paths if path.endswith("/setup")]) == len(
+        bench.simulator.observatory.devices
+    )
+    for path in paths:
+        assert bench.request("GET", path).status_code == 200, path
+    assert "TOROS simulator Dome 1" in bench.request("GET", "/setup/v1/dome/1/setup").text
+    assert bench.request("GET", "/setup/v1/dome/9/setup").status_code == 404
 
 
 def test_slow_answers_come_late_and_garbage_is_no_json(bench):

@@ -105,7 +105,7 @@ def test_unknown_extra_parameters_are_ignored(http):
         "/api/v1/dome/0/Azimuth",
         "/api/v2/dome/0/azimuth",
         "/api/v1/dome/0/slewtoazimuth",
-        "/",
+        "/api",
     ],
 )
 def test_what_does_not_exist_is_not_found(http, path):

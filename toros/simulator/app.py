@@ -20,6 +20,7 @@ from toros.simulator.discovery import DiscoveryResponder, bind
 from toros.simulator.faults import FaultBoard
 from toros.simulator.observatory import Observatory
 from toros.simulator.protocol import Arguments, Protocol, envelope
+from toros.simulator.setup_pages import SetupPages
 
 
 class Management:
@@ -90,7 +91,7 @@ class Gate:
         """Pass a request on, or drop its connection."""
         web = scope["type"] == "http"
         if web and self._observatory.down() and not scope["path"].startswith("/simulator/"):
-            drop(scope)
+            await drop(scope)
             return
         await self._app(scope, receive, send)
 
@@ -136,6 +137,7 @@ def make_app(
         Route("/management/apiversions", management.versions),
         Route("/management/v1/description", management.describe),
         Route("/management/v1/configureddevices", management.devices),
+        *SetupPages(observatory).routes(),
         *simulator.routes(),
     ]
     gate = Middleware(Gate, observatory=observatory)

@@ -27,9 +27,11 @@ class DroppableProtocol(H11Protocol):
         super().connection_lost(exc)
 
 
-def drop(scope: Scope) -> None:
+async def drop(scope: Scope) -> None:
     """Cut the connection that a request came by, without an answer."""
     client = cast(tuple[str, int] | None, scope.get("client"))
     transport = _open.get(tuple(client)) if client is not None else None  # type: ignore[arg-type]
     if transport is not None:
         transport.abort()
+        # uvicorn hears of it now: that there is no answer is then no error to it.
+        await asyncio.sleep(0)

@@ -163,7 +163,7 @@ class Protocol:
         if order.fault == "hang":
             while self._faults.active(fault) and not await request.is_disconnected():
                 await asyncio.sleep(HANG_LOOKS_S)
-        drop(request.scope)
+        await drop(request.scope)
         return Response()
 
     async def _answer(self, asked: Asked) -> Response:
