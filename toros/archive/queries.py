@@ -254,16 +254,6 @@ def rejected_of_run(
     return session.scalars(query.order_by(Combination.id)).all()
 
 
-def rejected_of_run(
-    session: Session, kind: str, file_batch_id: int, generation: int
-) -> Sequence[Combination]:
-    """Return the masters that `masters_of_run` leaves out."""
-    query = _made_by(file_batch_id, generation).where(
-        Combination.kind == kind, Combination.rejected.is_not(None)
-    )
-    return session.scalars(query.order_by(Combination.id)).all()
-
-
 def _made_by(file_batch_id: int, generation: int) -> Select[Any]:
     return (
         select(Combination)
