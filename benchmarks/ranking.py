@@ -3,6 +3,7 @@
     python -m benchmarks.ranking                     all of it, some minutes; 1 GB of disk
     python -m benchmarks.ranking --galaxies 1e6      a first impression
     python -m benchmarks.ranking --skymap-python /path/to/venv/bin/python
+    python -m benchmarks.ranking --markdown docs/reference/benchmarks-alerts.md
 
 Every figure is measured in a process of its own, so that each has its own peak of memory. The
 catalogue is synthetic: even in space, log-normal in light. `ligo.skymap` (GPL) is no dependency
@@ -29,8 +30,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ranking_catalogue import FOLDER, NAME, synthetic
+from benchmarks import ranking_flat
+from benchmarks.ranking_catalogue import FOLDER, NAME, maps, synthetic
 from benchmarks.ranking_peer import compare
+from benchmarks.ranking_report import page
 from toros.archive.schema import upgrade
 from toros.common.clock import Clock
 from toros.common.config import Config
@@ -46,13 +49,7 @@ from toros.lvcgcn.ranking import rank, scores
 from toros.lvcgcn.search import HostSearch
 from toros.lvcgcn.skymap import SkyMap
 from toros.lvcgcn.skymap_fits import read_sky_map
-from toros.simulator.replay import (
-    GW170817_NOTICE_TIME,
-    GW170817_TIME,
-    Localisation,
-    make_gw170817,
-    make_sky_map,
-)
+from toros.simulator.replay import make_gw170817
 
 TOP = 1000
 ROUNDS = 5
@@ -62,33 +59,12 @@ PLACES = {
     "TOLOLO": {"lon": -70.8065, "lat": -30.1691, "height": 2200.0},
     "SIDING SPRING": {"lon": 149.0712, "lat": -31.2733, "height": 1165.0},
 }
-FAR = Localisation(
-    ra_deg=200.0,
-    dec_deg=-35.0,
-    area_90_deg2=3000.0,
-    elongation=5.0,
-    position_angle_deg=40.0,
-    distance_mpc=600.0,
-    distance_sigma_mpc=120.0,
-)
 
 
 class _Targets(Fields):
     alert: str
     revision: int
     targets: list[dict[str, Any]]
-
-
-def maps() -> dict[str, bytes]:
-    """Return the events: one near and well placed, one far and wide."""
-    far = make_sky_map(
-        FAR,
-        event="S170818x",
-        event_time=GW170817_TIME,
-        created=GW170817_NOTICE_TIME,
-        instruments=("H1", "L1"),
-    )
-    return {"28 deg², 40 Mpc": make_gw170817().sky_map, "3000 deg², 600 Mpc": far}
 
 
 def memory_mb(key: str = "VmHWM") -> float:
@@ -149,6 +125,17 @@ def measure_brute(folder: Path) -> dict[str, Any]:
     return {"maps": found, "mb_peak": memory_mb()}
 
 
+def measure_flat(folder: Path) -> dict[str, Any]:
+    """Return what a flat map takes, as the LVK spread one out and at its worst."""
+    catalogue = _open(folder)
+    sky_map = read_sky_map(next(iter(maps().values())))
+    kinds = {"as the LVK spread one out": False, "every pixel of the event different": True}
+    return {
+        name: ranking_flat.measure(ranking_flat.flat(sky_map, rough=rough), catalogue, memory_mb)
+        for name, rough in kinds.items()
+    }
+
+
 def measure_relay(folder: Path) -> dict[str, Any]:
     """Return the time from a notice's bytes to orders that three telescopes have journaled."""
     with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
@@ -168,8 +155,8 @@ def measure_relay(folder: Path) -> dict[str, Any]:
             found[name] = {
                 "first": times[0],
                 "seconds": median(times[1:]),
-                "orders": orders,
-                "targets": targets,
+                "orders": orders // (ROUNDS + 1),
+                "targets": targets // (ROUNDS + 1),
             }
         return {"maps": found, "mb_before": before, "mb_peak": memory_mb()}
 
@@ -251,6 +238,7 @@ def _timed(work: Callable[[], object]) -> float:
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "ranking": measure_ranking,
     "brute": measure_brute,
+    "flat": measure_flat,
     "relay": measure_relay,
 }
 
@@ -269,6 +257,7 @@ def main() -> None:
     parser.add_argument("--galaxies", type=float, default=22.5e6)
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--skymap-python", type=Path, help="a Python that has ligo.skymap")
+    parser.add_argument("--markdown", type=Path, help="write the page of figures there")
     parser.add_argument("--part", choices=[*PARTS, "telescope"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -280,10 +269,14 @@ def main() -> None:
         count = int(given.galaxies)
         took = synthetic(given.folder, count)
         print(json.dumps({"galaxies": count, "seconds_to_build": took}))
+        found = {}
         for part in PARTS:
-            print(json.dumps({part: _apart(part, given.folder)}, indent=2, ensure_ascii=False))
-        peer = compare(given.skymap_python, given.folder, maps())
-        print(json.dumps({"ligo.skymap": peer}, indent=2, ensure_ascii=False))
+            found[part] = _apart(part, given.folder)
+            print(json.dumps({part: found[part]}, indent=2, ensure_ascii=False))
+        found["ligo.skymap"] = compare(given.skymap_python, given.folder, maps())
+        print(json.dumps({"ligo.skymap": found["ligo.skymap"]}, indent=2, ensure_ascii=False))
+        if given.markdown:
+            given.markdown.write_text(page(count, took, found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The synthetic catalogue of the ranking's benchmark."""
+"""The synthetic catalogue and events of the ranking's benchmark."""
 
 from __future__ import annotations
 
@@ -10,10 +10,26 @@ import numpy as np
 
 from toros.lvcgcn import column_store, completeness
 from toros.lvcgcn.catalogue import CatalogueInfo, by_place
+from toros.simulator.replay import (
+    GW170817_NOTICE_TIME,
+    GW170817_TIME,
+    Localisation,
+    make_gw170817,
+    make_sky_map,
+)
 
 FOLDER = Path(tempfile.gettempdir()) / "toros-benchmark-catalogues"
 NAME = "synthetic"
 FARTHEST_MPC = 2000.0
+FAR = Localisation(
+    ra_deg=200.0,
+    dec_deg=-35.0,
+    area_90_deg2=3000.0,
+    elongation=5.0,
+    position_angle_deg=40.0,
+    distance_mpc=600.0,
+    distance_sigma_mpc=120.0,
+)
 
 
 def synthetic(folder: Path, count: int) -> float | None:
@@ -45,3 +61,15 @@ def synthetic(folder: Path, count: int) -> float | None:
     )
     column_store.write(folder, catalogue)
     return time.perf_counter() - begin
+
+
+def maps() -> dict[str, bytes]:
+    """Return the events: one near and well placed, one far and wide."""
+    far = make_sky_map(
+        FAR,
+        event="S170818x",
+        event_time=GW170817_TIME,
+        created=GW170817_NOTICE_TIME,
+        instruments=("H1", "L1"),
+    )
+    return {"28 deg², 40 Mpc": make_gw170817().sky_map, "3000 deg², 600 Mpc": far}
