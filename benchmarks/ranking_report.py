@@ -115,7 +115,8 @@ def _ranking(found: dict[str, Any], brute: dict[str, Any]) -> str:
     heads = ["Event", *said, "every galaxy", "the same 1000", "sum off by"]
     memory = (
         f"The ranking's process had at most {found['mb_peak']:.0f} MB resident (wanted: below "
-        f"500), the mapped catalogue included; that of scoring every galaxy {brute['mb_peak']:.0f} MB.\n"
+        "500), the mapped catalogue included; that of scoring every galaxy "
+        f"{brute['mb_peak']:.0f} MB.\n"
     )
     return f"{_table(heads, rows)}\n{memory}"
 
