@@ -19,7 +19,7 @@ from toros.archive.models import Combination, Event, Metric
 from toros.common.config import Config
 from toros.common.errors import MasterRefused
 from toros.preprocessor.reduce import BatchReport, reduce_folder
-from toros.preprocessor.rejecting import reject_master
+from toros.preprocessor.rejecting import accept_master, reject_master
 
 Reduce = Callable[..., BatchReport]
 
@@ -138,6 +138,23 @@ def test_where_the_camera_has_changed_the_old_one_is_rejected_and_the_new_one_ta
     # What a person rejected stays rejected when it is made again.
     reduce("good")
     assert master(sessions, "good", "master_bias").rejected == "another camera"
+
+
+def test_one_that_a_person_accepts_is_used_however_often_it_is_made_again(
+    tmp_path: Path, reduce: Reduce, sessions: sessionmaker[Session]
+) -> None:
+    leaked(tmp_path, reduce)
+    reduce("bad")
+    name = Path(master(sessions, "bad", "master_bias").path).name
+    accept_master(sessions, name, "new electronics", START)
+    for _ in range(2):
+        report = reduce("bad")
+        assert MasterRefused.code not in codes(report)
+        row = master(sessions, "bad", "master_bias")
+        assert row.rejected is None
+        assert row.quality["changed_fraction"] > 0.99
+        rows = {Path(row["path"]).name: row for row in report.document["exposures"]}
+        assert rows["a.fits"]["masters"]["bias"] == row.path
 
 
 def test_a_flat_of_another_shape_is_refused(

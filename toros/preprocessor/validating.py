@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.orm import Session
+
+from toros.archive import queries
 from toros.archive.models import Combination
 from toros.common.config.preprocessor import PreprocessorSettings
 from toros.common.errors import MasterRefused, MixedShapes, UnreadableFile
@@ -48,12 +51,8 @@ class Verdict:
             "compared_with": self.previous.name,
             "changed_fraction": self.change.fraction,
             "median_change": self.change.median,
+            "refused": self.reason is not None,
         }
-
-    @property
-    def problem(self) -> Problem | None:
-        """What a person is told, and mailed."""
-        return Problem(MasterRefused.code, self.reason) if self.reason else None
 
 
 def judge(
@@ -104,12 +103,26 @@ def _reason(master: Path, old: Path, change: Change, settings: PreprocessorSetti
         f"{master.name} is not used: {100 * change.fraction:.1f} % of its pixels differ from those "
         f"of {old.name} by over {settings.validation_sigma:g} sigma "
         f"(allowed: {100 * settings.validation_max_fraction:g} %). If it is the camera that has "
-        f"changed, reject {old.name} and resume the batch."
+        f"changed, accept it and reduce the batch again."
     )
 
 
-def mark(row: Combination, verdict: Verdict | None) -> None:
-    """Record the verdict on a master; what a person rejected stays so."""
+def accepted_before(session: Session, path: Path) -> bool:
+    """Return whether a person accepted the master at `path` although it was refused."""
+    row = queries.product_at(session, path)
+    return row is not None and row.rejected is None and bool(row.quality.get("refused"))
+
+
+def mark(row: Combination, verdict: Verdict | None, *, accepted: bool) -> Problem | None:
+    """Record the verdict on a master, and return the problem that people are told, if any.
+
+    What a person rejected or accepted stays so.
+    """
     by_a_person = row.rejected is not None and not row.rejected.startswith(_REFUSED)
-    if not by_a_person:
-        row.rejected = f"{_REFUSED}{verdict.reason}" if verdict and verdict.reason else None
+    if accepted or by_a_person:
+        return None
+    if verdict is None or verdict.reason is None:
+        row.rejected = None
+        return None
+    row.rejected = f"{_REFUSED}{verdict.reason}"
+    return Problem(MasterRefused.code, verdict.reason)

@@ -34,7 +34,7 @@ from toros.preprocessor.steps.choosing import (
     used,
 )
 from toros.preprocessor.steps.products import Product, record_product
-from toros.preprocessor.validating import Verdict, judge, mark
+from toros.preprocessor.validating import Verdict, accepted_before, judge, mark
 
 if TYPE_CHECKING:
     from toros.imaging.calibrate import CalibratedResult
@@ -161,6 +161,7 @@ class MasterStep:
         """Record the master, what went into it and what was measured on it."""
         making = unit.inputs
         by_path = dict(zip(making.paths, making.ids, strict=True))
+        accepted = accepted_before(session, making.target)
         row = record_product(
             session,
             run,
@@ -178,8 +179,7 @@ class MasterStep:
                 quality=quality(product.result) | _judged(product.verdict),
             ),
         )
-        mark(row, product.verdict)
-        refused = product.verdict.problem if product.verdict else None
+        refused = mark(row, product.verdict, accepted=accepted)
         for path, number in by_path.items():
             exposure = session.get_one(Exposure, number)
             exposure.state, exposure.code, exposure.error = "combined", 0, None
@@ -188,7 +188,7 @@ class MasterStep:
             if path in product.left_out:
                 exposure.state = "failed"
                 exposure.code, exposure.error = product.left_out[path]
-        return Outcome(row.id, _problem(product))
+        return Outcome(row.id, refused or _problem(product))
 
     def fail(self, session: Session, run: Run, unit: Unit[Making], error: TorosError) -> None:
         """Record why the frames are in no master."""
@@ -202,8 +202,6 @@ def _judged(verdict: Verdict | None) -> dict[str, Any]:
 
 
 def _problem(made: Made) -> Problem | None:
-    if made.verdict is not None and made.verdict.problem is not None:
-        return made.verdict.problem
     if made.left_out:
         code = next(iter(made.left_out.values()))[0]
         reasons = [f"{path.name} is left out: {why}" for path, (_, why) in made.left_out.items()]
