@@ -14,6 +14,7 @@ from aiosmtpd.smtp import Session as SmtpSession
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
+from tests.support.dome_promises import Promises
 from tests.support.dome_world import SETTINGS, World
 from tests.support.peer import Peer
 from tests.support.ports import free_port
@@ -230,6 +231,26 @@ def test_every_change_is_an_event_with_its_cause_and_a_mail(
     text = str(box.mails[0].get_payload(decode=True), "utf-8")
     for event in (unsafe[-1], stuck[0]):
         assert event.message in text
+
+
+def test_a_mount_is_waited_for_again_after_a_closing_that_was_given_up(make: Make) -> None:
+    """The shutter was stuck, became free, and was not closed, for it was safe again."""
+    world = make()
+    promises = Promises(world)  # among them: no shutter over a mount that is not parked
+    assert world.order("open_dome") is True
+    world.fault(device="dome", fault="stuck", member="shutter", duration_s=120.0)
+    world.weather(False)
+    world.wait(70.0)
+    world.weather(None)
+    world.wait(100.0)
+    assert _shutter(world) == 1.0
+    world.telescope_points()
+    world.wait(20.0)
+    assert not world.mount.parked()
+    world.weather(False)
+    world.wait(60.0)
+    assert _shutter(world) == 0.0
+    assert promises.slowest_s > 0.0
 
 
 def test_each_cause_is_an_event_though_it_was_unsafe_before(

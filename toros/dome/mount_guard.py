@@ -63,12 +63,16 @@ class MountGuard:
         never = threading.Event()
         while True:
             trouble = self._park(self._mount, deadline)
-            if not trouble or self._clock.monotonic() >= deadline:
+            if not trouble:
+                # It parks, so it is worth waiting for, should it be on its way again meanwhile.
+                self.done()
+                return ""
+            if self._clock.monotonic() >= deadline:
                 return trouble
             self._clock.wait(never, min(RETRY_S, self._wait_s))
 
     def done(self) -> None:
-        """The shutter is closed: the next closing waits anew."""
+        """Nothing waits for the mount any more: the next closing waits anew."""
         with self._lock:
             self._waiting_since = None
 

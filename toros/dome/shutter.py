@@ -41,6 +41,7 @@ class Shutter:
         self._opening: threading.Event | None = None
         self._overtaken = False
         self._retired = False
+        self._closings = 0  # under way, perhaps in several threads
         self._told = False  # of a mount in the way, since the dome was closed
         self._last_close: datetime | None = None
 
@@ -105,9 +106,23 @@ class Shutter:
         """
         with self._lock:
             self._last_close = self._context.clock.now()
+            self._closings += 1
             if self._opening is not None:
                 self._overtaken = True
                 self._opening.set()
+        try:
+            return self._close()
+        finally:
+            with self._lock:
+                self._closings -= 1
+
+    def stays_open(self) -> None:
+        """Nothing wants it closed now: what went wrong with closing it before is over."""
+        with self._lock:
+            if not self._closings:
+                self._guard.done()
+
+    def _close(self) -> bool:
         in_the_way = self._guard.clear_way()
         if in_the_way:
             self._events.record(

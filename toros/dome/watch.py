@@ -101,6 +101,8 @@ class Watch:
             self._close(f"unsafe: {verdict}", stop)
         elif self._is_lost(reading):
             self._close("nobody knows where its shutter is", stop)
+        elif not reading.lost:
+            self._shutter.stays_open()
 
     def _starting(self) -> bool:
         """Return whether nothing is known only because the module has just begun to ask."""
