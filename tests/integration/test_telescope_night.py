@@ -179,6 +179,20 @@ def test_an_alert_preempts_and_what_ran_resumes_with_its_frames(begin: Begin) ->
     assert stages == ["slewing to", "on target at"]
 
 
+def test_a_retraction_stops_the_frame_that_is_exposed(begin: Begin) -> None:
+    night = begin(rate=60.0, exptime_s=300.0, **ONLY_LIGHTS)
+    send_targets(night, {**FIELD, "count": 2})
+    night.ask("observation", ra=300.0, dec=-45.0, object="survey", count=1, exptime=20.0)
+    night.ask("open_night")
+    night.until_doing("field, frame 1 of 2")
+    wait_until(lambda: night.telescope().running.exposing_since, "the exposure to begin")
+    assert night.ask("retract_alert", alert="GW170817")["cancelled"] == ["field"]
+    wait_until(lambda: night.entry("survey").state == "done", "the survey to go on", LONG)
+    assert [light.object for light in night.exposures("light")] == ["survey"]
+    entry = night.entry("field")
+    assert (entry.state, entry.taken, entry.reason) == ("cancelled", 0, "GW170817 was retracted")
+
+
 def test_the_mount_is_on_its_way_while_the_last_frame_is_fetched(begin: Begin) -> None:
     night = begin(count=2, **ONLY_LIGHTS)
     send_targets(night, FIELD, {**FIELD, "name": "next", "ra": 300.0, "weight": 0.4})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from toros.archive.models import Observation
 from toros.common.config.telescope import Mode
 from toros.telescope import target_queue
 from toros.telescope.decision import NightTable
@@ -33,6 +34,18 @@ def consider(telescope: Telescope) -> None:
     elapsed, remaining = running.times(telescope.clock.unix())
     if worth_dropping(elapsed, remaining, rival.priority - running.priority):
         telescope.interrupt.set(f"dropped for {running.yield_to}")
+
+
+def stop_cancelled(telescope: Telescope, why: str) -> None:
+    """Stop what runs, within its frame, if its entry of the queue was cancelled."""
+    running = telescope.running
+    if running is None:
+        return
+    with telescope.sessions() as session:
+        state = session.get_one(Observation, running.observation_id).state
+    # What ran may have ended while we looked.
+    if state == target_queue.CANCELLED and telescope.running is running:
+        telescope.interrupt.set(why)
 
 
 def worth_dropping(elapsed_s: float, remaining_s: float, steps: float) -> bool:

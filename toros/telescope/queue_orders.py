@@ -21,7 +21,7 @@ from toros.telescope.order_fields import (
     TargetsFields,
 )
 from toros.telescope.plan import make_plan
-from toros.telescope.preemption import consider
+from toros.telescope.preemption import consider, stop_cancelled
 from toros.telescope.scheduler import PlanTarget
 from toros.telescope.state import Telescope
 from toros.telescope.target_queue import Origin, Wanted
@@ -139,7 +139,7 @@ def targets(desk: TelescopeDesk, fields: TargetsFields, task: Task) -> Json:
 
 
 def retract_alert(desk: TelescopeDesk, fields: AlertFields, task: Task) -> Json:
-    """Cancel what is left of an alert."""
+    """Cancel what is left of an alert, and stop what runs of it within its frame."""
     telescope = desk.telescope
     origin = replace(_origin(desk, task), alert=fields.alert)
     with telescope.sessions.begin() as session:
@@ -149,6 +149,7 @@ def retract_alert(desk: TelescopeDesk, fields: AlertFields, task: Task) -> Json:
         }
         task.complete(session, answer)
     telescope.record("alert", f"{fields.alert} was retracted.", data={"alert": fields.alert})
+    stop_cancelled(telescope, f"{fields.alert} was retracted")
     telescope.news.set()
     return answer
 
