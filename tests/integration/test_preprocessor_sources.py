@@ -131,6 +131,21 @@ def test_a_folder_of_several_that_vanished_is_said_and_the_others_go_on(desk: Re
     assert len(third["products"]) == len(first["products"]) + 1
 
 
+def test_a_file_whose_name_is_no_utf_8_costs_itself_alone(
+    desk: Remote, frames: Path, tmp_path: Path
+) -> None:
+    source = desk.elsewhere / "run"
+    shutil.copytree(frames, source)
+    (source / "bias_0.fits").rename(source / os.fsdecode(b"bias_\xff.fits"))
+    result = desk.done("calibrate_file_batch", url=str(source))
+    assert problems(result) == {r"bias_\xff.fits": 110}
+    assert result["exposures"] == {"failed": 1, "combined": 1, "calibrated": 2}
+    in_place = desk.raw / "odd"
+    shutil.copytree(source, in_place)
+    result = desk.done("calibrate_file_batch", url=str(in_place))
+    assert result["exposures"] == {"failed": 1, "combined": 1, "calibrated": 2}
+
+
 # --- archive files ---------------------------------------------------------------------------
 
 
@@ -146,7 +161,17 @@ def packed(kind: str, frames: Path, target: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "tar.gz",
+        "zip",
+        *(pytest.param(kind, marks=LONG) for kind in ("tar", "tar.bz2", "tar.xz")),
+    ],
+)
 def test_an_archive_file_is_a_batch(desk: Remote, frames: Path, kind: str) -> None:
     archive = packed(kind, frames, desk.elsewhere / f"run.{kind}")
     result = desk.done("calibrate_file_batch", url=str(archive))
@@ -230,7 +255,7 @@ def test_an_archive_is_bounded_whatever_it_says(
         desk.daemon.stop()
 
 
-@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
+@pytest.mark.parametrize("kind", [pytest.param("tar", marks=LONG), "tar.gz", "zip"])
 def test_a_damaged_archive_gives_what_is_whole(desk: Remote, frames: Path, kind: str) -> None:
     archive = packed(kind, frames, desk.elsewhere / f"run.{kind}")
     content = bytearray(archive.read_bytes())

@@ -33,7 +33,7 @@ class Desk:
                     "allowed_sources": [str(self.elsewhere), *allowed],
                 },
                 "services": {"preprocessor": {"ip": "127.0.0.1", "port": 0, "threads": 2}},
-                "preprocessor": {"previews": False, **settings},
+                "preprocessor": {"previews": False, "report": False, **settings},
             }
         )
         context = Context(config, config.make_clock(), sessions)

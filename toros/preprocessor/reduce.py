@@ -20,7 +20,7 @@ from toros.preprocessor.places import batch_name, pack, places_of
 from toros.preprocessor.reduction import ALL, MASTERS, archive_unusable, reduce_batch
 from toros.preprocessor.report import report, status
 from toros.preprocessor.run import Progress, Run, no_progress
-from toros.preprocessor.sources import frames_in
+from toros.preprocessor.sources import frames_in, require_recordable
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ def reduce_folder(
     folders = list(dict.fromkeys(one.absolute() for one in given))
     out = out.absolute()
     for one in folders:
+        require_recordable(one)
         if not one.is_dir():
             raise NoFilesFound(f"There is no folder {one}.")
         frames_in(one, leave_out=out)

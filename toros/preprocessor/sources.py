@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from toros.common.errors import NoFilesFound, SourceNotAllowed
+from toros.common.errors import NoFilesFound, SourceNotAllowed, UnusableFrame
 from toros.imaging.headers import find_fits
 
 _WHAT = "a file batch is an absolute path, a file: URL, or an address of http or https."
@@ -137,3 +137,15 @@ def without_suffix(name: str) -> str:
     """Return the name of an archive without what says that it is one."""
     found = max((end for end in _ARCHIVES if name.lower().endswith(end)), key=len, default="")
     return name[: len(name) - len(found)] or name
+
+
+def recordable(text: str) -> str:
+    """Return a name as the archive can keep it: bytes that are no UTF-8 are written out."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def require_recordable(path: Path) -> None:
+    """Raise `UnusableFrame` if the name of a file could not be found again in the archive."""
+    text = str(path)
+    if recordable(text) != text:
+        raise UnusableFrame(f"The name of {recordable(text)} is not in UTF-8: rename it.")

@@ -18,6 +18,7 @@ from toros.imaging.headers import sha256_of
 from toros.preprocessor.checksums import require_digest
 from toros.preprocessor.places import Incoming
 from toros.preprocessor.run import Outcome, Run, Unit
+from toros.preprocessor.sources import recordable, require_recordable
 from toros.preprocessor.steps.ingest import member
 
 
@@ -40,7 +41,7 @@ class Copy:
         for place in run.places:
             sources.append(f"source {place.label}".rstrip())
             for one in place.incoming:
-                key = place.named(one.name) if one.is_frame else sources[-1]
+                key = recordable(place.named(one.name)) if one.is_frame else sources[-1]
                 units.append(Unit(key, Copying(one, place.folder / one.name)))
         # A source may be there again, which was not when the batch was left.
         session.execute(
@@ -58,6 +59,7 @@ class Copy:
         one, target = unit.inputs.incoming, unit.inputs.target
         if one.error is not None:
             raise one.error
+        require_recordable(target)
         if target.exists():
             _require_same(one, target)
         elif one.url is not None:

@@ -16,7 +16,7 @@ from toros.archive.models import Exposure, FileBatchExposure
 from toros.common.errors import AlreadyCalibrated, NoFilesFound, TorosError, UnknownImageType
 from toros.imaging.headers import ExposureInfo, read_exposure, sha256_of
 from toros.preprocessor.run import Outcome, Problem, Run, Unit
-from toros.preprocessor.sources import frames_in
+from toros.preprocessor.sources import frames_in, recordable, require_recordable
 
 KINDS = ("bias", "dark", "flat", "light")
 
@@ -45,11 +45,12 @@ class Ingest:
         if not found:
             folders = ", ".join(str(place.folder) for place in run.places)
             raise NoFilesFound(f"There is no FITS file in {folders}.")
-        return [Unit(run.key(path), path) for path in found.values()]
+        return [Unit(recordable(run.key(path)), path) for path in found.values()]
 
     def work(self, run: Run, unit: Unit[Path]) -> Ingested:
         """Read the header and the digest."""
         path = unit.inputs
+        require_recordable(path)
         info = read_exposure(path)
         return Ingested(info, sha256_of(path), path.stat().st_size)
 
@@ -74,9 +75,10 @@ class Ingest:
 
 def member(session: Session, run: Run, path: Path) -> Exposure:
     """Return the exposure of `path`, as a member of the batch; the telescope may know it."""
-    row = queries.exposure_at(session, path)
+    name = recordable(str(path))
+    row = queries.exposure_at(session, Path(name))
     if row is None:
-        row = Exposure(path=str(path), state="raw")
+        row = Exposure(path=name, state="raw")
         session.add(row)
         session.flush()
     if session.get(FileBatchExposure, (run.file_batch_id, row.id)) is None:
