@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from toros.imaging.frames import Master, Pixels
 from toros.imaging.noise import scatter
+from toros.imaging.pool import in_threads, strips
+from toros.imaging.sampling import thinned
 
 Mask = NDArray[np.bool_]
 
@@ -73,8 +75,9 @@ def hot_pixels(
     if not good.any() or exptime_s <= 0:
         return np.zeros(dark.mask.shape, dtype=np.bool_)
     rate = dark.pixels * np.float32((gain_e_adu or 1.0) / exptime_s)
-    middle = float(np.median(rate[good]))
-    sigma = scatter(rate[good])
+    sample = _sample(rate, good)
+    middle = float(np.median(sample))
+    sigma = scatter(sample)
     hot: Mask = rate > middle + max(limits.hot_sigmas * sigma, limits.hot_e_s)
     return hot & good
 
@@ -96,11 +99,17 @@ def noisy_pixels(
     good = ~dark.mask
     if dark.uncertainty is None or not good.any():
         return np.zeros(dark.mask.shape, dtype=np.bool_)
-    typical = float(np.median(dark.uncertainty[good]))
-    level = np.clip(dark.pixels - np.median(dark.pixels[good]), 0, None)
+    typical = float(np.median(_sample(dark.uncertainty, good)))
+    level = np.clip(dark.pixels - np.median(_sample(dark.pixels, good)), 0, None)
     expected = np.sqrt(typical**2 + level / ((gain_e_adu or 1.0) * max(frames, 1)))
     noisy: Mask = good & (dark.uncertainty > limits.noisy_ratio * expected)
     return noisy & (typical > 0)
+
+
+def _sample(values: Pixels, good: Mask) -> NDArray[np.floating]:
+    """Return at most about a million good values, or all where those are none."""
+    sample = thinned(values)[thinned(good)]
+    return sample if sample.size else values[good]
 
 
 def dead_pixels(flat: Master, limits: BadPixelLimits = _LIMITS) -> Mask:
@@ -137,7 +146,7 @@ def bad_columns(bad: Mask, limits: BadPixelLimits = _LIMITS) -> Mask:
     found = np.zeros_like(bad)
     for start in range(0, bad.shape[0], _SEGMENT_PX):
         rows = slice(start, min(start + _SEGMENT_PX, bad.shape[0]))
-        part = bad[rows].mean(axis=0)
+        part = bad[rows].view(np.uint8).sum(axis=0, dtype=np.uint16) / (rows.stop - rows.start)
         found[rows, part > limits.bad_column] = True
     return found
 
@@ -158,29 +167,63 @@ def _odd_segments(ratio: Pixels, good: Mask, sigma: float, limits: BadPixelLimit
 
 def _around(image: Pixels, bad: Mask) -> Pixels:
     """Return the median of the image around each pixel: of boxes, and of boxes beside them."""
-    from scipy import ndimage
-
     height, width = image.shape
     size = max(1, min(_BOX_PX, height, width))
-    rows, columns = -(-height // size), -(-width // size)
-    padded = np.full((rows * size, columns * size), np.nan, dtype=np.float32)
-    padded[:height, :width] = np.where(bad, np.float32(np.nan), image)
-    boxes = padded.reshape(rows, size, columns, size).transpose(0, 2, 1, 3)
-    flat_boxes = np.sort(boxes.reshape(rows, columns, -1), axis=-1)  # NaN go last
-    count = np.isfinite(flat_boxes).sum(axis=-1)
-    middle = np.take_along_axis(flat_boxes, (np.maximum(count, 1) // 2)[..., None], axis=-1)[..., 0]
-    middle = np.where(count > 0, middle, np.float32(1))
-    middle = ndimage.median_filter(middle, 3, mode="nearest")
-    # Linear between the boxes' centres, so that a slope of the light leaves no steps.
-    at = [
-        np.clip((np.arange(length) + 0.5) / size - 0.5, 0, number - 1)
-        for length, number in ((height, rows), (width, columns))
-    ]
-    around = ndimage.map_coordinates(
-        middle, np.meshgrid(*at, indexing="ij"), order=1, mode="nearest"
+    middle = _beside(_box_medians(image, bad, size)).astype(np.float64)
+    (top, below, down), (left, right, across) = (
+        _between(length, number, size)
+        for length, number in zip(image.shape, middle.shape, strict=True)
     )
+    around = np.empty(image.shape, np.float32)
+
+    def expand(rows: slice) -> None:
+        part = down[rows, None]
+        lines = middle[top[rows]] * (1 - part) + middle[below[rows]] * part
+        around[rows] = lines[:, left] * (1 - across) + lines[:, right] * across
+
+    in_threads(expand, strips(height, width))
     around[around <= 0] = 1
-    return np.asarray(around, dtype=np.float32)
+    return around
+
+
+def _box_medians(image: Pixels, bad: Mask, size: int) -> Pixels:
+    """Return the median of the good pixels of each box, 1 where there are none."""
+    height, width = image.shape
+    rows, columns = -(-height // size), -(-width // size)
+    middle = np.empty((rows, columns), np.float32)
+
+    def take(row: int) -> None:
+        at = slice(row * size, min((row + 1) * size, height))
+        padded = np.full((at.stop - at.start, columns * size), np.nan, dtype=np.float32)
+        padded[:, :width] = np.where(bad[at], np.float32(np.nan), image[at])
+        boxes = padded.reshape(-1, columns, size).transpose(1, 0, 2).reshape(columns, -1)
+        boxes.sort(axis=-1)  # NaN go last
+        count = np.isfinite(boxes).sum(axis=-1)
+        found = boxes[np.arange(columns), np.maximum(count, 1) // 2]
+        middle[row] = np.where(count > 0, found, np.float32(1))
+
+    in_threads(take, range(rows))
+    return middle
+
+
+def _beside(middle: Pixels) -> Pixels:
+    """Return the median of each box and the eight beside it; the border's are repeated."""
+    wide = np.pad(middle, 1, mode="edge")
+    height, width = middle.shape
+    nine = [wide[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    return np.asarray(np.median(nine, axis=0), dtype=np.float32)
+
+
+def _between(
+    length: int, number: int, size: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Return, for each pixel, the boxes before and after it, and how far it is between them.
+
+    Linear between the boxes' centres, so that a slope of the light leaves no steps.
+    """
+    at = np.clip((np.arange(length) + 0.5) / size - 0.5, 0, number - 1)
+    before = np.floor(at).astype(np.intp)
+    return before, np.minimum(before + 1, number - 1), at - before
 
 
 def combine(parts: dict[Defect, Mask], limits: BadPixelLimits = _LIMITS) -> NDArray[np.uint8]:
@@ -188,6 +231,7 @@ def combine(parts: dict[Defect, Mask], limits: BadPixelLimits = _LIMITS) -> NDAr
     masks = list(parts.values())
     result = np.zeros(masks[0].shape, dtype=np.uint8)
     for defect, mask in parts.items():
-        result[mask] |= defect.value
+        if mask.any():
+            result[mask] |= defect.value
     result[bad_columns(result != 0, limits) & (result == 0)] |= Defect.COLUMN.value
     return result

@@ -152,13 +152,14 @@ def _write(
     mask = combine(parts, limits)
     header = master_header("defects", infos[:1], "")
     set_card(header, "NCOMBINE", len(infos), "number of masters it is made from")
-    counts = {defect: int(((mask & defect.value) != 0).sum()) for defect in Defect}
+    bad = mask[mask != 0]
+    counts = {defect: int(np.count_nonzero(bad & defect.value)) for defect in Defect}
     for defect in Defect:
         name = (defect.name or "").lower()
         bit = defect.value.bit_length() - 1
         set_card(header, f"BIT{bit}", name, f"meaning of bit value {defect.value}")
         set_card(header, f"NBIT{bit}", counts[defect], "pixels that have it")
-    masked = int((mask != 0).sum())
+    masked = bad.size
     set_card(header, "NMASKED", masked, "bad pixels")
     add_history(header, [f"Made from: {info.path.name}" for info in infos])
     add_history(header, notes)

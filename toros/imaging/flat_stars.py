@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from toros.imaging.pool import in_threads
+
 BLOCK_PX = 8
 # With two flats nobody can say which of them has the star.
 FEWEST = 3
@@ -46,17 +48,21 @@ def star_blocks(flats: Sequence[Blocks]) -> list[NDArray[np.bool_]]:
         return [np.zeros(flat.shape, dtype=np.bool_) for flat in flats]
     common = np.median(np.stack(flats), axis=0)
     common[common <= 0] = 1
-    rests, sigmas = [], []
-    for flat in flats:
-        ratio = flat / common
+    rests: list[NDArray[np.floating]] = [common] * len(flats)
+    sigmas = [0.0] * len(flats)
+
+    def compare(index: int) -> None:
+        ratio = flats[index] / common
         # The light of the sky slopes, and not in all flats alike: that is no star.
         rest = _level(ratio)
         size = min(_SMOOTH_BLOCKS, *ratio.shape)
         # Of rows, then of columns: the same for a smooth sky with a few stars, and much sooner.
         smooth = ndimage.median_filter(rest, (1, size), mode="reflect")
         rest = rest - ndimage.median_filter(smooth, (size, 1), mode="reflect")
-        rests.append(rest)
-        sigmas.append(_MAD_TO_SIGMA * float(np.median(np.abs(rest - np.median(rest)))))
+        rests[index] = rest
+        sigmas[index] = _MAD_TO_SIGMA * float(np.median(np.abs(rest - np.median(rest))))
+
+    in_threads(compare, range(len(flats)))
     # A flat that is itself the median of all in many blocks shows less scatter than it has.
     usual = float(np.median(sigmas))
     return [
@@ -70,13 +76,15 @@ def star_blocks(flats: Sequence[Blocks]) -> list[NDArray[np.bool_]]:
 
 def _level(ratio: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return `ratio` less the plane through it; stars are left out of the fit."""
-    y, x = np.indices(ratio.shape)
+    y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in ratio.shape), indexing="ij")
     terms = np.stack([np.ones(ratio.size), x.ravel(), y.ravel()], axis=1)
     values = ratio.ravel().astype(np.float64)
     used = np.ones(values.shape, dtype=np.bool_)
     rest = values
     for _ in range(3):
-        fit, *_ = np.linalg.lstsq(terms[used], values[used], rcond=None)
+        # Three unknowns, and terms of order 1: the normal equations are exact enough.
+        kept = terms[used]
+        fit = np.linalg.solve(kept.T @ kept, kept.T @ values[used])
         rest = values - terms @ fit
         sigma = _MAD_TO_SIGMA * float(np.median(np.abs(rest - np.median(rest))))
         used = np.abs(rest) <= _SIGMAS * max(sigma, 1e-9)
@@ -91,6 +99,10 @@ def in_pixels(blocks: NDArray[np.bool_], rows: slice, width: int, height: int) -
     mask = np.zeros((stop - start, width), dtype=np.bool_)
     y = np.arange(start, stop) // BLOCK_PX
     inside = y < blocks.shape[0]
-    expanded = np.repeat(blocks, BLOCK_PX, axis=1)[:, :width]
-    mask[inside, : expanded.shape[1]] = expanded[y[inside]]
+    if not inside.any():
+        return mask
+    # Only the blocks of these rows: of the whole frame there are many more.
+    first, last = int(y[inside][0]), int(y[inside][-1]) + 1
+    expanded = np.repeat(blocks[first:last], BLOCK_PX, axis=1)[:, :width]
+    mask[inside, : expanded.shape[1]] = expanded[y[inside] - first]
     return mask

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
+
+_T = TypeVar("_T", bound=np.generic)
 
 # The error of a median of so many pixels is 0.0025 of their scatter.
 _SAMPLE_PIXELS = 250_000
@@ -27,7 +31,7 @@ def sample_rows(shape: tuple[int, int], pixels: int = _SAMPLE_PIXELS) -> list[sl
     return [slice(int(at), int(at) + together) for at in starts]
 
 
-def thinned(values: NDArray[np.floating]) -> NDArray[np.floating]:
+def thinned(values: NDArray[_T]) -> NDArray[_T]:
     """Return at most about a million of `values`, evenly spread, flat.
 
     Every 101st for instance: a step that divides no usual width, or it would see some columns

@@ -1,0 +1,77 @@
+"""What is made on blocks of pixels, against the plain way over whole frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from toros.imaging.bad_pixels import _around
+from toros.imaging.flat_stars import BLOCK_PX, _level, in_pixels
+
+SIZE = 16  # pixels of a box
+
+
+def _plain_around(image: NDArray[np.float32], bad: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the medians of boxes, of nine boxes, and between them by SciPy."""
+    height, width = image.shape
+    good = np.where(bad, np.nan, image)
+    boxes = [
+        [np.sort(good[y : y + SIZE, x : x + SIZE], axis=None) for x in range(0, width, SIZE)]
+        for y in range(0, height, SIZE)
+    ]
+    middle = np.array(
+        [
+            [one[np.isfinite(one).sum() // 2] if np.isfinite(one).any() else 1.0 for one in row]
+            for row in boxes
+        ]
+    )
+    middle = ndimage.median_filter(middle, 3, mode="nearest")
+    at = [
+        np.clip((np.arange(length) + 0.5) / SIZE - 0.5, 0, number - 1)
+        for length, number in zip(image.shape, middle.shape, strict=True)
+    ]
+    return np.asarray(
+        ndimage.map_coordinates(
+            middle, np.meshgrid(*at, indexing="ij"), order=1, mode="nearest", output=np.float64
+        )
+    )
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (75, 50), (16, 200), (17, 16), (300, 33)])
+def test_what_is_around_a_pixel_is_what_scipy_finds(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(sum(shape))
+    slope = np.linspace(0.7, 1.3, shape[1]) * np.linspace(1.2, 0.8, shape[0])[:, None]
+    image = (slope + rng.normal(0, 0.05, shape)).astype(np.float32)
+    bad = rng.random(shape) < 0.1
+    bad[: shape[0] // 2, : shape[1] // 3] = True  # boxes with nothing good in them
+    np.testing.assert_allclose(_around(image, bad), _plain_around(image, bad), rtol=2e-7)
+
+
+def test_blocks_become_pixels_for_any_rows() -> None:
+    rng = np.random.default_rng(8)
+    height, width = 5 * BLOCK_PX + 3, 7 * BLOCK_PX + 5
+    blocks = rng.random((height // BLOCK_PX, width // BLOCK_PX)) < 0.4
+    whole = np.zeros((height, width), np.bool_)
+    expanded = np.kron(blocks, np.ones((BLOCK_PX, BLOCK_PX), np.bool_))
+    whole[: expanded.shape[0], : expanded.shape[1]] = expanded
+    for start in range(height):
+        for stop in range(start + 1, height + 1):
+            found = in_pixels(blocks, slice(start, stop), width, height)
+            np.testing.assert_array_equal(found, whole[start:stop])
+
+
+def test_a_plane_is_taken_out_and_stars_do_not_tilt_it() -> None:
+    rng = np.random.default_rng(9)
+    y, x = np.indices((60, 80))
+    noise = rng.normal(0, 0.01, (60, 80))
+    ratio = 1 + 0.002 * x - 0.003 * y + noise
+    ratio[10:14, 20:24] += 5
+    rest = _level(ratio)
+    clean = np.abs(rest) < 1
+    terms = np.stack([np.ones(clean.sum()), x[clean], y[clean]], axis=1)
+    # Nothing of a plane is left in what is no star, but for the noise that was clipped.
+    left, *_ = np.linalg.lstsq(terms, rest[clean], rcond=None)
+    np.testing.assert_allclose(terms @ left, 0, atol=2e-4)
+    assert rest[11, 21] > 4
