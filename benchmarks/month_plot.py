@@ -11,7 +11,7 @@ from benchmarks.month_figures import Record, Span, excused, figures
 
 COLOURS = {
     "exposing": "#2a6f97",
-    "slewing, read-out": "#a9d6e5",
+    "moving, computing": "#a9d6e5",
     "unsafe": "#6c757d",
     "device failing": "#e09f3e",
     "telescope dead": "#9e2a2b",
@@ -24,6 +24,7 @@ def plot(records: Sequence[Record], target: Path) -> Path:
     """Draw the nights one under the other, from dusk to dawn, and write the picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     ordered = sorted(records, key=lambda record: record.day)
@@ -39,12 +40,14 @@ def plot(records: Sequence[Record], target: Path) -> Path:
     left.invert_yaxis()
     left.set_xlabel("hours from midnight, UTC")
     left.set_title("What the dark hours were spent on", fontsize=10)
-    right.set_xlim(80, 100)
+    right.set_xlim(0, 100)
     right.axvline(95, color="black", linewidth=0.8, linestyle="--")
     right.set_xlabel("used, % of usable")
     right.set_title("wanted: 95 %", fontsize=9)
-    handles = [Patch(color=colour, label=name) for name, colour in COLOURS.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=7, frameon=False)
+    handles: list[Any] = [Patch(color=colour, label=name) for name, colour in COLOURS.items()]
+    star = Line2D([], [], marker="*", color="gold", linewidth=0, label="alert")
+    handles.append(star)
+    figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=7, frameon=False)
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=130)
     return target
@@ -61,7 +64,7 @@ def _row(axes: Any, row: int, record: Record, midnight: float) -> None:
         ]
         axes.broken_barh(pieces, (row - height / 2, height), color=COLOURS[name], linewidth=0)
 
-    bars([record.dark], "slewing, read-out")
+    bars([record.dark], "moving, computing")
     bars(figures(record).lost, "lost")
     bars(excused(record), "until it resumes")
     bars([(start, start + length) for start, length, *_ in record.lights], "exposing")
