@@ -129,8 +129,7 @@ class Nights(RuleBasedStateMachine):
     def an_operator_overrides(self, sources: list[str], seconds: float) -> None:
         order = {"sources": sources, "seconds": seconds, "reason": "tests"}
         if isinstance(self.world.order("override_safety", **order), str):
-            self.promises.overridden = frozenset(sources)
-            self.promises.overridden_until = self.world.clock.unix() + seconds
+            self.promises.override(sources, seconds)
 
     @rule(seconds=SECONDS)
     def the_telescope_points(self, seconds: float) -> None:

@@ -42,10 +42,15 @@ class Promises:
         self.overridden_until = float("-inf")
         self.peer_died = None
         self._unsafe_since: float | None = None  # and able to close, and open
-        self._cause_since: float | None = None
+        self._since: dict[str, float] = {}  # of each cause
         self._lost_since: float | None = None
         self._broken_at = float("-inf")
         self._mount_dead_at = float("-inf")
+
+    def override(self, sources: list[str], seconds: float) -> None:
+        """Let some sources not count for a while."""
+        self.overridden = frozenset(sources)
+        self.overridden_until = self.world.clock.unix() + seconds
 
     def faulty(self, device: str, part: str | None = None) -> bool:
         """Return whether a device cannot be reached, or a part of it is stuck."""
@@ -87,14 +92,10 @@ class Promises:
 
     def _closed_in_time(self) -> None:
         now, dome = self.world.clock.unix(), self.world.observatory.dome
-        causes = self.causes()
-        if not causes:
-            self._cause_since = None
-        elif self._cause_since is None:
-            self._cause_since = now
+        causes = self._look_at_causes(now)
         ramp = dome._shutter.ramp(now)
-        if ramp.last > ramp.first and self._cause_since is not None:
-            late = ramp.start_unix - self._cause_since
+        if ramp.last > ramp.first and causes:
+            late = ramp.start_unix - min(self._since.values())
             assert late <= HEARD_S, f"opens after {late:.0f} s of {causes}"
         if not self.able() or self.faulty("telescope", "axes"):
             self._broken_at = now
@@ -108,6 +109,18 @@ class Promises:
         works = self._unsafe_since - self._broken_at > WORKS_S
         limit_s = QUICK_S if works else self.limit_s
         assert took <= limit_s, f"open for {took:.0f} s though unsafe: {causes}"
+
+    def _look_at_causes(self, now: float) -> set[str]:
+        """Return the causes, each with its own time in which it must be heard of.
+
+        One that is over, or overridden, before it had to be heard of leaves no duty to another.
+        """
+        causes = self.causes()
+        ages = [now - since for since in self._since.values()]
+        if self._since.keys() - causes and max(ages) <= HEARD_S:
+            self._unsafe_since = None
+        self._since = {name: self._since.get(name, now) for name in causes}
+        return causes
 
     def _not_lost_for_long(self) -> None:
         now = self.world.clock.unix()
