@@ -136,7 +136,7 @@ def test_a_night_in_which_nothing_is_observable_ends_with_reasons(begin: Begin) 
 
 def test_what_cannot_be_finished_before_dawn_is_begun(begin: Begin) -> None:
     before_dawn = datetime(2017, 8, 18, 9, 36, tzinfo=UTC)
-    night = begin(before_dawn, rate=60.0, exptime_s=120.0, count=12, **ONLY_LIGHTS)
+    night = begin(before_dawn, rate=40.0, exptime_s=120.0, count=12, **ONLY_LIGHTS)
     send_targets(night, {**FIELD, "ra": 30.0}, POLARIS)
     night.ask("open_night")
     night.until("closed")

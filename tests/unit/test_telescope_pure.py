@@ -74,6 +74,9 @@ def test_an_exposure_that_ends_too_low_is_refused_before_it_begins() -> None:
     assert why_not_now(MACON, late, late + 60, 197.449, -23.384, limits) == ""
     assert "altitude falls" in why_not_now(MACON, late, late + 900, 197.449, -23.384, limits)
     assert "Sun" in why_not_now(MACON, DUSK, DUSK + 60, 197.449, -23.384, limits)
+    expires = datetime.fromtimestamp(late + 60, UTC)
+    assert why_not_now(MACON, late, late + 60, 197.449, -23.384, limits, expires) == ""
+    assert "expires" in why_not_now(MACON, late, late + 61, 197.449, -23.384, limits, expires)
 
 
 def evening(rate_adu_s: float, fading: float, settings: FlatSettings) -> tuple[list[float], float]:

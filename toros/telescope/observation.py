@@ -180,7 +180,7 @@ def _check_limits(telescope: Telescope, row: Observation) -> None:
     now = telescope.clock.unix()
     end = now + row.exptime + telescope.settings.frame_overhead_s
     limits = target_queue.limits_of(row, telescope.settings)
-    why = why_not_now(telescope.site, now, end, row.ra, row.dec, limits)
+    why = why_not_now(telescope.site, now, end, row.ra, row.dec, limits, row.expires)
     altitude, azimuth = altaz_at(telescope.site, end, row.ra, row.dec)
     mask = horizon_at(azimuth, telescope.settings)
     if not why and altitude < mask:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 
 from toros.common.config.telescope import Limits, TelescopeSettings
@@ -78,8 +80,11 @@ def why_not_now(
     ra_deg: float,
     dec_deg: float,
     limits: Limits,
+    expires: datetime | None = None,
 ) -> str:
     """Return which limit an exposure between two times would break; empty if none."""
+    if expires is not None and end_unix > expires.timestamp():
+        return f"it expires at {expires:%H:%M:%S} UTC"
     times = np.array([start_unix, end_unix])
     altitude = altaz(site, times, [ra_deg], [dec_deg])[0][0]
     if altitude.min() < limits.min_altitude_deg:
