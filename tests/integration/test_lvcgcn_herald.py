@@ -109,7 +109,7 @@ def test_recipients_get_text_targets_and_a_plot(house: AlertHouse) -> None:
     port = free_port()
     with mail_server(port) as mailbox, house.robot(config_of(house, port)) as robot:
         process(robot.url, notice("MS170817a"))
-        wait_until(lambda: mailbox.mails, "the mail")
+        wait_until(lambda: mailbox.mails, "the mail", 120)
     (mail,) = mailbox.mails
     assert mail["To"] == "astronomers@example.org"
     assert mail["Subject"] == "[MOCK] MS170817a INITIAL, revision 1"
@@ -136,11 +136,12 @@ def test_a_mail_waits_for_the_server_and_for_the_next_robot(house: AlertHouse) -
         status: Any = FrontDeskClient(robot.url).ask("status")
         assert status["announcements_waiting"] == 1
     with mail_server(port) as mailbox, house.robot(config_of(house, port)) as robot:
-        wait_until(lambda: mailbox.mails, "the mail")
+        wait_until(lambda: mailbox.mails, "the mail", 120)
         process(robot.url, notice("S170817a"))
         wait_until(
             lambda: not FrontDeskClient(robot.url).ask("status")["announcements_waiting"],
             "the outbox to be empty",
+            120,
         )
     assert [mail["Subject"] for mail in mailbox.mails] == ["S170817a INITIAL, revision 1"]
 
@@ -199,6 +200,7 @@ def test_what_is_announced_is_configured(house: AlertHouse, what: str, subjects:
         wait_until(
             lambda: not FrontDeskClient(robot.url).ask("status")["announcements_waiting"],
             "the outbox to be empty",
+            120,
         )
     assert sorted(mail["Subject"] for mail in mailbox.mails) == sorted(subjects)
 

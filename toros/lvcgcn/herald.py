@@ -53,6 +53,7 @@ class Herald:
         self._spool = Spool(folder)
         self._wake = threading.Event()
         self._mailers = _mailers(self._email)
+        self._stop = threading.Event()
         self._uploads = {
             f"upload-{number}": upload for number, upload in enumerate(self._settings.uploads)
         }
@@ -80,6 +81,7 @@ class Herald:
 
     def run(self, stop: threading.Event) -> None:
         """Announce what is to be announced, and again what failed, until `stop` is set."""
+        self._stop = stop
         pause_s, waited_s = self._settings.retry_s, self._settings.retry_s
         while not stop.is_set():
             if self._wake.wait(_LOOK_S) or waited_s >= pause_s:
@@ -122,6 +124,8 @@ class Herald:
         if channel in self._mailers:
             mail = channel == _MAIL
             to, attachments = (self._email.recipients, _attachments(said)) if mail else ((), ())
+            if self._stop.is_set():  # drawing takes a while; the next daemon sends it
+                raise OSError("the daemon stops")
             self._mailers[channel].send(to, said.subject(), said.text(), attachments)
         elif channel in self._uploads:
             self._post(self._uploads[channel], said)
