@@ -67,7 +67,7 @@ class Table:
 
     def lines(self) -> list[str]:
         """Return the table in Markdown."""
-        out = [f"### {self.title}", "", "| | wall | processor | peak memory | against ours |"]
+        out = [f"## {self.title}", "", "| | wall | processor | peak memory | against ours |"]
         out.append("|---|---|---|---|---|")
         ours = self.rows.get(self.ours)
         for name, row in self.rows.items():

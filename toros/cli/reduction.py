@@ -261,3 +261,5 @@ def _show(document: dict[str, Any], target: Path) -> None:
         units = f" ({len(problem['units'])} times)" if len(problem.get("units") or ()) > 1 else ""
         err.print(f"  {where}{problem['message']} (code {problem['code']}){units}", markup=False)
     out.print(f"Products are in {target}.", markup=False)
+    if (report := target / "report.html").exists():
+        out.print(f"The report is {report}.", markup=False)
