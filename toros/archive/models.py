@@ -1,4 +1,4 @@
-"""The tables of the archive. The journal's table, `work_order`, is in `toros.common.journal`.
+"""The tables of the archive. The journal's table, `work_order`, is in `toros.common.order_row`.
 
 Times are aware UTC, angles degrees ICRS, temperatures Celsius, exposure times seconds.
 """
@@ -12,7 +12,7 @@ from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Text, Uniq
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from toros.common.database import Base
-from toros.common.journal import WorkOrderRow
+from toros.common.order_row import WorkOrderRow
 
 JsonObject = dict[str, Any]
 JsonList = list[Any]
