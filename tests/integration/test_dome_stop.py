@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 from toros.archive.models import Event
+from toros.cli.processes import ModuleProcess, stop_all
 from toros.common.client import FrontDeskClient
 from toros.common.clock import Clock, iso
 from toros.common.config import Config
@@ -58,9 +59,9 @@ class Process:
         self.client = FrontDeskClient(f"http://127.0.0.1:{port}")
         command = [sys.executable, "-m", "toros", "serve", "dome", "--config", str(path)]
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        wait_until(self._safe, "the dome to be safe", 60)
+        wait_until(self.safe, "the dome to be safe", 60)
 
-    def _safe(self) -> bool:
+    def safe(self) -> bool:
         try:
             return bool(self.client.ask("dome_status")["safe"])
         except PeerError:
@@ -137,3 +138,22 @@ def test_what_was_open_and_is_out_of_reach_is_tried_again(
     dome.fault(fault="refuse", device="dome", status=503, count=40)
     assert dome.end() == 0
     assert dome.shutter() == 0.0
+
+
+@pytest.mark.long  # the supervisor gives other modules 25 s of the machine
+def test_the_supervisor_waits_for_a_slow_shutter(tmp_path: Path, database_url: str) -> None:
+    slow = SIMULATED.model_copy(
+        update={"dome": SIMULATED.dome.model_copy(update={"shutter_s": 40.0})}
+    )
+    clock = Clock.simulated(datetime(2017, 8, 18, 0, 0, tzinfo=UTC), 1.0)
+    with Simulator(slow, clock, Config().site) as simulator:
+        first = Process(simulator, clock, tmp_path, database_url)
+        assert first.client.ask("open_dome") is True
+        first.process.kill()
+        first.process.wait()
+        module = ModuleProcess("dome", tmp_path / "toros.conf.yaml", tmp_path / "dome.out")
+        wait_until(first.safe, "the dome to be safe", 60)
+        assert first.shutter() > 0
+        stop_all([module])
+        assert module.exit_status == 0
+        assert first.shutter() == 0

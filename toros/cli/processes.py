@@ -12,13 +12,17 @@ from pathlib import Path
 import requests
 
 from toros.cli.modules import SIMULATOR
+from toros.cli.output import err
 from toros.common.client import FrontDeskClient
 from toros.common.config import Config
 from toros.common.errors import PeerError, PeerRefused, PeerUnreachable
 
+DOME = "dome"
 POLL_S = 0.1
 READY_S = 60.0
 STOP_S = 25.0
+# As long as systemd gives it: a dome that is killed while it closes stays open.
+DOME_STOP_S = 300.0
 
 
 class ModuleProcess:
@@ -73,12 +77,13 @@ class ModuleProcess:
         self._process.kill()
         self._process.wait()
 
-    def wait(self, seconds: float) -> None:
-        """Wait for its end; kill it after `seconds`."""
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for its end, at most `seconds`; return whether it came."""
         try:
-            self._process.wait(seconds)
+            self._process.wait(max(seconds, 0.0))
         except subprocess.TimeoutExpired:
-            self.kill()
+            return False
+        return True
 
 
 def is_ready(settings: Config, name: str) -> bool:
@@ -131,6 +136,15 @@ def stop_all(processes: Iterable[ModuleProcess]) -> None:
     ):
         for process in group:
             process.terminate()
-        deadline = time.monotonic() + STOP_S
-        for process in group:
-            process.wait(max(deadline - time.monotonic(), 0.1))
+        begun = time.monotonic()
+        for process in sorted(group, key=lambda process: process.name == DOME):
+            if process.ends_within(begun + STOP_S - time.monotonic()):
+                continue
+            if process.name == DOME:
+                err.print(
+                    f"The dome has not closed yet; it is given {DOME_STOP_S:.0f} s in all. "
+                    f"Who cannot wait: kill -9 {process.pid}, and look at the shutter."
+                )
+                if process.ends_within(begun + DOME_STOP_S - time.monotonic()):
+                    continue
+            process.kill()
