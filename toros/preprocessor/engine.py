@@ -18,9 +18,6 @@ from toros.preprocessor.run import Outcome, Problem, Run, Step, Unit
 
 log = logging.getLogger(__name__)
 
-# Units begun at a time for each thread: one is worked on, the others wait in line.
-_IN_LINE = 4
-
 
 def run_step(step: Step[Any, Any], run: Run) -> None:
     """Do every unit of `step` that is not done yet.
@@ -37,19 +34,12 @@ def run_step(step: Step[Any, Any], run: Run) -> None:
         units = step.units(session, run)
         pending = [unit for unit in units if not _finished(session, step, run, unit)]
         _leave_out(session, step, run, units)
-    total = len(units)
-    done = total - len(pending)
+    total, done = len(units), len(units) - len(pending)
     run.progress(step.name, done, total)
     with ThreadPoolExecutor(run.threads, thread_name_prefix=step.name) as pool:
-        try:
-            for unit, future in _in_turn(pool, step, run, iter(pending)):
-                _finish(step, run, unit, future)
-                done += 1
-                run.progress(step.name, done, total)
-        except BaseException:
-            # What stands in line is left: nobody would record it.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for ended in _in_turn(pool, step, run, iter(pending)):
+            done += ended
+            run.progress(step.name, done, total)
 
 
 def _leave_out(
@@ -71,38 +61,32 @@ def _finished(session: Session, step: Step[Any, Any], run: Run, unit: Unit[Any])
 
 def _in_turn(
     pool: ThreadPoolExecutor, step: Step[Any, Any], run: Run, pending: Iterator[Unit[Any]]
-) -> Iterator[tuple[Unit[Any], Future[Any]]]:
-    """Yield units as their work ends; once cancelled, those that are worked on, and no others.
+) -> Iterator[int]:
+    """Do units, never with more begun than there are threads; yield how many have ended.
 
-    Some wait in line, so that no thread is idle while results are recorded, and several are
-    recorded as begun in one transaction.
+    The results of some and the beginning of the next are one transaction: each waits for the disk.
     """
     begun: dict[Future[Any], Unit[Any]] = {}
+    ended: list[tuple[Unit[Any], Future[Any]]] = []
     while True:
-        if len(begun) <= run.threads and not run.cancelled.is_set():
-            units = list(islice(pending, _IN_LINE * run.threads - len(begun)))
-            _begin(step, run, units)
-            begun |= {pool.submit(step.work, run, unit): unit for unit in units}
-        if run.cancelled.is_set():
-            waiting = [future for future in begun if future.cancel()]
-            _put_back(step, run, [begun.pop(future) for future in waiting])
+        free = 0 if run.cancelled.is_set() else run.threads - len(begun)
+        following = list(islice(pending, free))
+        if ended or following:
+            with run.sessions.begin() as session:
+                news = [_finish(session, step, run, *item) for item in ended]
+                for unit in following:
+                    _begin(session, step, run, unit)
+            begun |= {pool.submit(step.work, run, unit): unit for unit in following}
+            _tell(step, news)
+            yield len(ended)
         if not begun:
             run.raise_if_cancelled()
             return
-        ended, _ = wait(begun, return_when=FIRST_COMPLETED)
-        for future in ended:
-            yield begun.pop(future), future
+        finished, _ = wait(begun, return_when=FIRST_COMPLETED)
+        ended = [(begun.pop(future), future) for future in finished]
 
 
-def _begin(step: Step[Any, Any], run: Run, units: Sequence[Unit[Any]]) -> None:
-    if not units:
-        return
-    with run.sessions.begin() as session:
-        for unit in units:
-            _mark_begun(session, step, run, unit)
-
-
-def _mark_begun(session: Session, step: Step[Any, Any], run: Run, unit: Unit[Any]) -> None:
+def _begin(session: Session, step: Step[Any, Any], run: Run, unit: Unit[Any]) -> None:
     found = queries.step_run(session, run.file_batch_id, run.generation, step.name, unit.key)
     if found is None:
         session.add(
@@ -121,37 +105,24 @@ def _mark_begun(session: Session, step: Step[Any, Any], run: Run, unit: Unit[Any
         found.started, found.finished = run.clock.now(), None
 
 
-def _put_back(step: Step[Any, Any], run: Run, units: Sequence[Unit[Any]]) -> None:
-    """Record that units which stood in line were not begun after all."""
-    if not units:
-        return
-    with run.sessions.begin() as session:
-        for unit in units:
-            row = queries.step_run(session, run.file_batch_id, run.generation, step.name, unit.key)
-            if row is not None and row.attempts > 1:
-                row.state = "requeued"
-            elif row is not None:
-                session.delete(row)
-
-
-def _finish(step: Step[Any, Any], run: Run, unit: Unit[Any], future: Future[Any]) -> None:
+def _finish(
+    session: Session, step: Step[Any, Any], run: Run, unit: Unit[Any], future: Future[Any]
+) -> Problem | None:
+    """Record what became of a unit; return its problem if it is news."""
     # Only the work is guarded: when the archive itself fails, the whole run must stop.
     try:
         product = future.result()
     except TorosError as error:
-        _record_failure(step, run, unit, error)
+        return _fail(session, step, run, unit, error)
     except OSError as error:
-        _record_failure(step, run, unit, said(unit.key, error))
+        return _fail(session, step, run, unit, said(unit.key, error))
     except Exception as error:
         # One odd frame must not end the batch; what we did not foresee is logged in full.
         log.exception("%s of %s failed in a way that was not foreseen.", step.name, unit.key)
         text = f"{unit.key}: {type(error).__name__}: {error}"
-        _record_failure(step, run, unit, TorosError(text), level=logging.WARNING)
-    else:
-        with run.sessions.begin() as session:
-            outcome = step.record(session, run, unit, product)
-            news = _mark(session, step, run, unit, "done", outcome)
-        _tell(step, news)
+        return _fail(session, step, run, unit, TorosError(text), level=logging.WARNING)
+    outcome = step.record(session, run, unit, product)
+    return _mark(session, step, run, unit, "done", outcome)
 
 
 def said(name: str, error: OSError) -> CalibrationError:
@@ -162,14 +133,17 @@ def said(name: str, error: OSError) -> CalibrationError:
     return CalibrationError(f"{name}: {error}.")
 
 
-def _record_failure(
-    step: Step[Any, Any], run: Run, unit: Unit[Any], error: TorosError, level: int = logging.ERROR
-) -> None:
-    with run.sessions.begin() as session:
-        step.fail(session, run, unit, error)
-        outcome = Outcome(problem=Problem(error.code, error.message, level))
-        news = _mark(session, step, run, unit, "failed", outcome)
-    _tell(step, news)
+def _fail(
+    session: Session,
+    step: Step[Any, Any],
+    run: Run,
+    unit: Unit[Any],
+    error: TorosError,
+    level: int = logging.ERROR,
+) -> Problem | None:
+    step.fail(session, run, unit, error)
+    outcome = Outcome(problem=Problem(error.code, error.message, level))
+    return _mark(session, step, run, unit, "failed", outcome)
 
 
 def _mark(
@@ -204,7 +178,8 @@ def _mark(
     return problem
 
 
-def _tell(step: Step[Any, Any], problem: Problem | None) -> None:
+def _tell(step: Step[Any, Any], news: Sequence[Problem | None]) -> None:
     # After the commit: a log handler that sends mail must not hold the database.
-    if problem is not None:
-        log.log(problem.level, "Code %d in %s: %s", problem.code, step.name, problem.message)
+    for problem in news:
+        if problem is not None:
+            log.log(problem.level, "Code %d in %s: %s", problem.code, step.name, problem.message)
