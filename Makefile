@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+PEERS ?= .venv-peers
 BIN := $(VENV)/bin
 
 # Where `make install` puts things; DESTDIR is put before them all, for packages and images.
@@ -44,9 +45,15 @@ lint: $(VENV)/.installed-dev ## Style, types and the walls between the rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# An Alpaca server that is not ours; its dependencies are not ours either.
+$(PEERS)/.installed: Makefile
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check 'alpaca-simulators>=1.3,<2'
+	@touch $@
+
 # Most tests wait for processes: some files at a time, each in one worker.
-test: lint ## Everything that must be green
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+test: lint $(PEERS)/.installed ## Everything that must be green
+	ALPACA_SIMULATORS=$(abspath $(PEERS))/bin/alpaca-simulators $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-long: $(VENV)/.installed-dev ## The long runs: thousands of orders, dozens of kill -9
 	$(BIN)/python -m pytest -m long -rP

@@ -1,9 +1,9 @@
 """Our client against an Alpaca server that is not ours: `alpaca-simulators` of PyPI.
 
-It is no dependency of TOROS: `pipx install alpaca-simulators` puts it on the PATH. It works without
-a network but for light frames, whose stars it looks up at Gaia. It has no management API, speaks
-the interfaces before Platform 7, moves at once where a device would take time, and runs in real
-time.
+It is no dependency of TOROS: `make test` installs it apart, and so does `pipx install
+alpaca-simulators`. It works without a network but for light frames, whose stars it looks up at
+Gaia. It has no management API, speaks the interfaces before Platform 7, moves at once where a
+device would take time, and runs in real time.
 """
 
 from __future__ import annotations
