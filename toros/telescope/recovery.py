@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from toros.archive.models import Exposure, Observation
 from toros.common.errors import UnreadableFile
-from toros.imaging.headers import ExposureInfo, read_exposure
+from toros.imaging.headers import read_exposure, recorded
 from toros.sky.night import night_of
 from toros.telescope.frames import LEFT_OUT, RAW
 from toros.telescope.state import Telescope, event
@@ -91,7 +91,7 @@ def _record(telescope: Telescope, session: Session, path: Path) -> bool:
     if not ours or (row is not None and wanted is None):
         return False
     if row is None:
-        row = _row(path, info)
+        row = Exposure(path=str(path), state=RAW, **recorded(info))
         session.add(row)
     row.state, row.error = (LEFT_OUT, str(fault)) if fault else (row.state, row.error)
     if wanted is not None:
@@ -100,27 +100,3 @@ def _record(telescope: Telescope, session: Session, path: Path) -> bool:
     message = f"{path.name} was written and not recorded when the daemon died: recorded now."
     session.add(event(telescope.clock.now(), "recovered", message, data={"path": str(path)}))
     return True
-
-
-def _row(path: Path, info: ExposureInfo) -> Exposure:
-    binning_x, binning_y = info.binning or (None, None)
-    return Exposure(
-        path=str(path),
-        image_type=info.image_type,
-        exptime=info.exptime_s,
-        filter=info.filter,
-        gain=info.gain_e_adu,
-        read_noise=info.read_noise_e,
-        ccd_temp=info.ccd_temp_c,
-        binning_x=binning_x,
-        binning_y=binning_y,
-        naxis1=info.naxis1,
-        naxis2=info.naxis2,
-        date_obs=info.date_obs,
-        ra=info.ra_deg,
-        dec=info.dec_deg,
-        instrument=info.instrument,
-        read_out_mode=info.read_out_mode,
-        object=info.object,
-        state=RAW,
-    )

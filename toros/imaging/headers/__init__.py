@@ -1,6 +1,6 @@
 """FITS headers as an observatory meets them: every capture program has its own dialect."""
 
-from toros.imaging.headers.exposure import ExposureInfo, inspect_json
+from toros.imaging.headers.exposure import ExposureInfo, inspect_json, recorded
 from toros.imaging.headers.find import find_fits, sha256_of
 from toros.imaging.headers.processed import mark_already_calibrated
 from toros.imaging.headers.read import describe_header, read_exposure
@@ -12,5 +12,6 @@ __all__ = [
     "inspect_json",
     "mark_already_calibrated",
     "read_exposure",
+    "recorded",
     "sha256_of",
 ]

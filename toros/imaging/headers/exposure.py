@@ -91,6 +91,29 @@ class ExposureInfo:
         return (self.naxis2, self.naxis1)
 
 
+def recorded(info: ExposureInfo) -> dict[str, Any]:
+    """Return what an archive records of an exposure, under the names of CONTRACT §5."""
+    binning_x, binning_y = info.binning or (None, None)
+    return {
+        "image_type": info.image_type,
+        "exptime": info.exptime_s,
+        "filter": info.filter,
+        "gain": info.gain_e_adu,
+        "read_noise": info.read_noise_e,
+        "ccd_temp": info.ccd_temp_c,
+        "binning_x": binning_x,
+        "binning_y": binning_y,
+        "naxis1": info.naxis1,
+        "naxis2": info.naxis2,
+        "date_obs": info.date_obs,
+        "ra": info.ra_deg,
+        "dec": info.dec_deg,
+        "instrument": info.instrument,
+        "read_out_mode": info.read_out_mode,
+        "object": info.object,
+    }
+
+
 def inspect_json(info: ExposureInfo) -> dict[str, Any]:
     """Return `info` as the ``toros inspect`` document of CONTRACT §1, with a few more keys."""
     return {

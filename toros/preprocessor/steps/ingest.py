@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from toros.archive import queries
 from toros.archive.models import Exposure, FileBatchExposure
 from toros.common.errors import AlreadyCalibrated, NoFilesFound, TorosError, UnknownImageType
-from toros.imaging.headers import ExposureInfo, read_exposure, sha256_of
+from toros.imaging.headers import ExposureInfo, read_exposure, recorded, sha256_of
 from toros.preprocessor.run import Outcome, Problem, Run, Unit
 from toros.preprocessor.sources import frames_in, recordable, require_recordable
 
@@ -87,23 +86,7 @@ def member(session: Session, run: Run, path: Path) -> Exposure:
 
 
 def _describe(row: Exposure, info: ExposureInfo) -> None:
-    values: dict[str, Any] = {
-        "image_type": info.image_type,
-        "exptime": info.exptime_s,
-        "filter": info.filter,
-        "gain": info.gain_e_adu,
-        "read_noise": info.read_noise_e,
-        "ccd_temp": info.ccd_temp_c,
-        "binning_x": info.binning[0] if info.binning else None,
-        "binning_y": info.binning[1] if info.binning else None,
-        "naxis1": info.naxis1,
-        "naxis2": info.naxis2,
-        "date_obs": info.date_obs,
-        "ra": info.ra_deg,
-        "dec": info.dec_deg,
-        "instrument": info.instrument,
-        "read_out_mode": info.read_out_mode,
-        "object": info.object,
+    values = recorded(info) | {
         "header": dict(info.header),
         "decided_by": dict(info.decided_by),
         "notes": list(info.notes),
