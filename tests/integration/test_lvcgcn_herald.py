@@ -5,11 +5,10 @@ from __future__ import annotations
 import email
 import email.policy
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.support.alert_house import AlertHouse, alert_house, notice
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
+from tests.support.web_server import serving
 from toros.common.client import FrontDeskClient
 from toros.common.config import Config
 
@@ -72,15 +72,8 @@ class Page(BaseHTTPRequestHandler):
 def page(refusals: list[int]) -> Iterator[tuple[str, list[tuple[str, dict[str, Any]]]]]:
     posted: list[tuple[str, dict[str, Any]]] = []
     handler = type("HandlerOfOneTest", (Page,), {"posted": posted, "refusals": refusals})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/alerts", posted
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(handler) as url:
+        yield f"{url}/alerts", posted
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.alert_house import ALERTS, REPLAY, AlertHouse, alert_house, notice
 from tests.support.waiting import wait_until
+from tests.support.web_server import serving
 from toros.common.clock import Clock
 from toros.lvcgcn.inbox import Arrival, Inbox
 from toros.lvcgcn.keep import Keep
@@ -125,16 +125,6 @@ class Maps(BaseHTTPRequestHandler):
         return
 
 
-@contextmanager
-def map_host() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Maps) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
 def pointing_to(event: str, address: str) -> bytes:
     """A VOEvent: those have the address of their map."""
     params = {"GraceID": event, "AlertType": "Initial", "Significant": "1", "skymap_fits": address}
@@ -218,7 +208,7 @@ def test_addresses_of_maps_that_lead_astray_are_on_record_with_the_reason(
     house: AlertHouse,
 ) -> None:
     drop = Drop(house)
-    with map_host() as host:
+    with serving(Maps) as host:
         rules = {"allowed_hosts": ["127.0.0.1"], "download_pause_s": 0, "max_map_bytes": 2**20}
         with house.robot(**watching(house, **rules)):
             for number, path in enumerate(BAD_ADDRESSES):

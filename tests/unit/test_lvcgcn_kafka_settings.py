@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,6 +16,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.support.waiting import wait_until
+from tests.support.web_server import serving
 from toros.common.clock import Clock
 from toros.common.config.alert_sources import KafkaSource
 from toros.lvcgcn.sources.kafka import KafkaSubscriber
@@ -49,15 +50,8 @@ class Tokens(BaseHTTPRequestHandler):
 def tokens(*answers: tuple[int, Any]) -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
     asked: list[dict[str, list[str]]] = []
     handler = type("TokensOfOneTest", (Tokens,), {"answers": [*answers], "asked": asked})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/oauth2/token", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(handler) as url:
+        yield f"{url}/oauth2/token", asked
 
 
 def test_nothing_is_committed_but_what_is_said() -> None:
