@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.postgresql import PostgreSQL, postgresql
@@ -13,6 +14,10 @@ from toros.archive.schema import upgrade
 from toros.common.database import make_engine, make_sessions
 
 __all__ = ["postgresql"]
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture
