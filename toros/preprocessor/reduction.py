@@ -46,6 +46,7 @@ def reduce_batch(
     finish: Callable[[Session], None],
     steps: tuple[Step[Any, Any], ...] = ALL,
     arrive: Callable[[Run], Run] = lambda run: run,
+    tidy: Callable[[Run], None] = lambda run: None,
 ) -> None:
     """Do every step that is not done yet, and record the end of the batch.
 
@@ -59,6 +60,9 @@ def reduce_batch(
         Called in the transaction that records the end: there a work order is completed.
     arrive : callable
         Called first: looks what the sources hold, and says where it is brought.
+    tidy : callable
+        Called before the end is recorded: removes what was only needed on the way. Whoever hears
+        that a batch is done finds nothing half-written, whenever a process is killed.
 
     Raises
     ------
@@ -72,6 +76,7 @@ def reduce_batch(
             run.raise_if_cancelled()
             run_step(step, run)
         write_report(run)
+        tidy(run)
         with run.sessions.begin() as session:
             batches.end(session, batch, run.clock, None)
             finish(session)

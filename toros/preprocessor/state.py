@@ -204,8 +204,13 @@ class Preprocessor:
 
         run = self._run(task, batch, gatherer, retry=retry or again)
         try:
-            reduce_batch(run, batch, finish, arrive=arrived)
-            gatherer.clean(self._run(task, self._known(batch.id), gatherer, retry=False).places)
+            reduce_batch(
+                run,
+                batch,
+                finish,
+                arrive=arrived,
+                tidy=lambda done: gatherer.clean(done.places),
+            )
         finally:
             gatherer.tidy()
             with self._lock:
