@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from toros.alpaca import Measurement, open_dome, open_weather
 from toros.alpaca.answers import is_not_implemented
 from toros.alpaca.http import Limits
 from toros.alpaca.link import Link
@@ -222,7 +223,9 @@ def test_refusals_keep_their_number(server: Server) -> None:
     assert server.seen.count(("GET", "position")) == 1
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'{"ErrorNumber": "x"}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"null", b'{"ErrorNumber": "x"}', b'{"ErrorNumber": Infinity}']
+)
 def test_nonsense_is_a_device_error(server: Server, body: bytes) -> None:
     server.values["connected"] = True
 
@@ -283,3 +286,58 @@ def test_a_command_that_times_out_is_left_to_the_reading(caplog: pytest.LogCaptu
 
     initiate(late, "park")
     assert "no answer" in caplog.text
+
+
+def test_what_no_database_can_hold_is_not_in_a_message(server: Server) -> None:
+    server.values["connected"] = True
+    text = "broken\x00 \ud800 wire"
+    server.odd["position"] = lambda handler: (
+        handler.answer({"ErrorNumber": 0x500, "ErrorMessage": text}) or True
+    )
+    with pytest.raises(DeviceRefused, match="broken\ufffd \ufffd wire"):
+        _link(server).get("position")
+
+
+@pytest.mark.parametrize("value", [True, False, None, "1", 1.0, 9])
+def test_a_shutter_is_closed_only_if_its_number_says_so(server: Server, value: object) -> None:
+    server.values |= {"connected": True, "shutterstatus": value}
+    device = Device(alpaca=server.url, number=0)
+    with open_dome(device, Clock(), QUICK) as dome:
+        assert dome.shutter() == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        ({"Value": 3.0}, Measurement(0.0, 3.0)),
+        # By the specification: "no valid value ever received".
+        ({"Value": -1.0}, Measurement(None, None)),
+        ({"ErrorNumber": 0x402, "ErrorMessage": "no value yet"}, Measurement(None, None)),
+        ({"ErrorNumber": 0x400, "ErrorMessage": "no ages here"}, Measurement(0.0, None)),
+    ],
+)
+def test_a_sensor_that_never_measured_has_no_value(
+    server: Server, age: dict[str, object], expected: Measurement
+) -> None:
+    server.values |= {"connected": True, "rainrate": 0.0}
+    server.odd["timesincelastupdate"] = lambda handler: handler.answer(age) or True
+    device = Device(alpaca=server.url, number=0)
+    with open_weather(device, Clock(), QUICK) as weather:
+        assert weather.measure(["rain_rate_mm_h"]) == {"rain_rate_mm_h": expected}
+
+
+def test_an_image_whose_length_is_nonsense_is_read_to_its_end(server: Server) -> None:
+    server.values["connected"] = True
+
+    def odd(handler: BaseHTTPRequestHandler) -> bool:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", "some")
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        handler.wfile.write(b"{}")
+        handler.close_connection = True
+        return True
+
+    server.odd["imagearray"] = odd
+    assert _link(server, "camera").image()[1].tobytes() == b"{}"

@@ -13,6 +13,7 @@ from typing import Any
 from alpaca import exceptions as ascom
 
 from toros.common.errors import DeviceError, DeviceRefused
+from toros.common.wire import NOT_XML
 
 _ASCOM: dict[int, type[Exception]] = {
     0x400: ascom.NotImplementedException,
@@ -32,6 +33,7 @@ def raise_for_number(number: int, text: str, what: str) -> None:
     """Raise `DeviceRefused`, caused by alpyca's exception, if `number` is an ASCOM error."""
     if number == 0:
         return
+    text = NOT_XML.sub("\ufffd", text)
     known = _ASCOM.get(number)
     cause = known(text) if known else ascom.DriverException(number, text)
     raise DeviceRefused(f"{what}: {text or 'no reason given'} (error 0x{number:X}).") from cause
@@ -57,7 +59,8 @@ def parse(status: int, body: bytes, what: str) -> dict[str, Any]:
     DeviceError
         The answer makes no sense, or the server itself failed.
     """
-    text = body[:_MOST_TEXT].decode("utf-8", "replace").strip()
+    # What a device says goes into journal and mails, which cannot hold every byte of it.
+    text = NOT_XML.sub("\ufffd", body[:_MOST_TEXT].decode("utf-8", "replace").strip())
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise DeviceError(f"{what}: the server failed with HTTP {status} {text}.")
     if status >= HTTPStatus.BAD_REQUEST:
@@ -66,7 +69,7 @@ def parse(status: int, body: bytes, what: str) -> dict[str, Any]:
     try:
         answer = json.loads(body)
         number = int(answer.get("ErrorNumber", 0))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DeviceError(f"{what}: the answer is not Alpaca JSON: {text!r}.") from error
     raise_for_number(number, str(answer.get("ErrorMessage", "")), what)
     result: dict[str, Any] = answer

@@ -82,8 +82,9 @@ class Weather(AlpacaDevice[ObservingConditions]):
                 continue
             value = self._value(sensor)
             if value is not LACKING:
-                age_s = self._age_s(sensor)
-                found[name] = Measurement(value if isinstance(value, float) else None, age_s)
+                known, age_s = self._age_s(sensor)
+                measured = value if isinstance(value, float) and known else None
+                found[name] = Measurement(measured, age_s)
         return found
 
     def _value(self, sensor: str) -> float | _Lacking | None:
@@ -96,15 +97,19 @@ class Weather(AlpacaDevice[ObservingConditions]):
                 return None
             raise
 
-    def _age_s(self, sensor: str) -> float | None:
+    def _age_s(self, sensor: str) -> tuple[bool, float | None]:
+        """Return whether the sensor ever measured anything, and how long ago, if that is told."""
         what = "observingconditions timesincelastupdate"
         try:
             age = number(self._link.get("timesincelastupdate", SensorName=sensor), what)
         except DeviceRefused as error:
-            if is_not_implemented(error) or is_not_set(error):
-                return None
+            if is_not_implemented(error):
+                return True, None
+            if is_not_set(error):
+                return False, None
             raise
-        return age if age >= 0.0 else None  # a negative age is what drivers say that do not know
+        # By the specification a negative age says that no valid value was ever received.
+        return (True, age) if age >= 0.0 else (False, None)
 
 
 def open_safety_monitor(

@@ -232,7 +232,9 @@ class Dome(AlpacaDevice[DomeMembers]):
 
 def _shutter(found: Any) -> Shutter:
     """Return the name of a state; "unknown" for what is in no specification."""
-    return _SHUTTERS.get(found, "unknown") if isinstance(found, int) else "unknown"
+    # JSON's true equals 1, which is "closed".
+    known = isinstance(found, int) and not isinstance(found, bool)
+    return _SHUTTERS.get(found, "unknown") if known else "unknown"
 
 
 def _azimuth(degrees: float) -> float:

@@ -149,7 +149,8 @@ def _chunks(response: requests.Response, size: int) -> Iterator[bytes]:
 
 def _stream(response: requests.Response, deadline: float, what: str) -> NDArray[np.uint8]:
     """Return the body, read straight into one array when its length is known."""
-    length = int(response.headers.get("Content-Length") or 0)
+    told = response.headers.get("Content-Length", "")
+    length = int(told) if told.isascii() and told.isdigit() else 0
     if length > _MOST_IMAGE:
         raise DeviceError(f"{what}: the image is larger than {_MOST_IMAGE} bytes.")
     if not length or response.headers.get("Content-Encoding", "identity") != "identity":
