@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from email.message import Message
@@ -11,7 +12,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope
 from aiosmtpd.smtp import Session as SmtpSession
+from sqlalchemy import event as event_api
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.dome_promises import Promises
@@ -21,8 +24,12 @@ from tests.support.ports import free_port
 from toros.archive.models import Event
 from toros.common.config.dome import Limit
 from toros.common.config.models import Email
-from toros.common.errors import DomeError, DomeUnsafe, NotArrived
+from toros.common.errors import Cancelled, DomeError, DomeUnsafe, NotArrived, ShutterStuck
+from toros.common.journal import Journal
 from toros.common.module import Context
+from toros.common.work_order import WorkOrder
+from toros.dome.operator import OperatorLock
+from toros.dome.requests import TABLE
 
 Make = Callable[..., World]
 
@@ -273,3 +280,141 @@ def test_each_cause_is_an_event_though_it_was_unsafe_before(
         (True, False),
         (False, True),
     ]
+
+
+def _journal(world: World, request: str, **fields: Any) -> None:
+    """Take an order as the front desk does, and leave it undone."""
+    journal = Journal(world.sessions, "dome", world.config.node, "nobody", world.clock)
+    journal.accept(WorkOrder.read({"request": request, **fields}), TABLE.find(request))
+
+
+def test_an_override_counts_from_when_it_was_ordered(make: Make) -> None:
+    world = make()
+    world.weather(False)
+    override = {"id": "waits", "sources": ["safety monitor 0"], "seconds": 120.0, "reason": "flats"}
+    _journal(world, "override_safety", **override)
+    world.wait(100.0)
+    assert isinstance(world.order("override_safety", **override), str)
+    world.wait(15.0)
+    assert _safety(world)["safe"] is True
+    world.wait(15.0)
+    assert _safety(world)["safe"] is False
+    assert isinstance(world.order("override_safety", **override), DomeError)
+
+
+def test_orders_of_a_former_life_neither_override_nor_open(make: Make) -> None:
+    world = make()
+    override = {"id": "old", "sources": ["Sun"], "seconds": 3600.0, "reason": "flats"}
+    _journal(world, "override_safety", **override)
+    _journal(world, "open_dome", id="opens")
+    world.kill()
+    world.wait(600.0)
+    world.run()
+    world.wait(60.0)
+    assert _safety(world)["safe"] is True
+    assert isinstance(world.order("override_safety", **override), DomeError)
+    assert isinstance(world.order("open_dome", id="opens"), Cancelled)
+    assert _shutter(world) == 0.0
+    assert world.order("open_dome") is True
+
+
+def test_nothing_moves_before_the_hardware_was_ever_read(make: Make) -> None:
+    world = make()
+    world.kill()
+    for member in ("DeviceState", "ShutterStatus"):
+        world.fault(device="dome", member=member, fault="refuse", error=0x500)
+    world.run()
+    azimuth = world.observatory.dome.true_azimuth(world.clock.unix())
+    for request, fields in {"set_azim": {"azim": 200.0}, "park_position": {}}.items():
+        refused = world.order(request, **fields)
+        assert isinstance(refused, DomeError), (request, refused)
+        assert "where the shutter is" in refused.message
+    world.wait(2.0)
+    assert world.observatory.dome.true_azimuth(world.clock.unix()) == azimuth
+
+
+def test_a_module_that_stops_closes_what_it_could_never_read(make: Make) -> None:
+    world = make()
+    assert world.order("open_dome") is True
+    world.kill()
+    for member in ("DeviceState", "ShutterStatus"):
+        world.fault(device="dome", member=member, fault="garbage")
+    world.run()
+    dome = world.dome
+    assert dome is not None
+    dome.leaving.finish()
+    world.wait(20.0)
+    assert _shutter(world) == 0.0
+
+
+def test_what_is_said_to_be_unsafe_closes_before_all_was_heard(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make()
+    assert world.order("open_dome") is True
+    world.kill()
+    world.weather(False)
+    # The archive does not answer: nobody knows whether there is a lock.
+    monkeypatch.setattr(OperatorLock, "read", lambda _: None)
+    world.run()
+    world.wait(5.0 + 15.0 + 5.0)  # a look, the shutter's travel, and some
+    assert _shutter(world) == 0.0
+
+
+def test_an_opening_that_broke_off_after_a_close_is_closed(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The close came between the opening's last look and its command, which was still obeyed."""
+    world = make()
+    dome = world.dome
+    assert dome is not None
+    really = dome._hardware.open_shutter
+
+    def overtaken(timeout_s: float, cancelled: threading.Event) -> None:
+        assert cancelled.is_set() is False
+        assert world.order("close_dome") is True
+        world.fault(device="dome", member="OpenShutter", fault="drop", done=True, count=1)
+        really(timeout_s)
+
+    monkeypatch.setattr(dome._hardware, "open_shutter", overtaken)
+    assert isinstance(world.order("open_dome"), ShutterStuck)
+    world.wait(60.0)
+    assert _shutter(world) == 0.0
+
+
+def test_a_telescope_that_completes_nothing_is_not_heard(make: Make) -> None:
+    world = make()
+    world.peer.status, world.peer.code = "failed", 1
+    world.wait(SETTINGS.telescope_silence_s or 0.0)
+    world.wait(20.0)
+    assert _safety(world)["safe"] is False
+    world.peer.status, world.peer.code = "completed", 0
+    world.wait(20.0)
+    assert _safety(world)["safe"] is True
+
+
+def test_an_event_whose_commit_failed_takes_no_other_events_number(
+    make: Make, sessions: sessionmaker[Session]
+) -> None:
+    world = make()
+    dome = world.dome
+    assert dome is not None
+    assert dome.events.flush()
+    engine = sessions.kw["bind"]
+
+    def fails(_connection: object) -> None:
+        event_api.remove(engine, "commit", fails)
+        raise OperationalError("COMMIT", {}, Exception("disk I/O error"))
+
+    event_api.listen(engine, "commit", fails)
+    dome.events.record("shutter", "The first try of this one fails.\0")
+    assert not dome.events.flush()
+    with sessions.begin() as session:
+        for _ in range(3):  # another module's, meanwhile
+            session.add(
+                Event(time=world.clock.now(), module="telescope", kind="state", message="other")
+            )
+    assert dome.events.flush()
+    with sessions() as session:
+        said = list(session.scalars(select(Event.message).order_by(Event.id)))
+    assert said[-4:] == ["other"] * 3 + ["The first try of this one fails.\ufffd"]

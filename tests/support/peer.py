@@ -10,10 +10,11 @@ from typing import Self
 
 
 class Peer:
-    """Answers every order as completed while it is alive; else it cuts the connection."""
+    """Answers every order with `status` while it is alive; else it cuts the connection."""
 
     def __init__(self) -> None:
         self.alive = True
+        self.status, self.code = "completed", 0
         peer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -26,8 +27,8 @@ class Peer:
                     "id": "1",
                     "module": "telescope",
                     "request": "status",
-                    "code": 0,
-                    "status": "completed",
+                    "code": peer.code,
+                    "status": peer.status,
                     "message": "",
                     "result": {},
                     "datetime": "2017-08-17T23:00:00Z",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -78,6 +79,14 @@ def test_variables_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("DB_PASSWORD", "x:y")
     url = "postgresql+psycopg://u:${DB_PASSWORD}@h/toros"
     assert parse_config(f'database: {{url: "{url}"}}').database.url.endswith("u:x:y@h/toros")
+
+
+@pytest.mark.parametrize("name", ["operator's lock", "Sun", "safety monitor 3", "mains power"])
+def test_no_command_has_the_name_of_another_source_of_safety(name: str) -> None:
+    """An override of the one would be one of the other, too."""
+    other = {"name": "mains power", "command": ["true"]}
+    with pytest.raises(ConfigurationError, match="name of another source"):
+        parse_config(json.dumps({"dome": {"commands": [other, {**other, "name": name}]}}))
 
 
 def test_the_shipped_file_says_the_defaults() -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.stepped import SteppedClock
 from tests.support.waiting import wait_until
 from toros.alpaca import DomeState
 from toros.common.clock import Clock
 from toros.common.errors import DeviceTimeout, DeviceUnreachable
+from toros.dome.mount_guard import MountGuard
 from toros.dome.reading import Reader
 from toros.dome.safety import Safety, Source, Trouble, Verdict
 
@@ -166,3 +169,52 @@ def test_a_reading_that_fails_says_why() -> None:
 def test_only_closed_is_closed(shutter) -> None:
     state = DomeState(azim_deg=None, shutter=shutter, slewing=False, at_park=False, at_home=False)
     assert not Reader(lambda: state, CLOCK, pause_s=1.0).refresh().closed
+
+
+def test_a_reading_that_fails_unexpectedly_is_no_reading() -> None:
+    def broken() -> DomeState:
+        raise ZeroDivisionError("a fault of ours")
+
+    reading = Reader(broken, CLOCK, pause_s=1.0).refresh()
+    assert reading.state is None
+    assert "ZeroDivisionError" in reading.trouble
+
+
+def test_a_late_answer_to_an_early_question_is_no_news() -> None:
+    clock, late = SteppedClock(0.0), threading.Event()
+    answers = [replace(SHUT, shutter="open"), SHUT]
+
+    def read() -> DomeState:
+        answer = answers.pop()
+        if answer is SHUT:  # asked first, while it was shut; meanwhile somebody else asks
+            late.set()
+            clock.skip(1.0)
+            assert reader.refresh().state == replace(SHUT, shutter="open")
+        return answer
+
+    reader = Reader(read, clock, pause_s=1.0)
+    reader.refresh()
+    assert late.is_set()
+    assert not reader.latest().closed
+    assert reader.maybe_open
+    assert reader.age_s == 0.0
+
+
+def test_no_answer_at_all_is_not_the_answer_that_says_safe() -> None:
+    source = _source(lambda: None)  # type: ignore[arg-type, return-value]
+    source.ask()
+    assert source.trouble() is not None
+
+
+class _BrokenMount:
+    def parked(self) -> bool:
+        raise ZeroDivisionError("a fault of ours")
+
+
+def test_no_fault_of_the_mount_stands_in_the_way_of_the_shutter() -> None:
+    clock = SteppedClock(0.0)
+    guard = MountGuard(_BrokenMount(), clock, wait_s=60.0)  # type: ignore[arg-type]
+    assert "ZeroDivisionError" in guard.clear_way()
+    assert 60.0 <= clock.monotonic() <= 62.0
+    assert guard.clear_way()
+    assert clock.monotonic() <= 62.0

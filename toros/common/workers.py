@@ -23,12 +23,13 @@ from toros.common.work_order import Json, OrderStatus
 log = logging.getLogger(__name__)
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 # Longer than the database may take for one statement, its time-outs included (machine seconds).
 LANE_PATIENCE_S = 90.0
 
 
-def run_guarded(what: str, work: Callable[[], Json]) -> Json:
+def run_guarded(what: str, work: Callable[[], T]) -> T:
     """Return what `work` returns; turn what it did not foresee into a `TorosError`.
 
     Raises

@@ -222,7 +222,7 @@ class Aperture:
         return self._turns
 
     def _refuse_in_the_dark(self) -> None:
-        if self._reader.latest().lost:
+        if self._reader.latest().lost or not self._reader.ever_read:
             raise DomeError(
                 "It is not known where the shutter is: nothing moves until the dome has closed."
             )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from toros.archive.models import Event
 from toros.common.module import Context
+from toros.common.wire import NOT_XML
 from toros.common.work_order import Json
 from toros.dome.news import News
 
@@ -30,7 +32,7 @@ class EventBook:
     def __init__(self, context: Context, mails: News) -> None:
         self._context = context
         self._mails = mails
-        self._waiting: deque[Event] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[dict[str, Any]] = deque(maxlen=MOST_WAITING)
         self._news = threading.Condition()
         self._writing = threading.Lock()
 
@@ -62,17 +64,18 @@ class EventBook:
             What else is known, as JSON.
         """
         log.log(LEVELS[level], "%s", message)
-        event = Event(
-            time=self._context.clock.now(),
-            module="dome",
-            kind=kind,
-            level=level,
-            message=message,
-            code=code,
-            data=dict(data),
-        )
+        now = self._context.clock.now()
+        event = {
+            "time": now,
+            "module": "dome",
+            "kind": kind,
+            "level": level,
+            "message": NOT_XML.sub("\ufffd", message),  # a database cannot hold every character
+            "code": code,
+            "data": dict(data),
+        }
         if mail or level == "error":
-            self._mails.tell(event.time, message, urgent=level == "error")
+            self._mails.tell(now, message, urgent=level == "error")
         with self._news:
             self._waiting.append(event)
             self._news.notify_all()
@@ -92,7 +95,9 @@ class EventBook:
                 event = self._waiting[0]
                 try:
                     with self._context.sessions.begin() as session:
-                        session.add(event)
+                        # A new row each time: one whose commit failed keeps the number that it
+                        # had, which may be another's by now.
+                        session.add(Event(**event))
                 except SQLAlchemyError:
                     log.exception("%d events of the dome cannot be recorded.", len(self._waiting))
                     return False

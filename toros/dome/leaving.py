@@ -65,11 +65,13 @@ class Leaving:
         reading = self._reader.refresh()
         if reading.closed and not opening:
             return
-        if reading.state is None and not self._reader.maybe_open:
+        if reading.state is None and self._reader.ever_read and not self._reader.maybe_open:
             self._give_up(f"It cannot see whether it is closed: {reading.trouble}")
             return
         self._events.record("shutter", "The dome module stops, and closes the dome.")
-        end = self._clock.monotonic() + self._limit_s
+        # What was never read may be open; but without hardware nobody waits for it.
+        limit_s = self._limit_s if self._reader.ever_read else 0.0
+        end = self._clock.monotonic() + limit_s
         while True:
             trouble = self._attempt()
             if not trouble or self._clock.monotonic() + AGAIN_S > end:

@@ -7,7 +7,8 @@ import threading
 
 from toros.alpaca import Mount
 from toros.common.clock import Clock
-from toros.common.errors import DeviceError
+from toros.common.errors import DeviceError, TorosError
+from toros.common.workers import run_guarded
 
 log = logging.getLogger(__name__)
 
@@ -78,14 +79,18 @@ class MountGuard:
 
     def _park(self, mount: Mount, deadline: float) -> str:
         try:
-            if mount.parked():
-                return ""
-            left = deadline - self._clock.monotonic()
-            if left > 0.0:
-                mount.park(left)
-                return ""
-            mount.start_park()  # for the next time; this time nobody waits
-        except DeviceError as error:
+            # Whatever goes wrong with the mount, the shutter closes.
+            return run_guarded("Parking the mount", lambda: self._try_to_park(mount, deadline))
+        except TorosError as error:
             log.warning("The mount does not park before the shutter closes: %s", error.message)
             return error.message
+
+    def _try_to_park(self, mount: Mount, deadline: float) -> str:
+        if mount.parked():
+            return ""
+        left = deadline - self._clock.monotonic()
+        if left > 0.0:
+            mount.park(left)
+            return ""
+        mount.start_park()  # for the next time; this time nobody waits
         return "it is not parked, and was waited for long enough"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from toros.alpaca import DomeState
 from toros.common.clock import Clock
-from toros.common.errors import DeviceError
+from toros.common.errors import TorosError
+from toros.common.workers import run_guarded
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +97,8 @@ class Reader:
         """Read the hardware now, here."""
         asked = self._clock.monotonic()
         try:
-            reading = Reading(self._read(), "", asked)
-        except DeviceError as error:
+            reading = Reading(run_guarded("Reading the dome", self._read), "", asked)
+        except TorosError as error:
             reading = Reading(None, error.message, asked)
         with self._changed:
             if (reading.state is None) != (self._last.state is None):
@@ -109,7 +110,7 @@ class Reader:
             # Two threads may read at once: the later question has the newer truth.
             if asked >= self._last.taken:
                 self._last = reading
-            if reading.state is not None:
+            if reading.state is not None and (self._good is None or asked >= self._good):
                 self._good = asked
                 self._maybe_open = not reading.closed
             self._changed.notify_all()

@@ -104,7 +104,8 @@ class Source:
         asked = self._clock.monotonic()  # the answer is as old as the question
         try:
             said = run_guarded(f"Asking {self.name}", self._ask)
-            trouble = Trouble(self.name, "unsafe", str(said)) if said else None
+            # Only the empty text says safe, and nothing that merely is no yes and no no.
+            trouble = Trouble(self.name, "unsafe", str(said)) if said != "" else None
         except (DeviceError, PeerError) as error:
             trouble = Trouble(self.name, "unreachable", f"cannot be asked ({error.message})")
         except TorosError as error:

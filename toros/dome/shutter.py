@@ -5,16 +5,14 @@ from __future__ import annotations
 import threading
 from datetime import datetime
 
-from sqlalchemy import select
-
 from toros.alpaca import Dome
 from toros.common.errors import Cancelled, DeviceError, DomeError, DomeUnsafe, ShutterStuck
-from toros.common.journal import WorkOrderRow
 from toros.common.module import Context
 from toros.common.requests import Task
 from toros.dome.events import EventBook
 from toros.dome.mount_guard import MountGuard
 from toros.dome.reading import Reader
+from toros.dome.received import Received
 from toros.dome.safety import Safety
 
 
@@ -29,6 +27,7 @@ class Shutter:
         safety: Safety,
         guard: MountGuard,
         events: EventBook,
+        received: Received,
     ) -> None:
         self._context = context
         self._hardware = hardware
@@ -36,6 +35,7 @@ class Shutter:
         self._safety = safety
         self._guard = guard
         self._events = events
+        self._received = received
         self._timeout_s = context.config.dome.shutter_timeout_s
         self._lock = threading.Lock()
         self._opening: threading.Event | None = None
@@ -64,13 +64,17 @@ class Shutter:
         ShutterStuck
             It did not open.
         """
-        received = self._received(task)  # before the lock: a close must not wait for the database
+        received = self._received.at(
+            task
+        )  # before the lock: a close must not wait for the database
         self._refuse_in_the_dark()
         with self._lock:
             # Under the lock: a close either sees this opening, or is seen by it.
             task.raise_if_cancelled()
             if received and self._last_close and received < self._last_close:
                 raise Cancelled("The dome was ordered to close after this order to open.")
+            if self._received.outlived(received):
+                raise Cancelled("The dome module was started after this order to open.")
             if self._retired:
                 raise DomeUnsafe("The dome stays closed: its module stops.")
             verdict = self._safety.verdict()
@@ -83,6 +87,7 @@ class Shutter:
             self._close_after_all()
             raise
         except DeviceError as error:
+            self._close_after_all()  # it may have been told to open nevertheless
             raise ShutterStuck(f"The shutter did not open: {error.message}") from error
         finally:
             with self._lock:
@@ -163,11 +168,3 @@ class Shutter:
                 self._hardware.close_shutter(self._timeout_s, self._guard.clear_way)
             except DeviceError as error:
                 raise ShutterStuck(f"The shutter did not close: {error.message}") from error
-
-    def _received(self, task: Task) -> datetime | None:
-        """Return when the order was journaled: it may have waited behind another since."""
-        order = select(WorkOrderRow.received).where(
-            WorkOrderRow.module == "dome", WorkOrderRow.id == task.id
-        )
-        with self._context.sessions() as session:
-            return session.scalars(order).one_or_none()

@@ -145,7 +145,7 @@ class Heartbeat(Source):
         self._last = clock.monotonic()
 
     def _hear(self) -> str:
-        self._client.send("status", wait=0.0)
+        self._client.ask("status", wait=0.0)
         self._last = self._clock.monotonic()
         return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 from toros import __version__
 from toros.alpaca import Limits, Mount, open_dome, open_mount
@@ -20,6 +21,7 @@ from toros.dome.operator import OperatorLock, Overrides
 from toros.dome.pace import age_s, pause_s
 from toros.dome.pier import Pier
 from toros.dome.reading import Reader
+from toros.dome.received import Received
 from toros.dome.safety import Safety
 from toros.dome.shutter import Shutter
 from toros.dome.sources import Hardware, Sources
@@ -36,6 +38,7 @@ class DomeModule:
         limit_s = settings.device_timeout_s
         limits = Limits(connect_s=min(3.0, limit_s), read_s=limit_s, write_s=2 * limit_s)
         self.context = context
+        self._received = Received(context)
         self._hardware = open_dome(context.config.devices.dome, clock, limits)
         self._mount = self._open_mount(limits)
         self.news = News(context.config, clock)
@@ -54,7 +57,13 @@ class DomeModule:
             self._mount if collides else None, clock, settings.mount_park_wait_s
         )
         self.shutter = Shutter(
-            context, self._hardware, self.reader, self.safety, self.guard, self.events
+            context,
+            self._hardware,
+            self.reader,
+            self.safety,
+            self.guard,
+            self.events,
+            self._received,
         )
         german = settings.geometry.german_axis_m > 0.0
         self.aperture = Aperture(
@@ -68,7 +77,9 @@ class DomeModule:
         settings = self.context.config.dome
         if not (settings.shutter_needs_parked_mount or settings.geometry.german_axis_m > 0.0):
             return None
-        return open_mount(self.context.config.devices.mount, self.context.clock, limits)
+        # A mount that hangs while it connects must not hold up the shutter.
+        soon = replace(limits, device_connect_s=limits.write_s)
+        return open_mount(self.context.config.devices.mount, self.context.clock, soon)
 
     def status(self) -> dict[str, Json]:
         """Return the answer to `dome_status`."""
@@ -130,7 +141,8 @@ class DomeModule:
         Raises
         ------
         DomeError
-            There is no such source, it cannot be overridden, or it would be for too long.
+            There is no such source, it cannot be overridden, it would be for too long, or the
+            order came too late to be done.
         """
         known = [source.name for source in self.safety.sources if source is not self.lock]
         for name in sources:
@@ -142,6 +154,10 @@ class DomeModule:
         longest = self.context.config.dome.override_longest_s
         if seconds > longest:
             raise DomeError(f"An override lasts at most {longest:g} s.")
+        received = self._received.at(task)
+        seconds -= self._received.age_s(received)  # it counts from when it was ordered
+        if seconds <= 0.0 or self._received.outlived(received):
+            raise DomeError("The override was over before it began: order it again.")
         user = task.order.user or "an operator"
         override = self.overrides.set(sources, seconds, user, reason)
         self.events.record(

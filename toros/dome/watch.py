@@ -86,9 +86,9 @@ class Watch:
 
     def look(self, stop: threading.Event) -> None:
         """Look once, and close if the dome must be closed and is not."""
-        if self._starting():
-            return
         verdict = self._safety.verdict()
+        if self._starting(verdict):
+            return
         self._note(verdict)
         reading = self._reader.latest()
         if reading.closed:
@@ -104,11 +104,15 @@ class Watch:
         elif not reading.lost:
             self._shutter.stays_open()
 
-    def _starting(self) -> bool:
-        """Return whether nothing is known only because the module has just begun to ask."""
+    def _starting(self, verdict: Verdict) -> bool:
+        """Return whether what is not known may be so only because the module has just begun.
+
+        What a source says is unsafe needs no other to be heard.
+        """
         if self._clock.monotonic() > self._grace_end:
             return False
-        return not self._safety.heard
+        said = any(trouble.kind == "unsafe" for trouble in verdict.troubles)
+        return not said and not self._safety.heard
 
     def _is_lost(self, reading: Reading) -> bool:
         """Return whether the hardware has not known for too long where its shutter is.

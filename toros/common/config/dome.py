@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from toros.common.config.section import Section
 
+# The names of the dome's own sources of safety.
+TAKEN = re.compile(
+    r"(safety monitor|weather station) \d+|Sun|telescope module|dome hardware|operator's lock"
+)
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Metres = Annotated[float, Field(allow_inf_nan=False)]
 Value = Annotated[float, Field(allow_inf_nan=False)]
@@ -174,3 +179,14 @@ class DomeSettings(Section):
     slit_margin_m: float = Field(
         0.05, ge=0, description="Kept between the beam and each edge of the slit."
     )
+
+    @field_validator("commands")
+    @classmethod
+    def _own_names(cls, commands: list[CommandSettings]) -> list[CommandSettings]:
+        """Refuse a name that is another source's: an override of one would be of both."""
+        names: set[str] = set()
+        for command in commands:
+            if command.name in names or TAKEN.fullmatch(command.name):
+                raise ValueError(f"{command.name!r} is the name of another source of safety")
+            names.add(command.name)
+        return commands
