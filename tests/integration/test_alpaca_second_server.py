@@ -12,10 +12,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import requests
+from astropy.io import fits
+from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -28,9 +31,18 @@ from toros.alpaca import (
     open_safety_monitor,
     open_weather,
 )
+from toros.common.client import FrontDeskClient
 from toros.common.clock import Clock
-from toros.common.config import Device
+from toros.common.config import Config, Device, Service
+from toros.common.config.dome import DomeSettings
+from toros.common.config.models import Data, Devices
+from toros.common.config.telescope import TelescopeSettings
+from toros.common.daemon import Daemon
+from toros.common.module import Context
+from toros.dome.daemon import build as build_dome
+from toros.telescope.daemon import build as build_telescope
 
+DARK = datetime(2017, 8, 17, 23, 20, tzinfo=UTC)
 COMMAND = os.environ.get("ALPACA_SIMULATORS") or shutil.which("alpaca-simulators")
 pytestmark = pytest.mark.skipif(
     COMMAND is None,
@@ -118,3 +130,51 @@ def test_its_other_devices_answer(other):
     assert focuser.position() == goal
     assert open_safety_monitor(other, Clock()).is_safe() in (True, False)
     assert open_weather(other, Clock()).read()["humidity_percent"] > 0.0
+
+
+def test_the_daemons_drive_it(
+    other: Device, tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    """An evening by hand: open, point, park and close, and a dark frame."""
+    config = Config(
+        services={
+            name: Service(ip="127.0.0.1", port=free_port())
+            for name in ("dome", "telescope", "preprocessor")
+        },
+        devices=Devices(
+            mount=other,
+            dome=other,
+            camera=other,
+            filter_wheel=other,
+            focuser=other,
+            safety_monitor=[other],
+        ),
+        data=Data(raw=tmp_path / "raw", products=tmp_path / "products"),
+        dome=DomeSettings(shutter_needs_parked_mount=True, safety_poll_s=1.0),
+        telescope=TelescopeSettings.model_validate({"focus": {"enabled": False}}),
+    )
+    context = Context(config, Clock.simulated(DARK, 1.0), sessions)
+    mount = open_mount(other, context.clock)
+    mount.park(60)
+    daemons = [Daemon(build(context), context) for build in (build_dome, build_telescope)]
+    for daemon in daemons:
+        daemon.start()
+    try:
+        dome, telescope = (FrontDeskClient.of(config, name) for name in ("dome", "telescope"))
+        wait_until(lambda: dome.ask("dome_status")["safe"], "the dome to be safe", 60)
+        assert dome.ask("open_dome") is True
+        assert dome.ask("dome_status")["open"] is True
+        assert dome.ask("set_azim", azim=123.0) is True
+        pointed = telescope.ask("point", ra=204.25, dec=-29.87, wait=60)
+        assert pointed["ra"] == pytest.approx(204.25, abs=0.02)
+        assert mount.state().dec_deg == pytest.approx(-29.87, abs=0.02)
+        # The dome's module parks the mount itself before the shutter passes over it.
+        assert dome.ask("close_dome") is True
+        assert open_dome(other, context.clock).shutter() == "closed"
+        assert mount.parked()
+        done = telescope.ask("take_calibration_frames", kind="dark", count=1, exptime=1.0, wait=90)
+        assert [fits.getheader(path)["EXPTIME"] for path in done["paths"]] == [1.0]
+        assert dome.ask("park_position") is True
+    finally:
+        for daemon in reversed(daemons):
+            daemon.stop()
