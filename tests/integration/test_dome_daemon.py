@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from toros.common.daemon import Daemon
 from toros.common.module import Context
 from toros.common.work_order import OrderStatus
 from toros.dome.daemon import build
+from toros.simulator.faults import FaultOrder
 from toros.simulator.server import Simulator
 from toros.sky.dome_geometry import azimuth_difference
 from toros.sky.site import Site
@@ -228,6 +230,24 @@ def test_a_device_server_that_is_gone_is_unsafe_and_reported(
         lambda: any(event.level == "error" for event in dome.events()), "the failure to be recorded"
     )
     assert any(record.levelname == "ERROR" for record in caplog.records)
+
+
+def test_a_closed_dome_that_answers_slowly_is_not_closed_again_and_again(
+    dome: Dome, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, looks = dome.daemon._module.state.watch, itertools.count()
+    seen, look = [0], watch.look
+
+    def counted(stop: threading.Event) -> None:
+        look(stop)
+        if dome.status()["unsafe_because"]:
+            seen.append(next(looks))
+
+    monkeypatch.setattr(watch, "look", counted)
+    simulator.faults.add(FaultOrder(fault="slow", device="dome", delay_s=2.5))
+    dome.safe(False)
+    wait_until(lambda: seen[-1] >= 3, "the watch to look while it is unsafe", seconds=60)
+    assert not any("closes" in event.message for event in dome.events())
 
 
 def test_a_silent_telescope_closes_the_dome(start: Callable[..., Dome]) -> None:

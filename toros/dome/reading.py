@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 # Machine seconds.
 FRESH_S = 0.5
 PATIENCE_S = 2.0
+SLOW_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -130,3 +131,9 @@ class Reader:
             if self._last.taken >= since:
                 return self._last
         return Reading(None, "the dome does not answer", self._clock.monotonic())
+
+    def recent(self, max_age_s: float = SLOW_S) -> Reading | None:
+        """Return the last reading if it was asked for lately: all that a slow dome ever gives."""
+        last = self._last
+        since = self._clock.monotonic() - max_age_s * self._clock.rate
+        return last if last.state is not None and last.taken >= since else None

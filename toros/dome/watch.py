@@ -90,7 +90,7 @@ class Watch:
         if self._starting(verdict):
             return
         self._note(verdict)
-        reading = self._reader.latest()
+        reading = self._read()
         if reading.closed:
             if self._tries:
                 self._events.record("shutter", "The dome is closed after all.", mail=True)
@@ -103,6 +103,16 @@ class Watch:
             self._close("nobody knows where its shutter is", stop)
         elif not reading.lost:
             self._shutter.stays_open()
+
+    def _read(self) -> Reading:
+        """Return what the hardware reads; of a slow one, what it read a few seconds ago.
+
+        Else a closed dome whose controller takes its time would be closed again and again.
+        """
+        reading = self._reader.latest()
+        if reading.state is None and not self._shutter.opening:
+            return self._reader.recent() or reading
+        return reading
 
     def _starting(self, verdict: Verdict) -> bool:
         """Return whether what is not known may be so only because the module has just begun.
