@@ -71,6 +71,9 @@ packages: ## Debian packages that tests use, where they are missing (root)
 	command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 \
 	  || missing="$$missing postgresql"; \
 	command -v funpack >/dev/null || missing="$$missing libcfitsio-bin"; \
+	command -v solve-field >/dev/null || missing="$$missing astrometry.net"; \
+	ls /usr/share/astrometry/index-tycho2-*.fits >/dev/null 2>&1 \
+	  || missing="$$missing astrometry-data-tycho2-10-19"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 	  echo "Not installed, and their tests are skipped:$$missing"; exit 0; fi; \
