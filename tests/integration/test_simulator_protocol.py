@@ -55,6 +55,12 @@ def http() -> Iterator[Http]:
         client.session.close()
 
 
+def test_devices_and_management_share_one_count(http):
+    paths = ["/api/v1/dome/0/azimuth", "/management/apiversions"] * 3
+    numbers = [http.get(path).json()["ServerTransactionID"] for path in paths]
+    assert numbers == list(range(numbers[0], numbers[0] + 6))
+
+
 def test_ids_are_echoed_and_counted(http):
     first = http.get("/api/v1/dome/0/azimuth", ClientID=3, ClientTransactionID=77).json()
     second = http.get("/api/v1/dome/0/azimuth", clientid=3, CLIENTTRANSACTIONID=78).json()

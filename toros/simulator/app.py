@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -32,17 +33,20 @@ class Management:
         Whose devices are listed.
     location : str
         What the server says of its place.
+    transactions : iterator of int
+        The server's own numbers of its transactions.
     """
 
-    def __init__(self, observatory: Observatory, location: str) -> None:
+    def __init__(
+        self, observatory: Observatory, location: str, transactions: Iterator[int]
+    ) -> None:
         self._observatory = observatory
         self._location = location
-        self._transactions = 0
+        self._transactions = transactions
 
     def _reply(self, request: Request, value: object) -> Response:
-        self._transactions += 1
         client_id = Arguments("GET", list(request.query_params.multi_items())).transaction_id()
-        return JSONResponse({"Value": value, **envelope(client_id, self._transactions)})
+        return JSONResponse({"Value": value, **envelope(client_id, next(self._transactions))})
 
     async def versions(self, request: Request) -> Response:
         """Return the versions of the API."""
@@ -112,9 +116,10 @@ def make_app(
     port : callable
         Returns the TCP port, for discovery.
     """
-    management = Management(observatory, location)
+    transactions = itertools.count(1)
+    management = Management(observatory, location, transactions)
     simulator = SimulatorApi(observatory, faults)
-    protocol = Protocol(observatory.devices, faults)
+    protocol = Protocol(observatory.devices, faults, transactions)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

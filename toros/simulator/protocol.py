@@ -8,10 +8,9 @@ HTTP 200 with an error number; what does not exist is 404.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -105,12 +104,19 @@ class Protocol:
         By kind (lower case, as in the URL) and number.
     faults : FaultBoard
         What is wrong with them.
+    transactions : iterator of int
+        The server's own numbers of its transactions.
     """
 
-    def __init__(self, devices: Mapping[tuple[str, int], Device], faults: FaultBoard) -> None:
+    def __init__(
+        self,
+        devices: Mapping[tuple[str, int], Device],
+        faults: FaultBoard,
+        transactions: Iterator[int],
+    ) -> None:
         self._devices = devices
         self._faults = faults
-        self._transactions = itertools.count(1)
+        self._transactions = transactions
 
     async def answer(self, request: Request) -> Response:
         """Return the reply to ``/api/v1/{kind}/{number}/{member}``."""
