@@ -132,6 +132,52 @@ def test_a_connection_without_heartbeats_is_made_anew(
         wait_until(lambda: house.telescope.events == ["S1a"], "the notice")
 
 
+def test_a_new_group_begins_with_all_of_several_topics(
+    house: AlertHouse, cluster: MockCluster
+) -> None:
+    """None of them has a committed offset, and some stay empty for days."""
+    topics = [TOPIC, "gcn.notices.svom", "gcn.notices.swift", "gcn.notices.icecube"]
+    for topic in topics[1:]:
+        cluster.create(topic)
+    with house.robot(**listening(cluster, topics=topics)) as robot:
+        wait_until(lambda: status_of(robot.url)["connections"] == 1, "the connection")
+        cluster.produce(topics[2], notice("S1a"))
+        wait_until(lambda: house.telescope.events == ["S1a"], "the notice of one topic")
+        cluster.produce(TOPIC, notice("S2b"), notice("S3c"))
+        wait_until(lambda: len(house.telescope.events) == 3, "the notices of another")
+    cluster.produce(topics[3], notice("S4d"))
+    with house.robot(**listening(cluster, topics=topics)):
+        wait_until(lambda: "S4d" in house.telescope.events, "what came between two robots")
+    assert house.telescope.events == ["S1a", "S2b", "S3c", "S4d"]
+
+
+@pytest.mark.parametrize("heartbeat", [TICKS, None])
+def test_a_topic_that_is_not_there_is_said_until_it_is(
+    house: AlertHouse, cluster: MockCluster, heartbeat: str | None
+) -> None:
+    options = {**QUICK, "allow.auto.create.topics": "false"}
+    settings = {"topics": [TOPIC, "absent"], "heartbeat_topic": heartbeat, "options": options}
+    with house.robot(**listening(cluster, **settings)) as robot:
+
+        def said() -> bool:
+            cluster.produce(TICKS, b"{}")
+            return "absent" in (status_of(robot.url)["trouble"] or "")
+
+        wait_until(said, "the robot to notice")
+        # What comes by the other topics does not say that all is well.
+        cluster.produce(TOPIC, notice("S1a"))
+        wait_until(lambda: house.telescope.events == ["S1a"], "the notice of the other topic")
+        cluster.produce(TICKS, b"{}")
+        cluster.produce(TOPIC, notice("S2b"))
+        wait_until(lambda: len(house.telescope.events) == 2, "the next notice")
+        assert said()
+        cluster.create("absent")
+        cluster.produce("absent", notice("S3c"))
+        wait_until(lambda: len(house.telescope.events) == 3, "the notice of the late topic")
+        wait_until(lambda: status_of(robot.url)["trouble"] is None, "the trouble to be over")
+    assert len([event for event in house.problems() if "absent" in event.message]) == 1
+
+
 @needs_alerts
 def test_json_and_avro_of_one_revision_are_one_revision(
     house: AlertHouse, cluster: MockCluster

@@ -16,7 +16,7 @@ from toros.common.clock import Clock, iso
 from toros.common.config.alert_sources import KafkaSource
 from toros.lvcgcn.sources.backoff import Backoff
 from toros.lvcgcn.sources.heartbeat import Heartbeat
-from toros.lvcgcn.sources.kafka_client import QUIET, consumer_settings, is_passing
+from toros.lvcgcn.sources.kafka_client import QUIET, consumer_settings, is_of_a_topic, is_passing
 from toros.lvcgcn.sources.source import RawNotice, Report
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.25
 _ASK_S = 2.0
+_ANSWER_S = 1.0
 
 
 class KafkaSubscriber:
@@ -49,8 +50,11 @@ class KafkaSubscriber:
         self._consumer: Consumer | None = None
         self._heartbeat = Heartbeat(settings)
         self._trouble: str | None = None
+        self._topics_missing = False
         self._last: str | None = None
         self._next_question = 0.0
+        #: Partitions that were begun with the first message, and have nothing committed yet.
+        self._begun: set[tuple[str | None, int | None]] = set()
         self.connections = 0
         self.name = f"kafka:{settings.name}"
 
@@ -67,6 +71,7 @@ class KafkaSubscriber:
     def ack(self, notice: RawNotice) -> None:
         """Commit a message's offset. It does not wait: one that is lost only comes again."""
         message: Message = notice.token
+        self._begun.discard((message.topic(), message.partition()))
         if self._consumer is not None:
             try:
                 self._consumer.commit(message=message, asynchronous=True)
@@ -100,7 +105,7 @@ class KafkaSubscriber:
             error = message.error()
             if error is None:
                 self._backoff.healthy()
-                self._well()
+                self._seems_well()
                 yield self._notice(message)
             elif error.code() == error._AUTO_OFFSET_RESET:
                 self._begin(consumer, message)
@@ -121,11 +126,15 @@ class KafkaSubscriber:
                 f"{self.name}: the broker no longer has some notices of {topic} that were not "
                 "received; it goes on with the first that it has."
             )
+        self._begun.add((topic, partition))
         placed = consumer.assignment()
-        for place in placed:
-            first = (place.topic, place.partition) == (topic, partition)
-            # The others go on where the group is; what is received again is known.
-            place.offset = OFFSET_BEGINNING if first else OFFSET_STORED
+        # An assignment is one of all: the others stay where they are, what was begun before and
+        # has nothing committed yet among them. It would else be without an offset again, for ever.
+        for place, reached in zip(placed, consumer.position(placed), strict=True):
+            here = (place.topic, place.partition)
+            place.offset = OFFSET_BEGINNING if here in self._begun else OFFSET_STORED
+            if here != (topic, partition) and reached.offset >= 0:
+                place.offset = reached.offset
         consumer.assign(placed)
 
     def _open(self) -> Consumer:
@@ -161,26 +170,36 @@ class KafkaSubscriber:
         silence_s = self._settings.heartbeat_silence_s
         if self._heartbeat.silent_s() < silence_s:
             if self._heartbeat.heard:
-                self._well()
+                self._seems_well()
                 self._backoff.healthy()
             return True
         self._ill(f"no heartbeat for {silence_s:g} s: it connects anew")
         return False
 
+    def _seems_well(self) -> None:
+        """Note that something came. It is no word of a topic that was said not to be there."""
+        if self._topics_missing:
+            self._ask_if_well()
+        else:
+            self._well()
+
     def _ask_if_well(self) -> None:
-        """Without heartbeats, ask a broker that was in trouble whether it answers again."""
+        """Ask a broker that was in trouble whether it answers again and has our topics."""
         now = time.monotonic()
         if self._trouble is None or self._consumer is None or now < self._next_question:
             return
         self._next_question = now + _ASK_S
         try:
-            self._consumer.list_topics(self._settings.topics[0], timeout=_POLL_S)
+            there = self._consumer.list_topics(timeout=_ANSWER_S).topics
         except _kafka_exception():
             return
-        self._well()
+        named = [topic for topic in self._settings.topics if not topic.startswith("^")]
+        if all(topic in there and there[topic].error is None for topic in named):
+            self._well()
 
     def _goes_on(self, error: KafkaError) -> bool:
         """Return whether librdkafka mends an error by itself; put it on record once."""
+        self._topics_missing = self._topics_missing or is_of_a_topic(error)
         self._ill(error.str())
         return is_passing(error)
 
@@ -201,7 +220,7 @@ class KafkaSubscriber:
     def _well(self) -> None:
         if self._trouble is not None:
             log.warning("%s is well again.", self.name)
-        self._trouble = None
+        self._trouble, self._topics_missing = None, False
 
 
 def _words(error: BaseException) -> str:

@@ -139,3 +139,11 @@ def is_passing(error: KafkaError) -> bool:
 
     beyond_repair = (Codes._MAX_POLL_EXCEEDED, Codes._AUTHENTICATION, Codes._FATAL)
     return not error.fatal() and error.code() not in beyond_repair
+
+
+def is_of_a_topic(error: KafkaError) -> bool:
+    """Return whether an error says that a topic is not there, or not for us."""
+    from confluent_kafka import KafkaError as Codes
+
+    absent = (Codes.UNKNOWN_TOPIC_OR_PART, Codes.TOPIC_AUTHORIZATION_FAILED, Codes._UNKNOWN_TOPIC)
+    return error.code() in absent
