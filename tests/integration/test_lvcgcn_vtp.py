@@ -109,10 +109,25 @@ def received_from(source: VtpSubscriber, count: int, notices: list[RawNotice]) -
             stop.set()
 
 
+def framed(content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + content
+
+
 @pytest.mark.parametrize(
     "header",
-    [struct.pack(">I", 2**31), struct.pack(">I", MAX_FRAME + 1), bytes(4), b"GET / HTTP/1.1\r\n"],
-    ids=["two gigabytes", "a byte too many", "nothing", "another protocol"],
+    [
+        struct.pack(">I", 2**31),
+        struct.pack(">I", MAX_FRAME + 1),
+        bytes(4),
+        b"GET / HTTP/1.1\r\n",
+        framed(b"<VOEvent " * (MAX_FRAME // 9)),
+        framed(b"<V:" * (MAX_FRAME // 3)),
+        framed(b"<VOEvent" + b" a" * (MAX_FRAME // 2 - 4)),
+    ],
+    ids=[
+        *("two gigabytes", "a byte too many", "nothing", "another protocol"),
+        *("roots that never end", "names that never end", "attributes that never end"),
+    ],
 )
 def test_a_frame_that_cannot_be_is_not_read_and_the_next_connection_is(header: bytes) -> None:
     calls = []
@@ -135,6 +150,27 @@ def test_a_frame_that_cannot_be_is_not_read_and_the_next_connection_is(header: b
         assert notices[0].content == INITIAL.read_bytes()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
     assert len(calls) == 2
+
+
+def test_a_question_full_of_blanks_is_answered() -> None:
+    """Patterns that look at the same blanks again and again would take years."""
+    blanks = b" " * 2**20
+    question = b'<trn:Transport role="iamalive" xmlns:trn="x"><Origin>%b</Origin></trn:Transport>'
+    answers = []
+
+    def treat(peer: socket.socket) -> None:
+        for origin in (b"ivo://a" + blanks, blanks + b"<", blanks + b"ivo://b" + blanks):
+            peer.sendall(framed(question % origin))
+            answers.append(read_frame(peer))
+        peer.sendall(framed(INITIAL.read_bytes()))
+        answers.append(read_frame(peer))
+
+    with hostile(treat) as server:
+        notices: list[RawNotice] = []
+        received_from(subscriber(server.port), 1, notices)
+        wait_until(lambda: len(answers) == 4, "the acknowledgement")
+    origins = [b"<Origin>ivo://a</Origin>", b"<Origin></Origin>", b"<Origin>ivo://b</Origin>"]
+    assert all(origin in answer for origin, answer in zip(origins, answers, strict=False))
 
 
 def test_accept_then_close_is_met_with_at_most_one_connection_a_second() -> None:

@@ -29,10 +29,11 @@ _LOOK_S = 0.25
 _CONNECT_S = 20.0
 
 # The root of a message is looked at as text: what comes from the network is parsed by nobody
-# before its bytes are safe on disk.
-_ROOT = re.compile(rb"<(?:[\w.-]+:)?(Transport|VOEvent)\b([^>]*)>", re.DOTALL)
+# before its bytes are safe on disk. No pattern can be made to go over the same bytes again and
+# again: a hostile frame of 16 MiB would else hold this process for hours.
+_ROOT = re.compile(rb"<(?:[\w.-]+:)?(Transport|VOEvent)\b([^<>]*)>")
 _ATTRIBUTE = re.compile(rb"""\s([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-_ORIGIN = re.compile(rb"<Origin>\s*([^<]*?)\s*</Origin>")
+_ORIGIN = re.compile(rb"<Origin>([^<]*)</Origin>")
 _MESSAGE = """<?xml version="1.0" encoding="UTF-8"?>
 <trn:Transport role="{role}" version="1.0" \
 xmlns:trn="http://www.telescope-networks.org/xml/Transport/v1.1">\
@@ -157,7 +158,7 @@ class VtpSubscriber:
         role = said.get("role", "")
         if role in ("iamalive", "authenticate"):
             origin = _ORIGIN.search(frame)
-            heard = origin[1].decode("utf-8", "replace") if origin else ""
+            heard = origin[1].decode("utf-8", "replace").strip() if origin else ""
             writer.write(_frame(self._message(role, heard)))
         else:
             log.info("%s sent a message of role %r.", self.name, role)
