@@ -266,6 +266,44 @@ def test_keys_of_a_later_schema_do_not_lose_the_alert() -> None:
     assert notice.significant is True
 
 
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        ({"event": {"classification": {"BNS": 1.5, "NSBH": 0.2}}}, "classification"),
+        ({"event": {"classification": {"BNS": "much", "NSBH": 0.2}}}, "classification"),
+        ({"event": {"properties": [1, 2], "classification": {"NSBH": 0.2}}}, "properties"),
+        ({"event": {"instruments": None, "classification": {"NSBH": 0.2}}}, "instruments"),
+        ({"event": {"duration": "long", "classification": {"NSBH": 0.2}}}, "duration"),
+        ({"event": {"time": "noon", "classification": {"NSBH": 0.2}}}, "time"),
+        ({"event": {"significant": "so", "classification": {"NSBH": 0.2}}}, "significant"),
+        ({"event": {"classification": {"NSBH": 0.2}}, "urls": "here"}, "urls"),
+        ({"event": {"classification": {"NSBH": 0.2}}, "external_coinc": 7}, "external_coinc"),
+        (
+            {
+                "event": {"classification": {"NSBH": 0.2}, "skymap": "AAAA"},
+                "external_coinc": {"combined_skymap": "AAA"},
+            },
+            "combined_skymap",
+        ),
+    ],
+)
+def test_what_is_not_needed_and_cannot_be_read_is_a_warning(
+    changes: dict[str, object], warning: str
+) -> None:
+    notice = read_notice(gwalert(**changes))
+    assert notice.event == "S230518h"
+    assert notice.classification == {"NSBH": 0.2}
+    (said,) = [text for text in notice.warnings if "left out" in text]
+    assert f"The notice's {warning}" in said
+    assert "\n" not in said
+
+
+def test_probabilities_that_rounding_took_over_the_edge_are_kept() -> None:
+    notice = read_notice(gwalert(event={"classification": {"BNS": 1.0000001, "BBH": -1e-9}}))
+    assert notice.classification == {"BNS": 1.0, "BBH": 0.0}
+    assert not [text for text in notice.warnings if "left out" in text]
+
+
 def test_spelling_does_not_make_another_revision() -> None:
     content = gwalert()
     spaced = json.dumps(json.loads(content), indent=4, sort_keys=True).encode()

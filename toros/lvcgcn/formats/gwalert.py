@@ -9,7 +9,16 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from toros.common.errors import UnreadableNotice
 from toros.lvcgcn.formats.gcn import from_unified, is_unified
@@ -51,7 +60,8 @@ def _text(value: object) -> object:
 
 _SkyMap = Annotated[bytes | None, BeforeValidator(_decode_map)]
 _Time = Annotated[datetime, BeforeValidator(_iso_time)]
-_Probabilities = dict[str, Annotated[float, Field(ge=0, le=1)] | None] | None
+#: What a sum of float32 probabilities may be off.
+_ROUNDING = 1e-6
 
 
 class _Model(BaseModel):
@@ -59,29 +69,58 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
+def _else(default: Any) -> WrapValidator:
+    """Put `default` where a field that is not needed cannot be read, and a warning on record.
+
+    One odd figure is no reason to lose an alert.
+    """
+
+    def read(value: object, reader: ValidatorFunctionWrapHandler, about: ValidationInfo) -> Any:
+        try:
+            return reader(value)
+        except ValidationError as error:
+            about.context.append(f"{_first_fault(error, about.field_name)} It is left out.")
+            return default
+
+    return WrapValidator(read)
+
+
+def _rounded(value: object) -> object:
+    """Take for 0 or 1 what rounding made of it."""
+    if isinstance(value, float) and -_ROUNDING <= value <= 1 + _ROUNDING:
+        return min(max(value, 0.0), 1.0)
+    return value
+
+
+_Probability = Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_rounded), _else(None)]
+_Probabilities = Annotated[dict[str, _Probability] | None, _else(None)]
+_Text = Annotated[str | None, _else(None)]
+_Figure = Annotated[float | None, _else(None)]
+
+
 class _Coincidence(_Model):
-    gcn_notice_id: Annotated[str | None, BeforeValidator(_text)] = None
-    ivorn: str | None = None
-    observatory: str | None = None
-    search: str | None = None
-    time_difference: float | None = None
-    time_coincidence_far: float | None = None
-    time_sky_position_coincidence_far: float | None = None
-    combined_skymap: _SkyMap = None
+    gcn_notice_id: Annotated[str | None, BeforeValidator(_text), _else(None)] = None
+    ivorn: _Text = None
+    observatory: _Text = None
+    search: _Text = None
+    time_difference: _Figure = None
+    time_coincidence_far: _Figure = None
+    time_sky_position_coincidence_far: _Figure = None
+    combined_skymap: Annotated[_SkyMap, _else(None)] = None
 
 
 class _Event(_Model):
-    time: _Time | None = None
+    time: Annotated[_Time | None, _else(None)] = None
     far: Annotated[float, Field(ge=0)] | None = None
-    significant: bool | None = None
-    instruments: list[str] = []
-    group: str | None = None
-    pipeline: str | None = None
-    search: str | None = None
+    significant: Annotated[bool | None, _else(None)] = None
+    instruments: Annotated[list[str], _else([])] = []
+    group: _Text = None
+    pipeline: _Text = None
+    search: _Text = None
     classification: _Probabilities = None
     properties: _Probabilities = None
-    duration: float | None = None
-    central_frequency: float | None = None
+    duration: _Figure = None
+    central_frequency: _Figure = None
     skymap: _SkyMap = None
 
 
@@ -89,9 +128,9 @@ class _Alert(_Model):
     alert_type: AlertType
     time_created: _Time
     superevent_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]{2,64}$")]
-    urls: dict[str, str | None] | None = None
+    urls: Annotated[dict[str, str | None] | None, _else(None)] = None
     event: _Event | None = None
-    external_coinc: _Coincidence | None = None
+    external_coinc: Annotated[_Coincidence | None, _else(None)] = None
 
 
 def read_gwalert(content: bytes) -> Notice:
@@ -125,18 +164,18 @@ def from_record(record: Any, content: bytes, how: NoticeFormat) -> Notice:
     """
     if not isinstance(record, dict) or "superevent_id" not in record:
         raise UnreadableNotice("The notice is no igwn.gwalert: it has no superevent_id.")
+    warnings: list[str] = []
     try:
-        alert = _Alert.model_validate(record)
+        alert = _Alert.model_validate(record, context=warnings)
     except ValidationError as error:
         raise UnreadableNotice(_first_fault(error)) from error
     if alert.alert_type is AlertType.OTHER:
         raise UnreadableNotice("The notice's alert_type is none of igwn.gwalert's.")
-    return _notice(alert, content, how)
+    return _notice(alert, content, how, warnings)
 
 
-def _notice(alert: _Alert, content: bytes, how: NoticeFormat) -> Notice:
+def _notice(alert: _Alert, content: bytes, how: NoticeFormat, warnings: list[str]) -> Notice:
     event = alert.event or _Event()
-    warnings = []
     if alert.event is None and alert.alert_type is not AlertType.RETRACTION:
         warnings.append("The notice has no event in it, and is no retraction.")
     significant = event.significant
@@ -186,8 +225,8 @@ def _known(probabilities: dict[str, float | None] | None) -> dict[str, float]:
     return {name: value for name, value in (probabilities or {}).items() if value is not None}
 
 
-def _first_fault(error: ValidationError) -> str:
+def _first_fault(error: ValidationError, within: str | None = None) -> str:
     fault = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in fault["loc"])
+    where = ".".join(str(part) for part in (within, *fault["loc"]) if part is not None)
     what = fault["msg"].removeprefix("Value error, ")
     return f"The notice's {where} cannot be read: {what}."
