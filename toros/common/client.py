@@ -8,8 +8,7 @@ import socket
 import xmlrpc.client
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
+from xml.parsers.expat import ExpatError
 
 from toros.common.config.models import Config, Credentials
 from toros.common.errors import PeerRefused, PeerTimeout, PeerUnreachable
@@ -122,7 +121,9 @@ class FrontDeskClient:
             ) from fault
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
             raise PeerUnreachable(f"{self.url} cannot be reached ({_cause(error)}).") from error
-        except ValidationError as error:
+        except (ExpatError, ValueError, LookupError) as error:
+            # A pydantic ValidationError among them; the rest is what xmlrpc.client makes of
+            # an answer that is no XML-RPC.
             raise PeerUnreachable(f"{self.url} did not answer as a front desk does.") from error
 
     def ask(self, request: str, **fields: Any) -> Json:

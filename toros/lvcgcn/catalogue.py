@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from toros.lvcgcn.notice import plain_name
 from toros.lvcgcn.skymap import FINEST_ORDER, Floats, Integers, pixels_of
 from toros.lvcgcn.weight import Weight
 
@@ -87,9 +88,10 @@ class Catalogue:
         return int(self.pixel.size)
 
     def name_of(self, row: int) -> str:
-        """Return a galaxy's designation."""
+        """Return a galaxy's designation; by its place, where it has none that can be sent."""
         name = self.name[row]
-        return name.decode() if isinstance(name, bytes) else str(name)
+        text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+        return plain_name(text) or f"galaxy {self.ra_deg[row]:.4f}{self.dec_deg[row]:+.4f}"
 
     def weights(self) -> list[Weight]:
         """Return the weights that this catalogue can give."""

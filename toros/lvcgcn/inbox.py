@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from toros.common.clock import iso
 from toros.common.errors import TorosError
@@ -68,6 +68,7 @@ class Inbox:
         self._keep = keep
         self._process = process
         self._fail = fail
+        self._complained: set[str] = set()
         self._filled = threading.Event()
         self._filled.set()  # whatever the last process left
 
@@ -112,7 +113,8 @@ class Inbox:
                 stop.wait(_RETRY_S)
 
     def _work(self, stop: threading.Event) -> bool:
-        """Process all there is; return False where the archive cannot take it now."""
+        """Process all there is; return False where the archive cannot take some of it now."""
+        whole = True
         for name in self._spool.names():
             if stop.is_set():
                 return True
@@ -127,18 +129,38 @@ class Inbox:
             )
             try:
                 self._one(arrival)
-            except (SQLAlchemyError, OSError):
-                log.exception("A notice cannot be put on record now; it is tried again.")
-                return False
+            except (SQLAlchemyError, OSError) as error:
+                # The others may be luckier: none must wait for one that never can be.
+                self._complain(name, error)
+                whole = False
+                continue
+            self._complained.discard(name)
             self._spool.done(name)
-        return True
+        return whole
+
+    def _complain(self, name: str, error: Exception) -> None:
+        """Say once, and not every few seconds, that a notice waits for the archive."""
+        if name not in self._complained:
+            log.error(
+                "The notice %s cannot be put on record now; it is tried again.",
+                name,
+                exc_info=error,
+            )
+        self._complained.add(name)
 
     def _one(self, arrival: Arrival) -> None:
         """Process one notice. What cannot be processed must not hold up what comes after it."""
+        if not arrival.path.exists():
+            self._fail(arrival, f"Its bytes are no longer at {arrival.path}.")
+            return
         try:
             self._process(arrival)
         except TorosError as error:
             log.error("%s, %s: %s", arrival.transport, arrival.position, error)  # noqa: TRY400
+        except DataError as error:
+            # The archive will not take it, however often it is asked: a NUL in a text of it.
+            log.exception("The archive does not take the notice %s.", arrival.path)
+            self._fail(arrival, f"The archive does not take it: {error.orig}")
         except (SQLAlchemyError, OSError):
             raise
         except Exception as error:

@@ -21,6 +21,9 @@ from typing import Any
 SIGNIFICANT_FAR_HZ = {"CBC": 7.7e-8, "Burst": 7.9e-9}
 
 
+#: A telescope takes names of 100 letters, and pointings are numbered.
+MAX_NAME = 90
+
 #: Who sends notices of gravitational waves.
 LVK = "LVK"
 
@@ -191,6 +194,17 @@ def content_digest(notice: Notice) -> str:
         "position": notice.position and [notice.position.ra_deg, notice.position.dec_deg],
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def plain_name(text: str) -> str:
+    """Return a name that every record and every work order can carry; maybe an empty one.
+
+    Nothing that XML or PostgreSQL have no place for, and short enough for a telescope to take.
+    """
+    name = "".join(letter for letter in text if letter.isprintable()).strip()
+    if len(name) <= MAX_NAME:
+        return name
+    return f"{name[: MAX_NAME - 11]}~{hashlib.sha256(name.encode()).hexdigest()[:10]}"
 
 
 def is_significant(group: str | None, far_hz: float | None) -> bool | None:

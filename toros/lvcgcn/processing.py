@@ -18,10 +18,11 @@ from toros.lvcgcn.catalogue import Catalogue
 from toros.lvcgcn.formats import read_notice
 from toros.lvcgcn.inbox import Arrival
 from toros.lvcgcn.keep import Keep
+from toros.lvcgcn.maps import read_file
 from toros.lvcgcn.notice import Notice
 from toros.lvcgcn.pointings import Pointing
 from toros.lvcgcn.process import Assessment, assess
-from toros.lvcgcn.selection import observatory_pointings, position_pointing
+from toros.lvcgcn.selection import observatory_pointings, position_pointing, that_fit
 from toros.lvcgcn.stations import Station
 from toros.lvcgcn.trigger import Decision, is_target_itself
 from toros.lvcgcn.visibility import Tonight
@@ -106,6 +107,12 @@ class Processor:
     def _take(self, notice: Notice, arrival: Arrival, sky_map: Path | None) -> Taken:
         with self._sessions() as session:
             same = records.find_same(session, notice)
+            if same is not None and sky_map is not None:
+                # The same notice with a map that it was not ranked by is a revision of ours.
+                content = read_file(sky_map, self._settings.max_map_bytes)
+                if str(self._keep.sky_map(content)) != same.skymap:
+                    notice = replace(notice, sky_map=content)
+                    same = records.find_same(session, notice)
         if same is not None:
             log.info("%s, revision %d, came again by %s.", same.event, same.revision,
                      arrival.transport)  # fmt: skip
@@ -137,9 +144,12 @@ class Processor:
     ) -> Alert:
         """Record the alert and its targets, and what becomes of those before it."""
         notice = assessment.notice
-        outdated = records.newer_than(notice, records.of_event(session, notice.event))
+        known = records.of_event(session, notice.event)
+        outdated = records.newer_than(notice, known)
         if outdated is not None:
             why = f"Revision {outdated.revision} ({outdated.alert_type}) is newer: recorded only."
+            if notice.label and not outdated.notice.get("label"):
+                why = f"{notice.label}, though {notice.event} is a real event: recorded only."
             decision = Decision(False, why, assessment.decision.checks)
             assessment = replace(assessment, decision=decision)
         alert = records.add_alert(session, assessment, received, outdated=outdated is not None)
@@ -167,7 +177,10 @@ class Processor:
         """Choose each observatory's targets among the hosts."""
         served, changes = [], {}
         for station in self._stations:
-            pointings = self._pointings(station, assessment)
+            found = self._pointings(station, assessment)
+            pointings = that_fit(found)
+            if len(pointings) < len(found):
+                alert.why += f" An order to {station.name} holds the {len(pointings)} likeliest."
             names = [pointing.name for pointing in pointings]
             changes[station.name] = records.changes(session, alert, station.name, names)
             records.add_targets(session, alert, station.name, pointings)

@@ -58,7 +58,8 @@ def find_same(session: Session, notice: Notice) -> Alert | None:
     for alert in of_event(session, notice.event):
         other = alert.notice.get("format") != notice.format.value
         brings_map = notice.sky_map is not None and alert.skymap is None
-        if other and not brings_map and alert.notice.get("kin") == notice.kin:
+        as_real = bool(alert.notice.get("label")) == bool(notice.label)
+        if other and as_real and not brings_map and alert.notice.get("kin") == notice.kin:
             return alert
     return None
 
@@ -82,9 +83,14 @@ def newer_than(notice: Notice, known: Sequence[Alert]) -> Alert | None:
 
     The LVK's VOEvents are numbered through (other missions number each kind of notice for itself).
     Else the time of creation decides, but for an update after a retraction, which is legal and
-    whose clock may be behind.
+    whose clock may be behind. What is marked as a test never puts a real event out of date, and
+    is always out of date beside one: it may carry the name of one, and even take it back.
     """
     for alert in known:
+        if bool(notice.label) != bool(alert.notice.get("label")):
+            if notice.label:
+                return alert
+            continue
         serial = alert.notice.get("serial") if notice.is_gravitational else None
         if serial is not None and notice.serial is not None:
             if serial > notice.serial:
@@ -298,7 +304,8 @@ def note(session: Session, moment: datetime, kind: str, message: str, **about: A
             module="lvcgcn",
             kind=kind,
             level=about.pop("level", "info"),
-            message=message,
+            # What a notice says may stand in it, and PostgreSQL takes neither of these.
+            message=message.replace("\0", "").encode("utf-8", "replace").decode(),
             code=about.pop("code", 0),
             data=about,
         )

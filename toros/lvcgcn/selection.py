@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from xml.sax.saxutils import escape
 
 import numpy as np
 
+from toros.common.connection_handler import MAX_BODY
 from toros.lvcgcn.notice import Notice
 from toros.lvcgcn.pointings import Pointing, pointings_of
 from toros.lvcgcn.ranking import Ranking, host_row
@@ -15,6 +17,11 @@ from toros.lvcgcn.visibility import Tonight
 
 #: A host that is so many times less likely than the best one is not worth a telescope's time.
 LEAST_SHARE = 1e-6
+
+#: What a front desk reads of one call, less the envelope.
+_ORDER_BYTES = MAX_BODY - 2**14
+#: What a target of an order takes in XML beside its name, and a member of it beside its own.
+_TARGET_BYTES, _MEMBER_BYTES = 720, 48
 
 
 def visible_hosts(
@@ -87,6 +94,22 @@ def _ranks(sky_map: SkyMap, ranking: Ranking, seen: Best) -> Integers:
         ],
         dtype=np.int64,
     )
+
+
+def that_fit(pointings: list[Pointing]) -> list[Pointing]:
+    """Return as many of the likeliest pointings as a telescope's front desk reads in one order."""
+    left = _ORDER_BYTES
+    for count, pointing in enumerate(pointings):
+        left -= _TARGET_BYTES + _bytes_of(pointing.name)
+        if len(pointing.members) > 1:
+            left -= sum(_MEMBER_BYTES + _bytes_of(member) for member in pointing.members)
+        if left < 0:
+            return pointings[:count]
+    return pointings
+
+
+def _bytes_of(name: str) -> int:
+    return len(escape(name).encode())
 
 
 def position_pointing(notice: Notice, tonight: Tonight) -> list[Pointing]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from toros.common.errors import UnreadableNotice
 from toros.lvcgcn.formats.senders import SENDERS
-from toros.lvcgcn.notice import AlertType, Notice, NoticeFormat, Position
+from toros.lvcgcn.notice import AlertType, Notice, NoticeFormat, Position, plain_name
 
 _SCHEMA = re.compile(r"^https://gcn\.nasa\.gov/schema/([^/]+)/gcn/notices/([^/]+)/")
 #: The major versions whose fields are those read here.
@@ -49,7 +49,7 @@ def from_unified(record: dict[str, Any], content: bytes) -> Notice:
     sky_map = _sky_map(record, warnings)
     return Notice(
         format=NoticeFormat.GCN,
-        event=f"{observatory} {_event(record)}",
+        event=plain_name(f"{observatory} {_event(record)}"),
         alert_type=AlertType.RETRACTION if retracted else AlertType.OTHER,
         time_created=created,
         role=_role(record),
@@ -67,15 +67,15 @@ def from_unified(record: dict[str, Any], content: bytes) -> Notice:
 def _observatory(record: dict[str, Any], folder: str) -> str:
     said = f"{record.get('mission') or ''} {folder.replace('_', ' ')}".casefold()
     known = (name for key, name in SENDERS.items() if key in said)
-    return next(known, str(record.get("mission") or folder)[:40])
+    return next(known, plain_name(str(record.get("mission") or folder)[:40]))
 
 
 def _event(record: dict[str, Any]) -> str:
     for key in ("id", "event_name"):
         value = record.get(key)
         first = value[0] if isinstance(value, list) and value else value
-        if isinstance(first, str | int) and str(first).strip():
-            return str(first).strip()[:60]
+        if isinstance(first, str | int) and (name := plain_name(str(first))):
+            return name[:60]
     raise UnreadableNotice("The notice has neither an id nor an event_name.")
 
 

@@ -22,6 +22,7 @@ from toros.lvcgcn.notice import (
     NoticeFormat,
     Position,
     is_significant,
+    plain_name,
 )
 
 _FORBIDDEN = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
@@ -155,7 +156,7 @@ def _other(voevent: Any, params: Params, content: bytes, warnings: list[str]) ->
     observatory = next((who for key, who in SENDERS.items() if key in ivorn.lower()), "unknown")
     return Notice(
         format=NoticeFormat.VOEVENT,
-        event=f"{observatory} {name}" if name and observatory != "unknown" else ivorn,
+        event=plain_name(f"{observatory} {name}" if name and observatory != "unknown" else ivorn),
         alert_type=AlertType.RETRACTION if _retracts(voevent, params) else AlertType.OTHER,
         time_created=_time_created(voevent, warnings),
         role="test" if _is_set(params, _TEST_FLAGS) else _role(voevent, warnings),

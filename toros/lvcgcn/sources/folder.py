@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ class WatchedFolder:
         self._report = report
         self._seen: dict[Path, tuple[int, int]] = {}
         self._missing = False
+        #: Files that cannot be read or moved aside, as they were then: said once, and left alone.
+        self._stuck: dict[Path, tuple[int, int]] = {}
         self.name = f"folder:{settings.path}"
 
     def stream(self, stop: threading.Event) -> Iterator[RawNotice]:
@@ -49,12 +52,20 @@ class WatchedFolder:
                     content = path.read_bytes()
                 except FileNotFoundError:
                     continue  # somebody took it back
+                except OSError as error:
+                    self._leave(path, f"cannot be read: {error.strerror}")
+                    continue
                 yield RawNotice(content, self.name, path.name, self._clock.now(), path)
             stop.wait(self._poll_s)
 
     def ack(self, notice: RawNotice) -> None:
-        """Move the file aside."""
+        """Move the file aside; it was taken, even if it has to stay."""
         self._move(notice.token, TAKEN)
+
+    def _leave(self, path: Path, why: str) -> None:
+        """Let a file be, until it changes: it must not keep those after it from being taken."""
+        self._report(f"{path} {why}; it is left where it is.")
+        self._stuck[path] = self._seen[path]
 
     def describe(self) -> dict[str, Any]:
         """Return whether the folder is there."""
@@ -69,14 +80,17 @@ class WatchedFolder:
                     and not path.name.startswith(".")
                     and not path.name.endswith(_UNFINISHED)
                 ):
-                    about = path.stat()
-                    found[path] = (about.st_mtime_ns, about.st_size)
+                    with contextlib.suppress(FileNotFoundError):  # taken back meanwhile
+                        about = path.stat()
+                        found[path] = (about.st_mtime_ns, about.st_size)
         except OSError as error:
             self._complain(error)
             return []
         self._missing = False
         same = [path for path, about in found.items() if self._seen.get(path) == about]
         self._seen = found
+        self._stuck = {path: about for path, about in self._stuck.items() if path in found}
+        same = [path for path in same if self._stuck.get(path) != found[path]]
         large = [path for path in same if found[path][1] > MAX_NOTICE_BYTES]
         for path in large:
             self._report(f"{path} has over {MAX_NOTICE_BYTES} bytes: no notice.")
@@ -90,9 +104,14 @@ class WatchedFolder:
 
     def _move(self, path: Path, where: str) -> None:
         aside = self._folder / where
-        aside.mkdir(exist_ok=True)
         target, number = aside / path.name, 1
-        while target.exists():
-            number += 1
-            target = aside / f"{path.stem}-{number}{path.suffix}"
-        path.rename(target)
+        try:
+            aside.mkdir(exist_ok=True)
+            while target.exists():
+                number += 1
+                target = aside / f"{path.stem}-{number}{path.suffix}"
+            path.rename(target)
+        except FileNotFoundError:
+            log.info("%s is gone; it was %s.", path, where)
+        except OSError as error:
+            self._leave(path, f"was {where}, and cannot be moved to {aside}: {error.strerror}")
