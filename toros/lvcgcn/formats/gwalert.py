@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import (
     BaseModel,
@@ -79,7 +79,9 @@ def _else(default: Any) -> WrapValidator:
         try:
             return reader(value)
         except ValidationError as error:
-            about.context.append(f"{_first_fault(error, about.field_name)} It is left out.")
+            cast("list[str]", about.context).append(
+                f"{_first_fault(error, about.field_name)} It is left out."
+            )
             return default
 
     return WrapValidator(read)
