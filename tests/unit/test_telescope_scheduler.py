@@ -24,7 +24,7 @@ from toros.telescope.plan import Plan, block_s, dark_times, grid_of, make_plan
 from toros.telescope.pointing import why_not_now
 from toros.telescope.problem import Pointing, Problem, Windows
 from toros.telescope.scheduler import PlanTarget, visibility
-from toros.telescope.search import best_order, timed
+from toros.telescope.search import best_order, polish, timed
 
 MACON = Site("Cordon Macon", -24.6226, -67.3218, 4650.0)
 NIGHT = date(2017, 8, 17)
@@ -152,6 +152,52 @@ def test_the_search_finds_the_best_plan_of_few_targets() -> None:
         assert found >= 0.9 * best
         again = best_order(problem)
         assert again == line
+
+
+def test_an_exchange_of_neighbours_may_cost_a_block_its_place() -> None:
+    """The better order of the first two is long enough to leave no time for the third."""
+    observable = np.ones((3, 8), dtype=bool)
+    observable[2, 4:] = False
+    windows = Windows.of(np.arange(8) * 60.0, observable, np.full(3, 60.0))
+    worth = np.array([[1.0, *[100.0] * 7], [100.0, *[1.0] * 7], [1.0] * 8])
+    moves = np.zeros((4, 3))
+    moves[0, 2] = 60.0
+    problem = Problem(windows, worth, moves)
+    first = timed(problem, [0, 1, 2])
+    assert first.order == [0, 1, 2]
+    assert polish(problem, first).order == [1, 0]
+
+
+def observable_now(targets: list[PlanTarget], moments: list[float]) -> list[list[bool]]:
+    """Whether each whole block holds if it begins at each moment, shape (moments, targets)."""
+    held = []
+    for moment in moments:
+        row = []
+        for each in targets:
+            grid = np.linspace(moment, moment + block_s(each, SETTINGS), 20)
+            row.append(bool(visibility(MACON, grid, [each], SETTINGS.limits).observable.all()))
+        held.append(row)
+    return held
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_plan_does_not_wait_while_a_later_block_fits(seed: int) -> None:
+    """Fewer targets than the night has time for: what can be observed is not put off."""
+    plan = make_plan(MACON, NIGHT, many(25, seed), SETTINGS)
+    waits = 0
+    for place, (before, after) in enumerate(pairwise(plan.blocks)):
+        begin, end = before.end.timestamp(), after.start.timestamp()
+        slew_s = 180.0 / SETTINGS.slew_rate_deg_s
+        if end - begin < 2 * slew_s + 120.0:
+            continue
+        waits += 1
+        later = [block.target for block in plan.blocks[place + 2 :]]
+        # With the longest slews there and back, and at every minute that leaves the block its time.
+        for each in later:
+            last = end - slew_s - block_s(each, SETTINGS)
+            moments = np.arange(begin + slew_s, last, 60.0).tolist()
+            assert not any(map(any, observable_now([each], moments))), (each.name, before.end)
+    assert waits  # else this proves nothing
 
 
 def test_the_heaviest_target_of_gw170817_is_first_and_before_it_sets() -> None:

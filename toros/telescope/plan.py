@@ -16,6 +16,7 @@ from toros.sky.night import local_mean_noon
 from toros.sky.site import Site
 from toros.sky.visibility import sun_altitude
 from toros.telescope.merits import Outlook, combined, value
+from toros.telescope.packing import packed
 from toros.telescope.problem import Pointing, Problem, Windows, transitions
 from toros.telescope.scheduler import Floats, PlanTarget, Visibility, visibility, why_not
 from toros.telescope.search import Line, best_order
@@ -193,7 +194,7 @@ def _fill_night(
         _worth(merits[chosen], lengths[chosen], windows.step_s),
         transitions([targets[i] for i in chosen], here, settings),
     )
-    line = best_order(problem) if chosen.size else Line([], [])
+    line = packed(problem, best_order(problem)) if chosen.size else Line([], [])
     order = chosen[np.array(line.order, dtype=np.int64)]
     blocks = [
         _block(seen, int(index), targets[index], start, lengths[index])

@@ -80,7 +80,8 @@ def polish(problem: Problem, line: Line) -> Line:
     best, best_worth = line, _worth(problem, line)
     for _ in range(PASSES):
         for place in range(len(best.order) - 1):
-            if _pair_gains(problem, best, place):
+            # An exchange may have cost a block its place.
+            if place + 1 < len(best.order) and _pair_gains(problem, best, place):
                 order = best.order.copy()
                 order[place : place + 2] = order[place + 1], order[place]
                 swapped = timed(problem, order)
