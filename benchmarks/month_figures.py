@@ -36,7 +36,17 @@ NEAR_S = 5.0
 ENDED = ("not safe", "dropped for", ": again", ": failed", "meanwhile")
 DAWN = "the Sun is above"
 # Events that say why nothing is exposed.
-EXPLAINING = ("state", "problem", "focus", "flats", "recovered", "meridian", "dome", "alert")
+EXPLAINING = (
+    "state",
+    "problem",
+    "focus",
+    "flats",
+    "recovered",
+    "meridian",
+    "dome",
+    "alert",
+    "waiting",
+)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,6 +133,26 @@ def test_a_night_in_which_nothing_is_observable_ends_with_reasons(begin: Begin) 
     assert [event.data["target"] for event in night.events("left_out")] == ["Polaris"]
     assert night.events("batch") == []  # there are no files
     assert night.events("problem") == []
+
+
+def test_a_wait_is_in_the_log_once_with_what_is_waited_for(begin: Begin) -> None:
+    night = begin(close_when_done=False, **ONLY_LIGHTS)
+    # At 30° about an hour after the night begins, whatever the machine does until then.
+    rising = {"name": "rising", "ra": 328.0, "dec": -25.0, "weight": 0.5}
+    send_targets(night, rising, POLARIS)
+    night.ask("open_night")
+    wait_until(lambda: night.entry("rising").state == "done", "the target to rise", LONG)
+    wait_until(lambda: len(night.events("waiting")) > 1, "the next wait to be recorded", LONG)
+    first, second = night.events("waiting")
+    assert first.data["target"] == "rising"
+    assert re.search(
+        r"rising is next, at altitude \d+\.\d° now, and at 30° at least", first.message
+    )
+    began = night.exposures("light")[0].date_obs
+    until = datetime.fromisoformat(first.data["until"])
+    assert began is not None
+    assert 0 <= (began.replace(tzinfo=UTC) - until).total_seconds() < 600
+    assert "1 left out, for instance Polaris: altitude at most" in second.message
 
 
 def test_what_cannot_be_finished_before_dawn_is_begun(begin: Begin) -> None:

@@ -40,6 +40,15 @@ def test_a_long_pause_is_a_loss_and_wants_a_reason() -> None:
     assert told.used_at(RATE) == silent.used_at(RATE)
 
 
+def test_a_wait_for_a_target_is_explained_and_not_used() -> None:
+    lights = [light for light in night().lights if not 7000 < light[0] < 8700]
+    told = [(7050.0, "waiting", "Nothing that is queued fits before 02:25:00 UTC: …")]
+    made = figures(night(lights=lights, told=told))
+    assert (made.unexplained_s, made.explained_s) == (0.0, pytest.approx(1840.0))
+    assert made.causes == {"waiting": made.explained_s}
+    assert made.used_at(RATE) < 0.95
+
+
 def test_what_was_ordered_is_excused_with_the_time_to_resume_and_no_more() -> None:
     lights = [light for light in night().lights if not 7000 < light[0] < 10000]
     made = figures(night(lights=lights, unsafe=[(7100.0, 9000.0)]))

@@ -252,6 +252,7 @@ class Night:
         memory = self.memory
         memory.safe_since, memory.idle_since, memory.parked = None, None, False
         memory.retry_unix = 0.0
+        memory.waits_told.clear()
         if after is NightState.CLOSING:
             memory.closing_done, memory.closing_failures = [], 0
         for run in (memory.flats, memory.morning):

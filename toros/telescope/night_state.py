@@ -45,6 +45,7 @@ class Memory:
     flats: FlatRun | None = None
     morning: FlatRun | None = None
     idle_since: datetime | None = None
+    waits_told: set[int] = field(default_factory=set)  # entries waited for since one was observed
     safe_since: datetime | None = None
     parked: bool = False
     closing_done: list[str] = field(default_factory=list)

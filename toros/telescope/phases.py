@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from toros.common.config.telescope import Mode
@@ -28,9 +28,11 @@ from toros.telescope.motion import open_dome
 from toros.telescope.night import Night
 from toros.telescope.night_state import NightState, Transition
 from toros.telescope.observation import Ending, Outcome, observe
+from toros.telescope.plan import LeftOut
 from toros.telescope.scheduler import PlanTarget
 from toros.telescope.state import Telescope
 from toros.telescope.tonight import is_over, lead_s, sun_now, tonight_plan, why_over
+from toros.telescope.waiting import tell_idle, tell_wait
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +139,7 @@ def observing(night: Night) -> Transition | None:
     if has_darks(telescope):
         announce_alerts(telescope, {block.target.key for block in plan.blocks})
     if not plan.blocks:
-        return _idle(night)
+        return _idle(night, plan.left_out)
     memory.idle_since = None
     first = plan.blocks[0]
     # A block begins on target: the way there comes before it.
@@ -151,12 +153,13 @@ def observing(night: Night) -> Transition | None:
     if wait_s <= 0:
         with telescope.hardware(first.target.name):
             open_dome(telescope)
+            memory.waits_told.clear()
             entry = first.target.key
             return _after(night, entry, observe(telescope, entry))
     if wait_s <= OPEN_BEFORE_S:
         with telescope.hardware("opening the dome"):
             open_dome(telescope)
-    telescope.doing = f"waiting until {first.start:%H:%M:%S} UTC for {first.target.name}"
+    tell_wait(night, first, wait_s)
     telescope.pause(min(wait_s, 60.0))
     return None
 
@@ -220,13 +223,13 @@ def _after_failure(night: Night, entry: int, outcome: Outcome) -> Transition | N
     )
 
 
-def _idle(night: Night) -> Transition | None:
+def _idle(night: Night, left_out: Sequence[LeftOut]) -> Transition | None:
     """Wait a while for new targets when none is left, then end the night."""
     telescope, memory = night.telescope, night.memory
     now = telescope.clock.now()
     if memory.idle_since is None:
         memory.idle_since = now
-    telescope.doing = "waiting for targets"
+    tell_idle(night, left_out)
     settings = telescope.settings
     idle_s = (now - memory.idle_since).total_seconds()
     if settings.close_when_done and idle_s >= settings.idle_before_close_s:
