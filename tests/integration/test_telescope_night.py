@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tests.support.killing import audit, kill_often
 from tests.support.observatory import LONG, Observatory
 from tests.support.waiting import wait_until
 from toros.archive.models import Exposure, Observation
+from toros.common.clock import iso
 from toros.common.errors import PeerRefused
 from toros.sky.visibility import hour_angle
 
@@ -153,6 +154,25 @@ def test_a_wait_is_in_the_log_once_with_what_is_waited_for(begin: Begin) -> None
     assert began is not None
     assert 0 <= (began.replace(tzinfo=UTC) - until).total_seconds() < 600
     assert "1 left out, for instance Polaris: altitude at most" in second.message
+
+
+def test_what_is_too_long_for_a_wait_is_begun_and_gives_way(begin: Begin) -> None:
+    night = begin(close_when_done=False, **ONLY_LIGHTS)
+    # Whatever the machine does before the dome is open, there is time for a frame before this.
+    then = datetime(2017, 8, 18, 0, 20, tzinfo=UTC)
+    window = {"not_before": iso(then), "expires": iso(then + timedelta(minutes=30))}
+    urgent = {"name": "urgent", "ra": 285.0, "dec": -45.0, "weight": 1.0, "priority": 9, **window}
+    night.ask("observation", object="long", ra=290.0, dec=-45.0, exptime=60.0, count=300)
+    send_targets(night, urgent)
+    night.ask("open_night")
+    wait_until(lambda: night.entry("urgent").state == "done", "the urgent target", LONG)
+    night.until_doing("long, frame")
+    first, *_ = night.events("observation")
+    assert re.search(
+        r"long: stopped, \d+ of 300 frames: gave way to what is planned from 00:20", first.message
+    )
+    assert first.data["taken"] > 0
+    assert night.entry("long").attempts == 1
 
 
 def test_what_cannot_be_finished_before_dawn_is_begun(begin: Begin) -> None:

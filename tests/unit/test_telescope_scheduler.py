@@ -19,6 +19,7 @@ from toros.common.config.telescope import Limits, TelescopeSettings
 from toros.sky.site import Site
 from toros.sky.visibility import altaz
 from toros.telescope.decision import NightTable
+from toros.telescope.meanwhile import first_before
 from toros.telescope.merits import MERITS, Outlook, value
 from toros.telescope.plan import Plan, block_s, dark_times, grid_of, make_plan
 from toros.telescope.pointing import why_not_now
@@ -198,6 +199,28 @@ def test_a_plan_does_not_wait_while_a_later_block_fits(seed: int) -> None:
             moments = np.arange(begin + slew_s, last, 60.0).tolist()
             assert not any(map(any, observable_now([each], moments))), (each.name, before.end)
     assert waits  # else this proves nothing
+
+
+def test_what_does_not_fit_before_the_next_block_is_begun_all_the_same() -> None:
+    """An hour is left before a block; two hours on a field that is up, and one that is not."""
+    now = datetime(2017, 8, 18, 2, tzinfo=UTC)
+    later = now + timedelta(hours=1)
+    next_one = target("next", priority=8, not_before=later, expires=later + timedelta(minutes=3))
+    long = target("long", ra_deg=290.0, count=110)
+    low = target("low", dec_deg=60.0)
+    plan = make_plan(MACON, NIGHT, [next_one, long, low], SETTINGS, after=now)
+    assert plan.blocks[0].target.name == "next"
+    begun = first_before(
+        MACON, NIGHT, [next_one, long, low], SETTINGS, plan.blocks[0], now, Pointing()
+    )
+    assert begun is not None
+    assert (begun.target.name, begun.start) == ("long", now)
+    way = plan.blocks[0].start - (begun.target.expires or now)
+    degrees = way.total_seconds() * SETTINGS.slew_rate_deg_s
+    assert degrees == pytest.approx(7.654, abs=0.01)  # from one to the other
+    # A minute before that block there is no time for a frame.
+    late = later - timedelta(seconds=60)
+    assert first_before(MACON, NIGHT, [long], SETTINGS, plan.blocks[0], late, Pointing()) is None
 
 
 def test_the_heaviest_target_of_gw170817_is_first_and_before_it_sets() -> None:

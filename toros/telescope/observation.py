@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from toros.alpaca import MountState
@@ -53,13 +54,16 @@ class Outcome:
     cause: TorosError | None = None
 
 
-def observe(telescope: Telescope, observation_id: int) -> Outcome:
-    """Take the frames that an entry of the queue still wants, and record how it ended."""
+def observe(telescope: Telescope, observation_id: int, *, until: datetime | None = None) -> Outcome:
+    """Take the frames that an entry of the queue still wants, and record how it ended.
+
+    `until` is when it gives way to what is planned then, with the frames that it has.
+    """
     with telescope.sessions.begin() as session:
         row = session.get_one(Observation, observation_id)
         row.state, row.attempts = target_queue.RUNNING, row.attempts + 1
     log.info("Observation of %s begins: attempt %d.", row.name, row.attempts)
-    telescope.running = Running(row.id, row.priority, row.exptime)
+    telescope.running = Running(row.id, row.priority, row.exptime, until=until)
     try:
         _frames(telescope, row, telescope.running)
     except (Interrupted, Cancelled) as error:
@@ -169,6 +173,9 @@ def _check_wanted(telescope: Telescope, running: Running) -> None:
     """Stop between two frames when the entry was cancelled or something more urgent came up."""
     if running.yield_to:
         raise Interrupted(f"gave way to {running.yield_to}")
+    frame_s = running.exptime_s + telescope.settings.frame_overhead_s
+    if running.until and telescope.clock.unix() + frame_s > running.until.timestamp():
+        raise Interrupted(f"gave way to what is planned from {running.until:%H:%M:%S} UTC on")
     with telescope.sessions() as session:
         row = session.get_one(Observation, running.observation_id)
     if row.state == target_queue.CANCELLED:

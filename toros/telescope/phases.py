@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from toros.common.config.telescope import Mode
 from toros.common.errors import (
@@ -23,12 +23,13 @@ from toros.telescope.flat_phases import morning_flats, twilight_flats
 from toros.telescope.frames import take
 from toros.telescope.handover import announce_alerts
 from toros.telescope.holding import holding
+from toros.telescope.meanwhile import meanwhile
 from toros.telescope.mode import mode_of
 from toros.telescope.motion import open_dome
 from toros.telescope.night import Night
 from toros.telescope.night_state import NightState, Transition
 from toros.telescope.observation import Ending, Outcome, observe
-from toros.telescope.plan import LeftOut
+from toros.telescope.plan import Block, LeftOut
 from toros.telescope.scheduler import PlanTarget
 from toros.telescope.state import Telescope
 from toros.telescope.tonight import is_over, lead_s, sun_now, tonight_plan, why_over
@@ -151,17 +152,33 @@ def observing(night: Night) -> Transition | None:
             focus.run(telescope, why, first.target.filter or telescope.settings.filter)
         return None
     if wait_s <= 0:
-        with telescope.hardware(first.target.name):
-            open_dome(telescope)
-            memory.waits_told.clear()
-            entry = first.target.key
-            return _after(night, entry, observe(telescope, entry))
+        return _observe(night, first.target)
+    return _wait(night, first, wait_s, memory.failing | aside)
+
+
+def _wait(night: Night, first: Block, wait_s: float, without: set[int]) -> Transition | None:
+    """Begin something else while the plan's first block is waited for, or wait a while."""
+    telescope = night.telescope
+    begun = meanwhile(telescope, first, without=without)
+    if begun is not None:
+        return _observe(night, begun, until=begun.expires)
     if wait_s <= OPEN_BEFORE_S:
         with telescope.hardware("opening the dome"):
             open_dome(telescope)
     tell_wait(night, first, wait_s)
     telescope.pause(min(wait_s, 60.0))
     return None
+
+
+def _observe(
+    night: Night, target: PlanTarget, *, until: datetime | None = None
+) -> Transition | None:
+    """Observe a target now, until another's time comes."""
+    telescope, entry = night.telescope, target.key
+    with telescope.hardware(target.name):
+        open_dome(telescope)
+        night.memory.waits_told.clear()
+        return _after(night, entry, observe(telescope, entry, until=until))
 
 
 def _focus_is_due(telescope: Telescope, target: PlanTarget, wait_s: float) -> str:

@@ -69,6 +69,8 @@ class Running:
         When the frame began that is being exposed, unix seconds.
     yield_to : str
         What it gives way to after this frame; empty if it goes on.
+    until : datetime or None
+        When its time is over, for it was only begun before what is planned then.
     """
 
     observation_id: int
@@ -76,6 +78,7 @@ class Running:
     exptime_s: float
     exposing_since: float | None = None
     yield_to: str = ""
+    until: datetime | None = None
 
     def times(self, now_unix: float) -> tuple[float, float]:
         """Return how long the frame was exposed and how long it will be, seconds.
