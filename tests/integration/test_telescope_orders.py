@@ -108,6 +108,11 @@ def test_by_hand(observatory: Observatory) -> None:
         observatory.ask("point", ra=37.95, dec=89.26, wait=60)
     taken = observatory.ask("expose", exptime=5.0, count=2, object="M 83", wait=60)
     assert [fits.getheader(path)["FILTER"] for path in taken["paths"]] == ["g", "g"]
+    reply = observatory.client.send(
+        "take_calibration_frames", id="flats-7", kind="flat", count=1, exptime=1.0, wait=60
+    )
+    assert isinstance(reply.result, dict)
+    assert fits.getheader(reply.result["paths"][0])["ORDERID"] == "flats-7"
     darks = observatory.ask("take_calibration_frames", kind="dark", count=1, exptime=5.0, wait=60)
     assert fits.getheader(darks["paths"][0])["IMAGETYP"] == "dark"
     assert observatory.ask("park", wait=60) is True

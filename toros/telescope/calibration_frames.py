@@ -120,7 +120,7 @@ def take_set(
         The sky gives no flat that is bright enough.
     """
     if kind == "flat":
-        return _flats_here(telescope, count, exptime_s, band)
+        return _flats_here(telescope, count, exptime_s, band, order)
     if not telescope.look_at_dome().closed:
         raise NotSafe(f"A {kind} wants the dome closed; it reads {telescope.dome_view.shutter}.")
     length = 0.0 if kind == "bias" else (exptime_s or telescope.settings.exptime_s)
@@ -129,14 +129,14 @@ def take_set(
 
 
 def _flats_here(
-    telescope: Telescope, count: int, exptime_s: float | None, band: str | None
+    telescope: Telescope, count: int, exptime_s: float | None, band: str | None, order: str | None
 ) -> list[Path]:
     """Take flats of whatever is in front of the telescope, at the configured level."""
     settings = telescope.settings.flats
     telescope.instrument()
     name = telescope.devices.select_filter(band, telescope.settings.filter_timeout_s)
     if exptime_s is not None:
-        purpose = Purpose(image_type="flat", exptime_s=exptime_s, filter=name)
+        purpose = Purpose(image_type="flat", exptime_s=exptime_s, filter=name, order=order)
         return [take(telescope, purpose) for _ in range(count)]
     sky: SkyLevel | None = None
     paths: list[Path] = []
@@ -147,9 +147,9 @@ def _flats_here(
                 f"No flat of {settings.level_fraction:.0%} of the greatest count can be taken "
                 f"in {settings.min_exptime_s:g}–{settings.max_exptime_s:g} s; {len(paths)} taken."
             )
-        taken = expose(
-            telescope, Purpose(image_type="flat", exptime_s=advice.exptime_s, filter=name)
-        )
+        length = advice.exptime_s
+        purpose = Purpose(image_type="flat", exptime_s=length, filter=name, order=order)
+        taken = expose(telescope, purpose)
         bias = telescope.bias_level_adu or 0.0
         start = taken.frame.start.timestamp()
         sky = measure(taken.median_adu, bias, taken.frame.exptime_s, start, telescope.max_adu)
