@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toros.common.config import Config, load_config
-from toros.common.config.loader import DEFAULT_PATH, VARIABLE
+if TYPE_CHECKING:
+    from toros.common.config import Config
 
 ConfigOption = Annotated[
     Path | None,
@@ -27,6 +27,9 @@ def config_or_defaults(given: Path | None) -> Config:
 
     For the commands that need no observatory: an astronomer's laptop has no ``/etc/toros``.
     """
+    from toros.common.config import Config, load_config
+    from toros.common.config.loader import DEFAULT_PATH, VARIABLE
+
     if given is None and VARIABLE not in os.environ and not DEFAULT_PATH.exists():
         return Config()
     return load_config(given)

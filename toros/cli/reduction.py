@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,19 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from sqlalchemy import Engine
 from typer.core import TyperGroup
 
-from toros.archive import schema
 from toros.cli.options import ConfigOption, JsonOption, config_or_defaults
 from toros.cli.output import err, out, print_json, progress_bar
-from toros.common.config import Config
-from toros.common.database import make_engine, make_sessions
+from toros.common.digests import DigestsAhead
 from toros.common.errors import InvalidField, UnreadableFile
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from sqlalchemy import Engine
 
+    from toros.common.config import Config
+    from toros.preprocessor.reduce import BatchReport
     from toros.preprocessor.rejecting import Judgement
 
 FoldersArgument = Annotated[
@@ -41,6 +42,8 @@ ProductsOption = Annotated[
     Path | None,
     typer.Option("--out", help="The folder of products whose archive knows it."),
 ]
+# How long a thread may keep the interpreter's lock; Python's own is 5 ms.
+_TURN_S = 0.0005
 SHOWN = ("image_type", "exptime", "filter", "ccd_temp", "binning", "gain", "date_obs", "object")
 
 
@@ -154,6 +157,8 @@ def _judge(
     chosen = None if target is not None else config
     if target is None and config is None:
         raise InvalidField("Which archive? Give --out DIR, where the products are, or --config.")
+    from toros.common.database import make_sessions
+
     name, why = what
     with _archive(settings, chosen, target or Path()) as engine:
         now = settings.make_clock().now()
@@ -190,13 +195,36 @@ def _reduce(
     *,
     masters_only: bool = False,
 ) -> None:
+    # Digests, headers and imports take turns with the interpreter's lock: shorter turns than usual.
+    sys.setswitchinterval(_TURN_S)
+    with DigestsAhead(folders, leave_out=target) as digests:
+        # First: it looks through all modules that are loaded, and there are few.
+        import_module("astropy.io.fits")
+        # numba and the kernels take a while to load: that happens while the headers are read.
+        threading.Thread(target=_load_kernels, name="load").start()
+        report = _reduced(folders, target, config, digests.of, masters_only=masters_only)
+    if as_json:
+        print_json(report.document)
+    else:
+        _show(report.document, target)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _reduced(
+    folders: list[Path],
+    target: Path,
+    config: Path | None,
+    digest_of: Callable[[Path], str],
+    *,
+    masters_only: bool,
+) -> BatchReport:
+    from toros.common.database import make_sessions
     from toros.preprocessor.reduce import reduce_folder
 
     settings = config_or_defaults(config)
-    # numba and the kernels take a while to load: that happens while the headers are read.
-    threading.Thread(target=_load_kernels, name="load").start()
     with _archive(settings, config, target) as engine, progress_bar() as progress:
-        report = reduce_folder(
+        return reduce_folder(
             folders,
             target,
             make_sessions(engine),
@@ -204,13 +232,8 @@ def _reduce(
             settings.make_clock(),
             progress,
             masters_only=masters_only,
+            digest_of=digest_of,
         )
-    if as_json:
-        print_json(report.document)
-    else:
-        _show(report.document, target)
-    if report.failed:
-        raise typer.Exit(1)
 
 
 def _load_kernels() -> None:
@@ -223,6 +246,9 @@ def _load_kernels() -> None:
 @contextmanager
 def _archive(settings: Config, config: Path | None, target: Path) -> Iterator[Engine]:
     """Yield the configured archive, or one beside the products where no configuration is named."""
+    from toros.archive import schema
+    from toros.common.database import make_engine
+
     if config is None:
         engine = make_engine(f"sqlite:///{target.absolute() / 'archive.db'}")
         schema.upgrade(engine)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from toros.archive.models import FileBatch
 from toros.common.clock import Clock
 from toros.common.config.models import Config
+from toros.common.digests import sha256_of
 from toros.common.errors import NoFilesFound
 from toros.preprocessor import batches
 from toros.preprocessor.places import batch_name, pack, places_of
@@ -55,6 +56,7 @@ def reduce_folder(
     masters_only: bool = False,
     threads: int | None = None,
     cancelled: threading.Event | None = None,
+    digest_of: Callable[[Path], str] = sha256_of,
 ) -> BatchReport:
     """Reduce the frames of `folder`, or of several as one batch, into `out`.
 
@@ -74,6 +76,8 @@ def reduce_folder(
         Units worked on at a time; by default as configured for the preprocessor.
     cancelled : threading.Event, optional
         Once set, the units that have begun are finished and `Cancelled` is raised.
+    digest_of : callable
+        Returns the SHA-256 of a raw frame, where it was taken ahead.
 
     Raises
     ------
@@ -101,6 +105,7 @@ def reduce_folder(
             masters_only=masters_only,
             threads=threads,
             cancelled=cancelled,
+            digest_of=digest_of,
         )
     except OperationalError as error:
         raise archive_unusable(error) from error
@@ -117,6 +122,7 @@ def _reduce(
     masters_only: bool,
     threads: int | None,
     cancelled: threading.Event | None,
+    digest_of: Callable[[Path], str],
 ) -> BatchReport:
     batch = _record(sessions, folders, out, clock)
     retry = batches.begin(sessions, batch, clock.now(), anew=batch.state != "new")
@@ -132,6 +138,7 @@ def _reduce(
         retry=retry,
         progress=progress,
         cancelled=cancelled or threading.Event(),
+        digest_of=digest_of,
     )
     steps = MASTERS if masters_only else ALL
     reduce_batch(run, batch, lambda session: None, steps)

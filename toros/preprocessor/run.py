@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from toros.common.clock import Clock
 from toros.common.config.preprocessor import PreprocessorSettings
+from toros.common.digests import sha256_of
 from toros.common.errors import Cancelled, TorosError
 from toros.preprocessor.places import Place
 
@@ -52,6 +53,7 @@ class Run:
     progress: Progress = no_progress
     cancelled: threading.Event = field(default_factory=threading.Event)
     web: Fetcher | None = None  # brings frames that are on the web
+    digest_of: Callable[[Path], str] = sha256_of  # of raw frames; may be known ahead
 
     def key(self, path: Path) -> str:
         """Return the name of a raw file within the batch."""

@@ -15,7 +15,9 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numba
 import numba.np.linalg
 from numba.core import event
+from numba.core.caching import FunctionCache
 from numba.core.registry import cpu_target
+from numba.core.runtime import rtsys
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
     numba.config.CACHE_DIR = str(_CACHE or "")
     try:
         compiled = numba.njit(nogil=True, error_model="numpy", cache=_CACHE is not None)(function)
+        if _CACHE is not None:
+            compiled._cache = _KernelCache(function)
     finally:
         numba.config.CACHE_DIR = before
     return cast("Callable[_P, _R]", compiled)
@@ -38,6 +42,20 @@ def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
 def inlined(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compile `function` into the kernels that call it."""
     return cast("Callable[_P, _R]", numba.njit(nogil=True, error_model="numpy")(function))
+
+
+class _KernelCache(FunctionCache):  # type: ignore[misc]
+    """Loads machine code without all that numba would need to make some.
+
+    numba first loads what it knows to compile, which takes longer than the rest of it together;
+    machine code needs its run time alone. What is compiled after all loads the rest then.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the machine code for the types `sig`, None if there is none."""
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
 
 def _find_cache() -> Path | None:
@@ -100,7 +118,8 @@ class _Announcer(event.Listener):  # type: ignore[misc]
         self._said = threading.Event()
 
     def on_start(self, event: Any) -> None:
-        """Log the first compilation of one of our kernels."""
+        """Make numba ready, and log the first compilation of one of our kernels."""
+        _load_numba()
         source = event.data["dispatcher"].py_func.__module__
         if source.startswith("toros.") and not self._said.is_set():
             self._said.set()
@@ -112,7 +131,7 @@ class _Announcer(event.Listener):  # type: ignore[misc]
 
 
 def _load_numba() -> None:
-    """Load numba's implementations, which it does at the first kernel, but for SciPy's.
+    """Load numba's implementations, which it does at the first compilation, but for SciPy's.
 
     Only to note whether there is a BLAS it imports all of `scipy.linalg`, which takes longer than
     everything else together. There is one: SciPy is among our dependencies, and a function that
@@ -128,5 +147,4 @@ def _load_numba() -> None:
 
 _told: list[Callable[[str], object]] = [log.info]
 _CACHE = _find_cache()
-_load_numba()
 event.register("numba:compile", _Announcer())

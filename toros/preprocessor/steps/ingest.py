@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from toros.archive import queries
 from toros.archive.models import Exposure, FileBatchExposure
 from toros.common.errors import AlreadyCalibrated, NoFilesFound, TorosError, UnknownImageType
-from toros.imaging.headers import ExposureInfo, read_exposure, recorded, sha256_of
+from toros.imaging.headers import ExposureInfo, read_exposure, recorded
 from toros.preprocessor.run import Outcome, Problem, Run, Unit
 from toros.preprocessor.sources import frames_in, recordable, require_recordable
 
@@ -51,7 +51,7 @@ class Ingest:
         path = unit.inputs
         require_recordable(path)
         info = read_exposure(path)
-        return Ingested(info, sha256_of(path), path.stat().st_size)
+        return Ingested(info, run.digest_of(path), path.stat().st_size)
 
     def record(self, session: Session, run: Run, unit: Unit[Path], product: Ingested) -> Outcome:
         """Record the exposure; one that cannot be used is left out, saying why."""
