@@ -14,8 +14,10 @@ from ccdproc import Combiner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
 from toros.imaging.combine import combine_by
+from toros.imaging.flat_stars import median_down
 from toros.imaging.kernels.rules import Rule
 from toros.imaging.kernels.sorting import network, sort_pixels
 from toros.imaging.kernels.stacking import stack_counts
@@ -272,3 +274,17 @@ def test_equal_weights_are_no_weights() -> None:
 def test_rules_that_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\."):
         Rule(**wrong)
+
+
+@given(
+    hnp.arrays(
+        np.float64,
+        st.tuples(st.integers(1, 40), st.integers(1, 40)),
+        elements=st.floats(-1e6, 1e6),
+    ),
+    st.integers(1, 40),
+)
+def test_the_running_median_is_scipys(values: np.ndarray, size: int) -> None:
+    size = min(size, *values.shape)
+    expected = ndimage.median_filter(values, (size, 1), mode="reflect")
+    assert np.array_equal(median_down(values, size), expected)

@@ -21,8 +21,9 @@ from toros.imaging.bad_pixels import (
     nonlinear_pixels,
 )
 from toros.imaging.fits_io import image_hdu, open_fits, read_pixels, write_fits
-from toros.imaging.frames import Master, read_master_for
+from toros.imaging.frames import Master
 from toros.imaging.headers import ExposureInfo, read_exposure
+from toros.imaging.master_file import open_master
 from toros.imaging.matching import is_bias_subtracted
 from toros.imaging.products import add_history, master_header, set_card
 
@@ -88,7 +89,7 @@ def make_bad_pixel_mask(
     if not paths:
         raise NoFilesFound("There is no master to find bad pixels in.")
     infos = [read_exposure(path) for path in paths]
-    masters = [read_master_for(infos[0], path) for path in paths]
+    masters = [_whole(path, infos[0]) for path in paths]
     parts: dict[Defect, NDArray[np.bool_]] = {
         defect: np.zeros(masters[0].mask.shape, dtype=np.bool_) for defect in Defect
     }
@@ -102,6 +103,12 @@ def make_bad_pixel_mask(
     # A hole in one flat may be a star in all of its frames; in every master it is a defect.
     parts[Defect.NO_VALUE] = np.logical_and.reduce([master.mask for master in masters])
     return _write(target, infos, parts, notes, limits)
+
+
+def _whole(path: Path, like: ExposureInfo) -> Master:
+    with open_master(path, like) as file:
+        file.keep()
+        return file.rows(slice(0, file.shape[0]))
 
 
 def _judge_dark(

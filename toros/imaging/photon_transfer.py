@@ -20,6 +20,7 @@ from toros.imaging.headers import ExposureInfo
 from toros.imaging.linearity import linearise
 from toros.imaging.master_file import MasterFile
 from toros.imaging.options import ReductionOptions
+from toros.imaging.pool import mapped
 from toros.imaging.sources import MASKED, open_sources
 
 _BLOCK_PX = 64
@@ -119,12 +120,14 @@ def measure_gain(
     """
     if len(flats) < 2 or (bias is None and flats[0].layout is None):
         return None
-    found = [
-        gain
-        for first, second in pairwise(_bands(info, bias, options) for info in flats[: _PAIRS + 1])
-        if _comparable(first, second)
-        and (gain := gain_of_pair(first, second, read_noise_adu, _bad(first, second)))
-    ]
+    bands = mapped(lambda info: _bands(info, bias, options), flats[: _PAIRS + 1])
+
+    def gain_of(pair: tuple[Pixels, Pixels]) -> MeasuredGain | None:
+        if not _comparable(*pair):
+            return None
+        return gain_of_pair(*pair, read_noise_adu, _bad(*pair))
+
+    found = [gain for gain in mapped(gain_of, list(pairwise(bands))) if gain is not None]
     if not found:
         return None
     gains = np.array([one.gain_e_adu for one in found])

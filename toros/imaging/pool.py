@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import TypeVar, cast
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 # Some planes of so many float32 are in the third-level cache together, and the interpreter's part
 # of the work on a strip is small.
@@ -63,3 +64,14 @@ def in_threads(work: Callable[[T], None], parts: Iterable[T]) -> None:
     wait(futures)
     for future in futures:
         future.result()
+
+
+def mapped(work: Callable[[T], R], parts: Sequence[T]) -> list[R]:
+    """Return what `work` makes of each of `parts`, in their order; see `in_threads`."""
+    made: dict[int, R] = {}
+
+    def make(index: int) -> None:
+        made[index] = work(parts[index])
+
+    in_threads(make, range(len(parts)))
+    return [made[index] for index in range(len(parts))]

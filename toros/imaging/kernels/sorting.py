@@ -48,3 +48,24 @@ def sort_pixels(tile: Tile, pairs: NDArray[np.int32]) -> None:
             x, y = low[p], high[p]
             low[p] = x if x < y else y
             high[p] = y if x < y else x
+
+
+@kernel
+def middle_of_rows(
+    rows: NDArray[np.float64], pairs: NDArray[np.int32], made: NDArray[np.float64]
+) -> None:
+    """Take in each place the median of some rows that follow each other.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray
+        [y, x]; as many more than `made` has as rows are taken together, less 1.
+    pairs : numpy.ndarray
+        The `network` of that many; of an even number the upper one of the middle is taken.
+    """
+    count = rows.shape[0] - made.shape[0] + 1
+    tile = np.empty((count, rows.shape[1]), np.float64)
+    for y in range(made.shape[0]):
+        tile[:] = rows[y : y + count]
+        sort_pixels(tile, pairs)
+        made[y] = tile[count // 2]
