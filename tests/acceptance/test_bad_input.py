@@ -57,6 +57,8 @@ devices: {{dome: {{alpaca: "http://127.0.0.1:{free_port()}"}}}}
         ("sight: {}", "sight: unknown key (did you mean 'site'?)."),
         ("site: {latitude: 91}", "site.latitude: input should be less than or equal to 90"),
         ("site: [", "this is not YAML"),
+        ("tls: {certificate: a.pem}", "tls: certificate and key go together"),
+        ("services: {dome: {ip: 0.0.0.0, port: 1}}", "there is no 'access' in the configuration"),
     ],
 )
 def test_a_wrong_configuration_is_one_line_with_its_place(

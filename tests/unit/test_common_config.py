@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toros.cli.settings import as_yaml
 from toros.common.config import Config, load_config, parse_config
 from toros.common.config.source import normal_key
 from toros.common.config.template import render
+from toros.common.database import make_engine
 from toros.common.errors import ConfigurationError
 
 SHIPPED = Path(__file__).parents[2] / "etc" / "toros.conf.yaml"
@@ -31,7 +33,17 @@ SHIPPED = Path(__file__).parents[2] / "etc" / "toros.conf.yaml"
         ("email: {password_file: /no/such}", "c:1: email.password_file: /no/such cannot be read"),
         ("devices: {mount: {alpaca: foo}}", "c:1: devices.mount.alpaca: 'foo' is not an address"),
         ("devices: {mount: {number: 1}}", "c:1: devices.mount.alpaca: this key is needed."),
-        ("access: [{user: a, may: ['*']}]", "c:1: access.0.token: this key is needed."),
+        (
+            "access: [{user: a, may: ['*']}]",
+            "c:1: access.0.token: this key is needed (or token_file).",
+        ),
+        ("email: {smtp_port: yes}", "c:1: email.smtp_port: input should be a number (given: True)"),
+        ("services: {dome: {port: no}}", "c:1: services.dome.port: input should be a number"),
+        (
+            "services:\n  dome: {port: 8080}\n  web: {http: 'http://127.0.0.1:8080'}",
+            "c:1: services: dome and web have the same address, 127.0.0.1:8080.",
+        ),
+        ("node: a\ndatabase: {url: 'mysql://x'}", "c:2: database.url: this is no address of a"),
         ("node: 5", "c:1: node: input should be a valid string (given: 5)."),
         ("clock: {start: 2017-08-17}", "c:1: clock: start and anchor go together."),
     ],
@@ -73,6 +85,29 @@ def test_secrets_come_from_files_and_are_not_shown(tmp_path: Path) -> None:
     assert config.email.password is not None
     assert config.email.password.get_secret_value() == "swordfish"
     assert "swordfish" not in repr(config)
+
+
+def test_secrets_are_not_shown_where_they_are_wrong(tmp_path: Path) -> None:
+    for text in ("access: [{user: a, token: 918273}]", "database: {url: 'oracle://u:918273@h/d'}"):
+        with pytest.raises(ConfigurationError) as caught:
+            parse_config(text)
+        assert "918273" not in str(caught.value)
+    with pytest.raises(ConfigurationError) as caught:
+        make_engine("postgresql+nodriver://u:918273@h/d")
+    assert "u:**********@h" in str(caught.value)
+
+
+def test_the_configuration_is_shown_without_the_databases_password() -> None:
+    shown = as_yaml(parse_config("database: {url: 'postgresql+psycopg://u:918273@h/d'}"))
+    assert "url: postgresql+psycopg://u:**********@h/d" in shown
+
+
+def test_text_that_is_not_utf_8_and_a_folder_are_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_bytes(b"node: \xff")
+    with pytest.raises(ConfigurationError, match="is not text in UTF-8 \\(byte 7\\)"):
+        load_config(tmp_path / "c.yaml")
+    with pytest.raises(ConfigurationError, match="cannot be read \\(Is a directory\\)"):
+        load_config(tmp_path)
 
 
 def test_variables_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,17 @@ from toros.archive import schema
 from toros.cli.options import ConfigOption
 from toros.cli.output import out
 from toros.common.config import Config, config_path, load_config
+from toros.common.config.source import without_password
 from toros.common.config.template import render
 from toros.common.database import make_engine
+from toros.common.door import require_closed_door, rules_of
+from toros.common.errors import ConfigurationError
 
 config_app = typer.Typer(no_args_is_help=True, help="Check or show the configuration.")
 db_app = typer.Typer(no_args_is_help=True, help="Bring the database up to date.")
+
+# Addresses at which a module listens on every network of its machine.
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - to refuse them
 
 FileArgument = Annotated[Path | None, typer.Argument(help="The file.", show_default=False)]
 
@@ -26,8 +32,22 @@ def check(file: FileArgument = None, config: ConfigOption = None) -> None:
     """Read the configuration and say whether it can be used."""
     path = config_path(file or config)
     settings = load_config(path)
+    try:
+        _require_usable(settings)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error.message}") from error
     modules = ", ".join(settings.services) or "no modules"
     out.print(f"{path}: good. Node {settings.node}, site {settings.site.name}: {modules}.")
+
+
+def _require_usable(settings: Config) -> None:
+    """Refuse what is well written, and with what a module of this node would refuse to start."""
+    make_engine(settings.database.url).dispose()
+    rules = rules_of(settings)
+    for name in settings.services:
+        # Any other address may be another machine's, to which this one only sends orders.
+        if settings.service(name).host in EVERYWHERE:
+            require_closed_door(settings.service(name).host, rules)
 
 
 @config_app.command()
@@ -45,6 +65,7 @@ def template() -> None:
 def as_yaml(settings: Config) -> str:
     """Return `settings` as YAML, without its secrets."""
     data: dict[str, Any] = settings.model_dump(mode="json")
+    data["database"]["url"] = without_password(data["database"]["url"])
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 

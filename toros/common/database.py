@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
+from toros.common.config.source import without_password
 from toros.common.errors import ConfigurationError
 
 # Alembic needs names to alter constraints later.
@@ -81,7 +82,8 @@ def make_engine(url: str) -> Engine:
         engine = create_engine(address, **_options(address))
     except (ArgumentError, ModuleNotFoundError) as error:
         raise ConfigurationError(
-            f"database.url: {url!r} is not a database address that can be used here ({error})."
+            f"database.url: {without_password(url)!r} is not a database address that can be used "
+            f"here ({error})."
         ) from error
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine)

@@ -12,12 +12,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from toros.common.config.models import Config
-from toros.common.config.source import KeyPath, Source
+from toros.common.config.source import SECRETS, KeyPath, Source, without_password
 from toros.common.errors import ConfigurationError
 from toros.common.nearest import nearest
 
 DEFAULT_PATH = Path("/etc/toros/toros.conf.yaml")
 VARIABLE = "TOROS_CONFIG"
+# The ends of key paths whose values are not shown, even where they are wrong.
+_SECRET = frozenset((name,) for name in SECRETS)
 
 
 def config_path(given: Path | None) -> Path:
@@ -47,8 +49,14 @@ def load_config(path: Path | None = None) -> Config:
         raise ConfigurationError(
             f"{found}: there is no such configuration; name one with --config or ${VARIABLE}."
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{found}: the configuration cannot be read ({error}).") from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"{found}: the configuration cannot be read ({error.strerror})."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{found}: the configuration is not text in UTF-8 (byte {error.start + 1})."
+        ) from error
     return parse_config(text, str(found))
 
 
@@ -70,10 +78,14 @@ def _explain(source: Source, problem: ErrorDetails) -> str:
         hint = nearest(str(path[-1]), _keys_beside(path))
         return f"{where}: {dotted}: unknown key{hint}."
     if problem["type"] == "missing":
-        return f"{where}: {dotted}: this key is needed."
+        either = f" (or {path[-1]}_file)" if path[-1:] in _SECRET else ""
+        return f"{where}: {dotted}: this key is needed{either}."
     text = problem["msg"].removeprefix("Value error, ")
     shown = problem["input"]
-    given = f" (given: {shown!r})" if isinstance(shown, str | int | float | bool) else ""
+    if isinstance(shown, str):
+        shown = without_password(shown)
+    plain = isinstance(shown, str | int | float | bool) and path[-1:] not in _SECRET
+    given = f" (given: {shown!r})" if plain else ""
     return f"{where}: {dotted}: {text[:1].lower()}{text[1:]}{given}."
 
 

@@ -45,7 +45,18 @@ def _is_module(name: str) -> str:
     return name
 
 
+def _is_database(url: str) -> str:
+    backend = urlsplit(url).scheme.partition("+")[0]
+    if backend not in ("sqlite", "postgresql"):
+        raise ValueError(
+            "this is no address of a database like sqlite:////var/lib/toros/toros.db or "
+            "postgresql+psycopg://user@host/toros"
+        )
+    return url
+
+
 HttpUrl = Annotated[str, AfterValidator(_is_http)]
+DatabaseUrl = Annotated[str, AfterValidator(_is_database)]
 ModuleName = Annotated[str, AfterValidator(_is_module)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -111,7 +122,7 @@ class Logging(Section):
 class Database(Section):
     """The database of the journal and the archive."""
 
-    url: str = Field(
+    url: DatabaseUrl = Field(
         "sqlite:////var/lib/toros/toros.db", description="An SQLAlchemy address; SQLite by default."
     )
 
@@ -242,6 +253,18 @@ class ClockSettings(Section):
         return self
 
 
+def _each_has_its_own(services: dict[str, Service]) -> dict[str, Service]:
+    """Refuse two modules at one address: the second could not start."""
+    taken: dict[tuple[str, int], str] = {}
+    for name, service in services.items():
+        address = (service.host, service.listening_port)
+        if address[1] and taken.setdefault(address, name) != name:
+            raise ValueError(
+                f"{taken[address]} and {name} have the same address, {address[0]}:{address[1]}"
+            )
+    return services
+
+
 def _normal(name: str) -> str:
     return name.replace("-", "_")
 
@@ -251,7 +274,9 @@ class Config(Section):
 
     node: str = Field("macon", description="Name of this machine in logs and mails.")
     site: Site = Site()
-    services: dict[ModuleName, Service] = Field({}, description="The modules of this node.")
+    services: Annotated[dict[ModuleName, Service], AfterValidator(_each_has_its_own)] = Field(
+        {}, description="The modules of this node."
+    )
     logging: Logging = Logging()
     database: Database = Database()
     access: list[Grant] = Field([], description="Who may send orders; empty: loopback only.")

@@ -16,7 +16,13 @@ KeyPath = tuple[str | int, ...]
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # Values that may be kept in a file of their own, as `<name>_file`.
 SECRETS = frozenset({"password", "token", "secret", "client_secret", "webhook"})
+PASSWORD_IN_URL = re.compile(r"(?<=://)([^@/:]*):[^@/]*@")
 SERVICE_ADDRESS = re.compile(r"^(\w+)_service_address$")
+
+
+def without_password(url: str) -> str:
+    """Return an address as it may be shown; text that is none comes back as it is."""
+    return PASSWORD_IN_URL.sub(r"\1:**********@", url)
 
 
 class Source:
