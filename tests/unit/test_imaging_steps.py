@@ -188,6 +188,32 @@ def test_a_noisy_frame_is_odd() -> None:
     assert "noise" in found[1]
 
 
+def twilight_flats(levels: tuple[float, ...]) -> list[np.ndarray]:
+    """Flats of pixels whose response differs by 1 %: at 44000 ADU that is most of the noise."""
+    rng = RNG(11)
+    response = rng.normal(1, 0.01, (128, 160))
+    return [
+        rng.poisson(1.4 * level * response).astype(np.float32) / np.float32(1.4) for level in levels
+    ]
+
+
+def test_the_first_bright_flat_of_a_twilight_is_not_odd_for_its_pixels_response() -> None:
+    assert judged(twilight_flats((44225, 21439, 20804, 22137, 19665)), "flat") == {}
+    assert judged(twilight_flats((9000, 21439, 20804, 22137, 19665)), "flat") == {}
+
+
+@pytest.mark.parametrize("level", [10000, 21000, 44000])
+def test_a_noisy_flat_is_odd_and_so_is_a_smooth_one(level: float) -> None:
+    flats = twilight_flats((level, 21439, 20804, 22137, 19665))
+    noise = RNG(5).normal(0, 0.04 * level, flats[0].shape).astype(np.float32)
+    noisy = judged([flats[0] + noise, *flats[1:]], "flat")
+    assert list(noisy) == [0]
+    assert "noise" in noisy[0]
+    smooth = judged([np.full_like(flats[0], level), *flats[1:]], "flat")
+    assert list(smooth) == [0]
+    assert smooth[0].startswith("Its noise is 0.00 times")
+
+
 def test_light_that_leaked_into_a_corner_is_odd() -> None:
     frames = frames_of(6, 1000, 7)
     frames[5][90:, :40] += 30

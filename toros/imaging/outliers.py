@@ -148,19 +148,35 @@ def _by_level(measures: Sequence[Measure], kind: Kind) -> dict[int, str]:
 
 def _by_noise(measures: Sequence[Measure], kind: Kind) -> dict[int, str]:
     noises = np.array([one.noise for one in measures])
+    scales = [np.ones(len(measures))]
     if kind == "flat":
-        # Photon noise goes with the root of the level.
-        noises = noises / np.sqrt([max(one.level, 1.0) for one in measures])
+        # Photon noise goes with the root of the level, the response of the pixels with the level
+        # itself: what they give together lies between.
+        levels = np.array([max(one.level, 1.0) for one in measures])
+        scales = [np.sqrt(levels), levels]
+    sides = [_noisy_and_quiet(noises / scale) for scale in scales]
+    ratios = np.array([ratio for ratio, _, _ in sides])
+    noisy = np.all([side for _, side, _ in sides], axis=0)
+    quiet = np.all([side for _, _, side in sides], axis=0)
+    # Of both ratios the one that says less against the frame.
+    told = np.where(noisy, ratios.min(axis=0), ratios.max(axis=0))
+    return {
+        int(index): f"Its noise is {told[index]:.2f} times that of the others."
+        for index in np.flatnonzero(noisy | quiet)
+    }
+
+
+def _noisy_and_quiet(
+    noises: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return each frame's noise as a ratio to that of all, and which are too noisy or too quiet."""
     middle, sigma = _middle(noises)
     if middle <= 0:
-        return {}
-    found = (np.abs(noises - middle) > _SIGMAS * sigma) & (
-        (noises > _NOISE_RATIO * middle) | (noises * _NOISE_RATIO < middle)
-    )
-    return {
-        int(index): f"Its noise is {noises[index] / middle:.2f} times that of the others."
-        for index in np.flatnonzero(found)
-    }
+        none = np.zeros(len(noises), dtype=bool)
+        return np.ones(len(noises)), none, none
+    far = np.abs(noises - middle) > _SIGMAS * sigma
+    ratios = noises / middle
+    return ratios, far & (ratios > _NOISE_RATIO), far & (ratios * _NOISE_RATIO < 1)
 
 
 def _by_shape(measures: Sequence[Measure], kind: Kind) -> dict[int, str]:
