@@ -6,7 +6,7 @@ import gc
 import logging
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +32,9 @@ COMMANDS = {
     "db": "toros.cli.settings:db_app",
     "access": "toros.cli.access:access_app",
 }
+
+# What Typer raises where the command was written wrongly; it has no public name of its own.
+UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     name="toros",
@@ -74,14 +77,29 @@ def main() -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command on `arguments` and return its exit status."""
     try:
-        app(args=arguments)
+        code = app(args=arguments, prog_name="toros", standalone_mode=False)
+    except UsageError as error:
+        return _wrong_use(error)
     except (*VAIN, InvalidField) as error:
         return _say(error.message, WRONG_USE)
     except TorosError as error:
         return _say(f"{error.message} (code {error.code})", FAILED)
-    except SystemExit as end:  # how Typer ends, wrong usage (2) and Ctrl-C (130) included
+    except typer.Abort:
+        return _say("Stopped.", FAILED)
+    except SystemExit as end:  # how Typer ends when nobody reads what we write
         return end.code if isinstance(end.code, int) else FAILED
-    return DONE
+    return code if isinstance(code, int) else DONE  # Ctrl-C (130) included
+
+
+def _wrong_use(error: Any) -> int:
+    """Say in one line what is wrong with the command; help that was asked for is shown whole."""
+    text = error.format_message().replace("Value error, ", "")
+    if "\n" in text:
+        error.show()
+        return WRONG_USE
+    command = error.ctx.command_path if error.ctx else app.info.name
+    sentence = text if text.endswith((".", "?")) else f"{text}."
+    return _say(f"{sentence} See '{command} --help'.", WRONG_USE)
 
 
 def _say(text: str, code: int) -> int:

@@ -62,7 +62,9 @@ def status(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     if as_json:
         print_json({"modules": found})
         return
-    table = Table("module", "status", "version", "since", "queue", "address", box=None)
+    table = Table("module", "status", "version", box=None)
+    for heading in ("since", "queue", "address"):
+        table.add_column(heading, no_wrap=True)  # what is long is the reason in `status`
     for name, answer in found.items():
         colour = "green" if answer["reachable"] else "red"
         cells = [str(answer[key] or "") for key in ("version", "since")]

@@ -69,5 +69,7 @@ def _show(document: dict[str, Any]) -> None:
         out.print(table)
     for left in document["left_out"]:
         out.print(f"Left out: {left['target']}: {left['reason']}", markup=False)
-    if not document["blocks"]:
+    if not document["blocks"] and not document["left_out"]:
+        out.print("There is no target: give a table of them with --targets FILE.")
+    elif not document["blocks"]:
         out.print("Nothing can be observed.")
