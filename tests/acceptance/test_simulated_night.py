@@ -143,6 +143,9 @@ def test_ctrl_c_on_a_terminal_parks_closes_and_leaves_no_process(tmp_path: Path)
     assert "Traceback" not in said
     assert toros_processes(tmp_path) == []
     assert CLOSED in log.read_text()
+    report = json.loads((tmp_path / "night.json").read_text())
+    reasons = {target["reason"] for target in report["targets"]}
+    assert reasons == {"still queued when the night was closed"}
 
 
 def test_master_bias_and_dark_are_the_detector_s_within_noise(night: FinishedNight) -> None:

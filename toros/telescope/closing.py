@@ -126,7 +126,7 @@ def _report(night: Night) -> bool:
     said = ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "no frames"
     telescope.record(
         "night",
-        f"Night {night_date} is over: {said}; {len(left_out)} targets left out.",
+        f"Night {night_date} is over: {said}; targets left out: {len(left_out)}.",
         data={"night": str(night_date), "frames": kinds, "left_out": len(left_out)},
     )
     if kinds:

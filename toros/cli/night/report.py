@@ -16,6 +16,8 @@ from toros.common.clock import iso
 from toros.common.config import Config
 
 LIGHT = "light"
+# States of targets that a night left before their turn had come, or within it.
+UNTOUCHED = ("queued", "running")
 
 
 def document(snapshot: Snapshot, sessions: sessionmaker[Session]) -> dict[str, Any]:
@@ -82,7 +84,10 @@ def _outcome(queue: list[Observation], name: str) -> dict[str, Any]:
     entry = next((entry for entry in queue if entry.name == name), None)
     if entry is None:
         return {"observed": False, "reason": "not sent to the telescope"}
-    return {"observed": entry.taken > 0, "reason": entry.reason}
+    reason = entry.reason
+    if not reason and entry.state in UNTOUCHED:
+        reason = f"still {entry.state} when the night was closed"
+    return {"observed": entry.taken > 0, "reason": reason}
 
 
 def _problems(snapshot: Snapshot) -> list[dict[str, Any]]:
@@ -203,9 +208,8 @@ def summarise(report: dict[str, Any], pictures: list[Path], folder: Path, out: C
         out.print(_stages(alert, report.get("clock_rate", 1.0)))
     calibrated = [product for product in report["products"] if product["kind"] == "calibrated"]
     count = len(report["products"]) - len(calibrated)
-    out.print(
-        f"\n{len(report['frames'])} frames, {count} masters, {len(calibrated)} calibrated images:"
-    )
+    made = f"{len(report['frames'])} frames, {count} masters, {len(calibrated)} calibrated images"
+    out.print(f"\n{made}{':' if calibrated else '.'}")
     for product in calibrated:
         out.print(f"  {product['object']}: {_short(product['path'], folder)}", markup=False)
     if pictures:
