@@ -34,11 +34,21 @@ class Guest:
                 stdout=sink,
                 stderr=sink,
             )
-        self._first = wait_until(lambda: children_of(self._process.pid), "the first process")[0]
-        wait_until(self._is_up, f"the guest to boot ({log})", BOOT_S)
+        self._first = 0
+        try:
+            wait_until(self._is_up, f"the guest to boot ({log})", BOOT_S)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
 
     def _is_up(self) -> bool:
         assert self._process.poll() is None, "the container has ended"
+        # Looked up each time: the first child only prepares the container, and makes way.
+        children = children_of(self._process.pid)
+        if not children:
+            return False
+        self._first = children[0]
         said = self.run("systemctl", "is-system-running").stdout.strip()
         return said in ("running", "degraded")
 
