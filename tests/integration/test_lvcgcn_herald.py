@@ -122,6 +122,22 @@ def test_recipients_get_text_targets_and_a_plot(house: AlertHouse) -> None:
     assert parts["skymap.png"].get_content()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_a_plot_that_fails_keeps_back_no_mail(
+    house: AlertHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: Any) -> bytes:
+        raise RuntimeError("no fonts here")
+
+    monkeypatch.setattr("toros.lvcgcn.letter.plot_sky_map", stumble)
+    port = free_port()
+    with mail_server(port) as mailbox, house.robot(config_of(house, port)) as robot:
+        process(robot.url, notice("S170817a"))
+        process(robot.url, notice("S170817b"))
+        wait_until(lambda: len(mailbox.mails) == 2, "both mails", 120)
+    for mail in mailbox.mails:
+        assert [part.get_filename() for part in mail.iter_attachments()] == ["targets.csv"]
+
+
 def test_a_mail_waits_for_the_server_and_for_the_next_robot(house: AlertHouse) -> None:
     port = free_port()
     with house.robot(config_of(house, port)) as robot:

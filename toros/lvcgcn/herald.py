@@ -164,7 +164,12 @@ def _attachments(said: letter.Letter) -> list[Attachment]:
     attachments = []
     if said.targets:
         attachments.append(Attachment("targets.csv", "text/csv", said.targets_csv().encode()))
-    plot = said.plot()
+    try:
+        plot = said.plot()
+    except Exception:
+        # Whatever a plot stumbles over, people must be told, of this alert and of those after it.
+        log.exception("The mail of %s goes without its plot.", said.alert.event)
+        plot = None
     if plot is not None:
         attachments.append(Attachment("skymap.png", "image/png", plot))
     return attachments
