@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import socket
 import threading
 import xmlrpc.client
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.alert_house import REPLAY, AlertHouse, alert_house, notice
+from tests.support.brokers import hostile
 from tests.support.waiting import wait_until
 from tests.support.web_server import serving
 from toros.common.client import FrontDeskClient
@@ -190,8 +192,34 @@ def test_a_notice_without_its_map_is_followed_when_the_map_is_given_by_hand(
     assert house.telescope.events == ["S1a"]
 
 
-def voevent(kind: str, role: str, minute: int) -> str:
-    params = {"GraceID": "S1a", "AlertType": kind, "Significant": "1"}
+def test_a_host_of_maps_that_says_nothing_holds_up_no_notice_that_brings_its_own(
+    house: AlertHouse,
+) -> None:
+    drop = house.folder / "drop"
+    drop.mkdir()
+    asked, enough = threading.Event(), threading.Event()
+
+    def treat(peer: socket.socket) -> None:
+        asked.set()
+        enough.wait(60)
+
+    folders = {"folders": [{"path": str(drop), "poll_s": 0.05}]}
+    rules = {"allowed_hosts": ["127.0.0.1"], "download_pause_s": 0, "sources": folders}
+    with hostile(treat) as server, house.robot(**rules):
+        text = voevent("Initial", "observation", 1, f"http://127.0.0.1:{server.port}/map.fits")
+        (drop / "1.part").write_text(text)
+        (drop / "1.part").rename(drop / "1.xml")
+        assert asked.wait(20)
+        (drop / "2.part").write_bytes(notice("S2b"))
+        (drop / "2.part").rename(drop / "2.json")
+        wait_until(lambda: house.telescope.events == ["S2b"], "the notice with its own map")
+        assert house.events() == ["S2b"]
+        enough.set()
+        wait_until(lambda: house.events() == ["S2b", "S1a"], "the notice without a map")
+
+
+def voevent(kind: str, role: str, minute: int, sky_map: str = "") -> str:
+    params = {"GraceID": "S1a", "AlertType": kind, "Significant": "1", "skymap_fits": sky_map}
     listed = "".join(f'<Param name="{name}" value="{said}"/>' for name, said in params.items())
     return f"""<VOEvent version="2.0" role="{role}" ivorn="ivo://gwnet/LVC#S1a-{minute}">
 <Who><Date>2017-08-18T18:{minute:02d}:00</Date></Who><What>{listed}</What></VOEvent>"""

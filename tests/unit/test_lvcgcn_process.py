@@ -199,6 +199,18 @@ def test_files_that_are_not_there_are_one_sentence(settings: LvcgcnSettings) -> 
         catalog_info("opengnc", settings)
 
 
+@needs_alerts
+def test_a_map_that_is_named_and_cannot_be_used_fails(
+    settings: LvcgcnSettings, tmp_path: Path
+) -> None:
+    path = ALERTS / "voevent" / "MS181101ab-3-Initial.xml"
+    with pytest.raises(UnusableSkyMap, match="No such file"):
+        process_file(path, settings, sky_map=tmp_path / "nothing.fits")
+    (tmp_path / "text.fits").write_text("no map")
+    with pytest.raises(UnusableSkyMap, match="is no FITS file"):
+        process_file(path, settings, sky_map=tmp_path / "text.fits")
+
+
 def test_a_catalogue_is_built_once_and_read_back_the_same(settings: LvcgcnSettings) -> None:
     def is_built() -> bool:
         return {one["name"]: one["built"] for one in catalog_list(settings)}["openngc"]

@@ -55,6 +55,8 @@ class Inbox:
         Processes one notice. A `TorosError` means that it is on record why it cannot be.
     fail : callable
         Puts on record that processing broke down, with the error's text.
+    slow : callable, optional
+        Returns whether a notice may wait for a download; by default none does.
     """
 
     def __init__(
@@ -63,22 +65,28 @@ class Inbox:
         keep: Keep,
         process: Callable[[Arrival], None],
         fail: Callable[[Arrival, str], None],
+        slow: Callable[[Arrival], bool] = lambda _: False,
     ) -> None:
         self._spool = Spool(folder)
         self._keep = keep
         self._process = process
         self._fail = fail
+        self._slow = slow
         self._complained: set[str] = set()
-        self._filled = threading.Event()
-        self._filled.set()  # whatever the last process left
+        # By whether its notices may wait for a download; None takes all.
+        self._filled = {lane: threading.Event() for lane in (False, True, None)}
+        for event in self._filled.values():
+            event.set()  # whatever the last process left
 
     def __len__(self) -> int:
         return len(self._spool)
 
     def loops(self, sources: Sequence[Source]) -> list[Body]:
-        """Return the name and the body of each thread: one that processes, one for each source."""
+        """Return the name and the body of each thread: two that process, one for each source."""
         receivers = [(source.name, partial(self.receive, source)) for source in sources]
-        return [("inbox", self.run), *receivers]
+        # A host of maps that says nothing holds up a minute of notices that bring theirs along.
+        quick, slow = (partial(self.run, slow=lane) for lane in (False, True))
+        return [("inbox", quick), ("inbox-downloads", slow), *receivers]
 
     def receive(self, source: Source, stop: threading.Event) -> None:
         """Journal what a source yields, and only then acknowledge it."""
@@ -100,19 +108,29 @@ class Inbox:
             },
         )
         log.info("%s, %s: a notice of %d bytes.", raw.transport, raw.position, len(raw.content))
-        self._filled.set()
+        for event in self._filled.values():
+            event.set()
 
-    def run(self, stop: threading.Event) -> None:
-        """Process what is there and what comes, until `stop` is set."""
+    def run(self, stop: threading.Event, slow: bool | None = None) -> None:
+        """Process what is there and what comes, until `stop` is set.
+
+        Parameters
+        ----------
+        stop : threading.Event
+            When to end.
+        slow : bool, optional
+            Only the notices that may wait for a download, or only the others; by default all.
+        """
+        filled = self._filled[slow]
         while not stop.is_set():
-            if not self._filled.wait(_LOOK_S):
+            if not filled.wait(_LOOK_S):
                 continue
-            self._filled.clear()
-            if not self._work(stop):
-                self._filled.set()
+            filled.clear()
+            if not self._work(stop, slow):
+                filled.set()
                 stop.wait(_RETRY_S)
 
-    def _work(self, stop: threading.Event) -> bool:
+    def _work(self, stop: threading.Event, slow: bool | None) -> bool:
         """Process all there is; return False where the archive cannot take some of it now."""
         whole = True
         for name in self._spool.names():
@@ -128,6 +146,8 @@ class Inbox:
                 datetime.fromisoformat(document["received"]),
             )
             try:
+                if slow is not None and self._slow(arrival) is not slow:
+                    continue
                 self._one(arrival)
             except (SQLAlchemyError, OSError) as error:
                 # The others may be luckier: none must wait for one that never can be.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from toros.common.clock import Clock
 from toros.common.config.lvcgcn import LvcgcnSettings
@@ -84,6 +85,16 @@ def _candidates(
     for url in (external and external.sky_map_url, notice.sky_map_url):
         if url:
             yield url, partial(download, url, settings)
+
+
+def may_download(notice: Notice, settings: LvcgcnSettings) -> bool:
+    """Return whether a map of a notice may be asked for at a host that is allowed."""
+    addresses = (notice.external and notice.external.sky_map_url, notice.sky_map_url)
+    allowed = {host.casefold() for host in settings.allowed_hosts}
+    try:
+        return any(urlsplit(url or "").hostname in allowed for url in addresses)
+    except ValueError:
+        return False  # no address at all
 
 
 def read_file(path: Path, max_bytes: int) -> bytes:

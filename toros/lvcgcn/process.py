@@ -148,9 +148,16 @@ def process_file(
     ------
     UnreadableNotice
         If the file cannot be read as a notice.
+    UnusableSkyMap
+        If the sky map that was named cannot be used.
     """
     notice = read_notice(read_notice_file(path))
-    document = assess(notice, settings, sky_map=sky_map).as_json(hosts=settings.hosts)
+    assessment = assess(notice, settings, sky_map=sky_map)
+    refused = [check for check in assessment.decision.checks if check.rule == "map"]
+    if sky_map is not None and refused:
+        # The daemon records the notice all the same; who names a file wants that one.
+        raise UnusableSkyMap(refused[0].says)
+    document = assessment.as_json(hosts=settings.hosts)
     # Without the archive nobody counts revisions but a VOEvent itself.
     return {**document, "revision": notice.serial or 1, "relayed": []}
 

@@ -86,8 +86,7 @@ class Processor:
         except UnreadableNotice as error:
             self.record_problem(str(error), arrival, error.code)
             raise
-        with self._alone:
-            return self._take(notice, arrival, sky_map)
+        return self._take(notice, arrival, sky_map)
 
     def record_problem(self, message: str, arrival: Arrival, code: int = AlertError.code) -> None:
         """Put on record that a notice could not be processed."""
@@ -105,6 +104,26 @@ class Processor:
             )
 
     def _take(self, notice: Notice, arrival: Arrival, sky_map: Path | None) -> Taken:
+        same, notice = self._known(notice, sky_map)
+        if same is not None:
+            return self._repeated(same, arrival)
+        # While a map is downloaded others go on.
+        assessment = assess(
+            notice,
+            self._settings,
+            galaxies=self._galaxies,
+            sky_map=sky_map,
+            received=arrival.received,
+        )
+        with self._alone:
+            # It may have come by another way meanwhile.
+            same, _ = self._known(notice, None)
+            if same is not None:
+                return self._repeated(same, arrival)
+            return self._put(assessment, arrival)
+
+    def _known(self, notice: Notice, sky_map: Path | None) -> tuple[Alert | None, Notice]:
+        """Return the alert that says the same as a notice, and the notice with its map by hand."""
         with self._sessions() as session:
             same = records.find_same(session, notice)
             if same is not None and sky_map is not None:
@@ -113,17 +132,16 @@ class Processor:
                 if str(self._keep.sky_map(content)) != same.skymap:
                     notice = replace(notice, sky_map=content)
                     same = records.find_same(session, notice)
-        if same is not None:
-            log.info("%s, revision %d, came again by %s.", same.event, same.revision,
-                     arrival.transport)  # fmt: skip
-            return Taken(same, repeated=True)
-        assessment = assess(
-            notice,
-            self._settings,
-            galaxies=self._galaxies,
-            sky_map=sky_map,
-            received=arrival.received,
-        )
+        return same, notice
+
+    @staticmethod
+    def _repeated(same: Alert, arrival: Arrival) -> Taken:
+        log.info("%s, revision %d, came again by %s.", same.event, same.revision, arrival.transport)
+        return Taken(same, repeated=True)
+
+    def _put(self, assessment: Assessment, arrival: Arrival) -> Taken:
+        """Record a notice that is new."""
+        notice = assessment.notice
         obtained = assessment.obtained
         received = records.Received(
             time=arrival.received,
