@@ -123,6 +123,14 @@ def test_folders_without_use(tmp_path: Path) -> None:
     status, lines = toros("calibrate", "none", cwd=tmp_path)
     assert (status, len(lines)) == (FAILED, 1)
     assert "There is no folder" in lines[0]
+    (tmp_path / "junk.fits").write_text("junk")
+    status, lines = toros("calibrate", "junk.fits", cwd=tmp_path)
+    assert (status, len(lines)) == (FAILED, 1)
+    assert "is a file: give the folder that it is in." in lines[0]
+    status, lines = toros("inspect", "junk.fits", cwd=tmp_path)
+    assert (status, len(lines)) == (FAILED, 1)
+    assert lines[0].startswith("toros: junk.fits: is no FITS file: ")
+    assert "ignore_missing_simple" not in lines[0]
 
 
 def test_a_truncated_file_is_recorded_and_the_others_are_calibrated(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def _parsed(file: BinaryIO, path: Path) -> Iterator[fits.HDUList]:
 
 def _sentence(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
+    # What astropy advises its caller to pass is no help to who has the file.
+    text = text.partition(" If this is really a FITS file, try with")[0]
     return text if text.endswith(".") else f"{text}."
 
 

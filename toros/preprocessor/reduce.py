@@ -91,6 +91,8 @@ def reduce_folder(
     out = out.absolute()
     for one in folders:
         require_recordable(one)
+        if one.is_file():
+            raise NoFilesFound(f"{one} is a file: give the folder that it is in.")
         if not one.is_dir():
             raise NoFilesFound(f"There is no folder {one}.")
         frames_in(one, leave_out=out)
