@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from toros.common.client import FrontDeskClient
+
+_NUMBERS = itertools.count()
+
+
+def new_source() -> str:
+    """Return a loopback address that nothing bad has come from yet."""
+    number = next(_NUMBERS)
+    return f"127.{100 + number // 50_000}.{number // 250 % 200}.{2 + number % 250}"
 
 
 @dataclass(frozen=True)
@@ -18,9 +27,10 @@ class Target:
     port: int
     pid: int
 
-    def connect(self, source: str = "127.0.0.2", timeout: float = 20.0) -> socket.socket:
-        """Return a connection from another loopback address than the honest client's."""
-        return socket.create_connection((self.host, self.port), timeout, (source, 0))
+    def connect(self, source: str | None = None, timeout: float = 20.0) -> socket.socket:
+        """Return a connection from a loopback address, by default one that was not used yet."""
+        origin = (source or new_source(), 0)
+        return socket.create_connection((self.host, self.port), timeout, origin)
 
     def request(self, body: bytes, *headers: str, path: str = "/RPC2") -> bytes:
         """Return a whole request as bytes; `headers` replace those of the same name."""
@@ -33,7 +43,7 @@ class Target:
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
-    def send(self, raw: bytes, source: str = "127.0.0.2") -> bytes:
+    def send(self, raw: bytes, source: str | None = None) -> bytes:
         """Send bytes and return all that comes back until the server closes or falls silent."""
         with self.connect(source, timeout=12.0) as sock:
             answer = b""
@@ -60,6 +70,10 @@ class Target:
     def descriptors(self) -> int:
         """Return how many descriptors the server has open."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def open_files(self) -> list[str]:
+        """Return what the server's descriptors are of."""
+        return [str(link.readlink()) for link in Path(f"/proc/{self.pid}/fd").iterdir()]
 
 
 class HonestClient:

@@ -8,12 +8,9 @@ import logging
 import re
 import socket
 import ssl
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from email.utils import formatdate
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any, Protocol
 from uuid import uuid4
@@ -22,6 +19,7 @@ from xmlrpc.server import SimpleXMLRPCRequestHandler
 from toros.common.access import Caller
 from toros.common.connections import Connection, Connections, Phase
 from toros.common.errors import Forbidden, NotAuthenticated
+from toros.common.large_bodies import LargeBodies, NoPlace
 from toros.common.wire import Malformed, read_call, write_fault, write_reply
 
 log = logging.getLogger(__name__)
@@ -29,10 +27,10 @@ log = logging.getLogger(__name__)
 MAX_BODY = 1 << 20
 MAX_HEADERS = 16 << 10
 MAX_LINGER = 4 << 20
-LARGE = 64 << 10
-LARGE_PLACES = 2
-PLACE_S = 2.0
 PATHS = ("/", "/RPC2")
+BUSY = 429
+# Where all threads put what nobody reads: blocks of their own would stay with each of them.
+_WASTE = bytearray(1 << 16)
 
 
 class Desk(Protocol):
@@ -53,6 +51,12 @@ class Desk(Protocol):
     def record_of(self, request: Any) -> Connection:
         """Return the record of an admitted connection."""
 
+    def strike(self, record: Connection, what: str) -> bool:
+        """Note that something could not be read; return whether its sender is turned away now."""
+
+    def forgive(self, record: Connection) -> None:
+        """Note that a call could be read."""
+
 
 class Refused(Exception):
     """A request that is answered with a Fault and not read further."""
@@ -61,35 +65,6 @@ class Refused(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-
-
-class LargeBodies:
-    """A few places for bodies that are large: memory is bounded however many clients send them.
-
-    A body of a mebibyte can be worth twenty when it is parsed.
-    """
-
-    def __init__(self, places: int = LARGE_PLACES) -> None:
-        self._places = threading.BoundedSemaphore(places)
-
-    @contextmanager
-    def place_for(self, length: int) -> Iterator[None]:
-        """Hold a place while a body of `length` bytes is read and parsed, if it is large.
-
-        Raises
-        ------
-        Refused
-            With 429 when no place becomes free soon.
-        """
-        if length <= LARGE:
-            yield
-            return
-        if not self._places.acquire(timeout=PLACE_S):
-            raise Refused(429, "Too many large calls are being read; try again in a moment.")
-        try:
-            yield
-        finally:
-            self._places.release()
 
 
 class _Limited(io.BufferedReader):
@@ -123,21 +98,37 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
         """Open the streams; under TLS shake hands here, not in the thread that accepts."""
         self._record: Connection = self.server.record_of(self.request)
         if isinstance(self.request, ssl.SSLSocket):
-            self.request.do_handshake()
+            try:
+                self.request.do_handshake()
+            except ssl.SSLError as error:
+                self._strike(f"no TLS of ours ({error.reason})")
+                raise
         super().setup()
         self.rfile = _Limited(self.rfile.detach())
         self._served = False
 
+    def finish(self) -> None:
+        """Close the streams, both: one that stays open keeps the socket open."""
+        try:
+            super().finish()
+        finally:
+            self.rfile.close()
+
     def handle_one_request(self) -> None:
         """Wait for a request and answer it."""
         self._record.enter(Phase.IDLE if self._served else Phase.HEADERS)
-        self.rfile.peek(1)
+        if not self.rfile.peek(1):
+            self.close_connection = True
+            if not self._served:
+                self._strike("nothing was said")
+            return
         self._record.enter(Phase.HEADERS)
         self.rfile.left = MAX_HEADERS
         try:
             super().handle_one_request()
         except http.client.LineTooLong:
             self.close_connection = True
+            self._strike("the head is too long")
         self._served = True
         if self.server.connections.draining:
             self.close_connection = True
@@ -151,8 +142,10 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
         read_all = False
         try:
             caller, length = self._admit()
-            with self.server.large_bodies.place_for(length):
-                struct = self._read_struct(length)
+            try:
+                struct = self.server.large_bodies.read(length, partial(self._read_struct, length))
+            except NoPlace:
+                raise Refused(BUSY, "Too many large calls are being read; try again.") from None
             read_all = True
             self._record.enter(Phase.WORK)
             answer = self._answer(struct, caller)
@@ -160,7 +153,8 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
             # What follows in the stream need not be a request: the body was not read, or is short.
             self.close_connection = self.close_connection or not read_all
             answer = write_fault(refusal.code, refusal.message)
-            log.info("%s is refused: %s (%d)", self._record.peer, refusal.message, refusal.code)
+            if refusal.code != BUSY:
+                self._strike(f"{refusal.message} ({refusal.code})")
         self._write(answer)
         if not read_all:
             self._linger()
@@ -194,11 +188,14 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
         try:
             return read_call(body)
         except Malformed as error:
-            return error
+            # Not the error itself: its traceback would keep the body until the answer is sent.
+            return Malformed(str(error))
 
     def _answer(self, struct: object, caller: Caller) -> bytes:
         if isinstance(struct, Malformed):
+            self._strike(str(struct))
             return write_fault(400, str(struct))
+        self.server.forgive(self._record)
         try:
             return write_reply(self.server.handle(struct, caller))
         except Forbidden as error:
@@ -226,8 +223,18 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
         self._record.enter(Phase.LINGER)
         self.request.shutdown(socket.SHUT_WR)
         left = MAX_LINGER
-        while left > 0 and (chunk := self.rfile.read1(1 << 16)):
-            left -= len(chunk)
+        while left > 0 and (count := self.request.recv_into(_WASTE)):
+            left -= count
+
+    def _strike(self, what: str) -> None:
+        """Count what cannot be read; who sends too much of it is not listened to any longer."""
+        if self.server.strike(self._record, what):
+            self.close_connection = True
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what is no call at all, as the base class finds it."""
+        self._strike(f"no call ({int(code)})")
+        super().send_error(code, message, explain)
 
     def log_request(self, code: object = "-", size: object = "-") -> None:
         """Leave requests to the desk's own log."""

@@ -42,17 +42,40 @@ SECONDS: dict[Phase, float | None] = {
 
 # Who makes room for a newcomer when the server is full.
 STALLED = (Phase.IDLE, Phase.LINGER, Phase.HANDSHAKE, Phase.HEADERS, Phase.BODY)
+# After so long without progress a connection makes room for another of its own address, too: a
+# burst gets its share, and a program that hangs does not keep its neighbours out.
+STALLED_S = 1.0
 
 
 @dataclass(eq=False)
 class Connection:
-    """One client's socket and how long it still has."""
+    """One client's socket and how long it still has.
+
+    Parameters
+    ----------
+    socket : socket.socket
+        The socket.
+    peer : str
+        The client's address.
+    phase : Phase
+        What it is doing.
+    deadline : float or None
+        When it is cut, if it does not get on (monotonic).
+    since : float
+        When the phase began (monotonic).
+    proven : bool
+        Whether a call has come that could be read, from somebody who may call.
+    is_cut : bool
+        Whether we have ended it.
+    """
 
     socket: socket.socket
     peer: str
     phase: Phase = Phase.HEADERS
     deadline: float | None = None
     since: float = field(default_factory=time.monotonic)
+    proven: bool = False
+    is_cut: bool = False
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase, with its own deadline."""
@@ -63,6 +86,7 @@ class Connection:
 
     def cut(self) -> None:
         """Shut the socket down; whoever reads from it sees its end."""
+        self.is_cut = True
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
@@ -93,11 +117,14 @@ class Connections:
     def admit(self, sock: socket.socket, peer: str, phase: Phase) -> Connection | None:
         """Return the record of a new connection, or None where there are too many.
 
-        When the server is full, whoever has kept it waiting longest makes room: clients that are
-        idle first, then those that are slow to say what they want. Orders under way are safe.
+        When the server is full, whoever has kept it waiting longest makes room: first those that
+        never sent a call that could be read, of them and of the others those that are idle, then
+        those that are slow to say what they want. Orders under way are safe.
         """
         with self._lock:
-            if self._draining or self._peers[peer] >= self._most_of_one:
+            if self._draining:
+                return None
+            if self._peers[peer] >= self._most_of_one and not self._make_room(peer):
                 return None
             if len(self._open) >= self._most and not self._make_room():
                 return None
@@ -143,11 +170,15 @@ class Connections:
         """Whether the server is stopping."""
         return self._draining
 
-    def _make_room(self) -> bool:
+    def _make_room(self, peer: str | None = None) -> bool:
+        """Cut a connection that stalls, of one peer or of all; return whether there was one."""
         stalled = [c for c in self._open.values() if c.phase in STALLED]
+        if peer is not None:
+            before = time.monotonic() - STALLED_S
+            stalled = [c for c in stalled if c.peer == peer and c.since < before]
         if not stalled:
             return False
-        victim = min(stalled, key=lambda c: (STALLED.index(c.phase), c.since))
+        victim = min(stalled, key=lambda c: (c.proven, STALLED.index(c.phase), c.since))
         victim.cut()
         self._forget(victim.socket)
         return True

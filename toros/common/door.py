@@ -29,6 +29,8 @@ class DoorRules:
         Whether plain HTTP may be served beyond this machine.
     connections, connections_per_peer : int
         How many at a time, in all and from one address.
+    turned_away_s : float
+        How long an address is turned away that keeps sending what cannot be read; 0 for never.
     networks : sequence
         From where connections are taken; empty for everywhere.
     hosts : sequence of str
@@ -40,6 +42,7 @@ class DoorRules:
     allow_plaintext: bool = False
     connections: int = 64
     connections_per_peer: int = 8
+    turned_away_s: float = 10.0
     networks: Sequence[Network] = ()
     hosts: Sequence[str] = ()
 
@@ -60,6 +63,7 @@ def rules_of(config: Config) -> DoorRules:
         allow_plaintext=config.tls.allow_plaintext,
         connections=desk.connections,
         connections_per_peer=desk.connections_per_peer,
+        turned_away_s=desk.turned_away_s,
         networks=tuple(desk.networks),
         hosts=(*own, *desk.hosts),
     )

@@ -7,19 +7,23 @@ import ipaddress
 import logging
 import re
 import socket
-import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 from socketserver import ThreadingMixIn
 from typing import Any
 from xmlrpc.server import SimpleXMLRPCServer
 
 from toros.common.access import Caller
-from toros.common.connection_handler import ConnectionHandler, LargeBodies
+from toros.common.connection_handler import BUSY, ConnectionHandler
 from toros.common.connections import Connection, Connections, Phase
+from toros.common.crew import Crew
 from toros.common.door import DoorRules, require_closed_door
 from toros.common.errors import AddressInUse, ConfigurationError
+from toros.common.large_bodies import LargeBodies
+from toros.common.penalties import Penalties
 from toros.common.wire import write_fault
 
 log = logging.getLogger(__name__)
@@ -60,6 +64,7 @@ class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
         self.handle = handle
         self.rules = rules or DoorRules()
         self.connections = Connections(self.rules.connections, self.rules.connections_per_peer)
+        self.penalties = Penalties(self.rules.turned_away_s)
         self.large_bodies = LargeBodies()
         self._names = {
             "localhost",
@@ -67,6 +72,8 @@ class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
             *(name.lower() for name in self.rules.hosts),
         }
         self._records: dict[int, Connection] = {}
+        self._crew = Crew("connection")
+        self._next_sweep = 0.0
         require_closed_door(address[0], self.rules)
         try:
             super().__init__(address, requestHandler=ConnectionHandler, logRequests=False)
@@ -88,6 +95,7 @@ class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
         self.shutdown()
         self.server_close()
         self.connections.drain(DRAIN_S)
+        self.large_bodies.close()
 
     @property
     def url(self) -> str:
@@ -111,7 +119,10 @@ class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
         return True
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Return whether connections from there are taken."""
+        """Return whether connections from there are taken; nothing else is spent on the others."""
+        if self.penalties.is_out(client_address[0]):
+            request.close()
+            return False
         if not self.rules.networks:
             return True
         peer = ipaddress.ip_address(client_address[0])
@@ -126,24 +137,62 @@ class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
             phase = Phase.HANDSHAKE
         record = self.connections.admit(sock, client_address[0], phase)
         if record is None:
-            self._turn_away(sock)
+            if self.rules.tls is None:
+                _say_too_many(sock)
+            self.shutdown_request(sock)
             return
         self._records[id(sock)] = record
-        super().process_request(sock, client_address)
+        try:
+            self._crew.do(partial(self.process_request_thread, sock, client_address))
+        except RuntimeError:
+            self.shutdown_request(sock)  # no thread can be started: its place is free again
+            raise
 
     def record_of(self, request: Any) -> Connection:
         """Return the record of an admitted connection."""
         return self._records[id(request)]
 
+    def strike(self, record: Connection, what: str) -> bool:
+        """Note that something could not be read; return whether its sender is turned away now.
+
+        Not counted is what comes from our own address: the modules of a node depend on one another,
+        and a dome must hear that it is to close whatever else runs beside it. Nor is the end of a
+        connection that we cut.
+        """
+        peer = record.peer
+        if record.is_cut or peer == record.socket.getsockname()[0]:
+            log.debug("%s is refused: %s", peer, what)
+            return False
+        verdict = self.penalties.strike(peer)
+        if verdict.news and verdict.out:
+            log.warning(
+                "%s sends what cannot be read, last: %s It is turned away, each time for %g s.",
+                peer, what, self.penalties.seconds,
+            )  # fmt: skip
+        else:
+            level = logging.INFO if verdict.news else logging.DEBUG
+            log.log(level, "%s is refused: %s", peer, what)
+        return verdict.out
+
+    def forgive(self, record: Connection) -> None:
+        """Note that a call could be read."""
+        record.proven = True
+        self.penalties.forgive(record.peer)
+
     def shutdown_request(self, request: Any) -> None:
         """Close a connection and forget it."""
+        if request.fileno() < 0:
+            return  # turned away, and closed already
         self._records.pop(id(request), None)
         self.connections.release(request)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
         """Cut the connections whose time is over; called by `serve_forever` between connections."""
-        self.connections.sweep()
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_S
+            self.connections.sweep()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Record what ended a connection; clients that go away are no news."""
@@ -153,22 +202,21 @@ class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
         else:
             log.exception("The connection of %s ended in an error of ours.", client_address[0])
 
-    def _turn_away(self, sock: socket.socket) -> None:
-        """Say that there are too many, without waiting for anything, and close."""
-        if not isinstance(sock, ssl.SSLSocket):
-            fault = write_fault(429, "There are too many connections; try again in a moment.")
-            head = (
-                "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\n"
-                f"Content-Length: {len(fault)}\r\n\r\n"
-            )
-            sock.setblocking(False)
-            try:
-                sock.send(head.encode() + fault)
-                sock.shutdown(socket.SHUT_WR)
-                sock.recv(1 << 16)
-            except OSError as error:
-                log.debug("A connection too many ended: %s", error)
-        self.shutdown_request(sock)
+
+def _say_too_many(sock: socket.socket) -> None:
+    """Say that there are too many, without waiting for anything."""
+    fault = write_fault(BUSY, "There are too many connections; try again in a moment.")
+    head = (
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\n"
+        f"Content-Length: {len(fault)}\r\n\r\n"
+    )
+    sock.setblocking(False)
+    try:
+        sock.send(head.encode() + fault)
+        sock.shutdown(socket.SHUT_WR)
+        sock.recv(1 << 16)
+    except OSError as error:
+        log.debug("A connection too many ended: %s", error)
 
 
 def _listening_failed(address: tuple[str, int], error: OSError) -> Exception:

@@ -153,6 +153,13 @@ class FrontDeskSettings(Section):
     connections_per_peer: int = Field(
         8, ge=1, le=1024, description="Most connections at a time from one address."
     )
+    turned_away_s: float = Field(
+        10.0,
+        ge=0,
+        le=3600,
+        description="How long an address is turned away that sends too much that cannot be read; "
+        "0: never.",
+    )
     networks: list[IPvAnyNetwork] = Field(
         [], description="Networks that connections are taken from, as 10.0.0.0/8; empty: all."
     )
