@@ -96,7 +96,8 @@ def _serve_bare(
     server = kind((HOST, 0), requestHandler=handler, logRequests=False, allow_none=True)
     server.register_function(_bare_status, "front_desk")  # type: ignore[arg-type]
     pipe.send(server.server_address[1])
-    server.serve_forever()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    pipe.recv()
 
 
 def _bare_status(order: dict[str, Any]) -> dict[str, Any]:
@@ -116,17 +117,23 @@ def _bare_status(order: dict[str, Any]) -> dict[str, Any]:
 
 def _toros(pipe: Connection, argument: str) -> None:
     """Serve the toy module with all defences on; `argument` is configuration and database."""
+    from sqlalchemy import delete
+
     from tests.support.toy import build
     from toros.archive.schema import upgrade
     from toros.common.config import parse_config
     from toros.common.daemon import Daemon
     from toros.common.database import make_engine, make_sessions
     from toros.common.module import Context
+    from toros.common.order_row import WorkOrderRow
 
     text, _, url = argument.rpartition("|")
     config = parse_config(text)
     engine = make_engine(url)
     upgrade(engine)
+    with engine.begin() as connection:
+        # What an earlier server left to do would be done while this one is measured.
+        connection.execute(delete(WorkOrderRow))
     context = Context(config, config.make_clock(), make_sessions(engine))
     daemon = Daemon(build(context), context, (HOST, 0))
     daemon.start()
@@ -137,15 +144,22 @@ def _toros(pipe: Connection, argument: str) -> None:
 
 @contextmanager
 def running(server: Server) -> Iterator[int]:
-    """Run a server in a process of its own and yield its port."""
+    """Run a server in a process of its own and yield its port.
+
+    It ends by itself when it is told to: one that is killed would leave orders behind, for the next
+    on the same database to do while it is measured.
+    """
     ours, theirs = mp.Pipe()
     process = mp.get_context("spawn").Process(target=server.start, args=(theirs, server.argument))
     process.start()
     try:
         yield ours.recv()
     finally:
-        process.terminate()
-        process.join(20)
+        ours.send("end")
+        process.join(30)
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def measure(server: Server, port: int, load: Load) -> Figures:
