@@ -13,11 +13,15 @@ import threading
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.support.hostile import HonestClient, Target, new_source
+from tests.support.serve_tables import TABLES, name_of
 from tests.support.served import Served
 from tests.support.waiting import wait_until
 from toros.archive.schema import upgrade
@@ -55,7 +59,13 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 @pytest.fixture
 def besieged(target: Target) -> Iterator[Target]:
-    """The server, watched: an honest client asks all along, and what grew or leaked is found."""
+    with siege(target):
+        yield target
+
+
+@contextmanager
+def siege(target: Target) -> Iterator[None]:
+    """Watch a server: an honest client asks all along, and what grew or leaked is found."""
     honest = HonestClient(target)
     for _ in range(3):
         honest.ask()
@@ -73,9 +83,11 @@ def besieged(target: Target) -> Iterator[Target]:
 
     watcher = threading.Thread(target=ask_on)
     watcher.start()
-    yield target
-    stop.set()
-    watcher.join()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
     assert failures == []
     assert target.resident_mb() - memory < GROWTH_MB
     try:
@@ -414,6 +426,67 @@ def test_a_flood_of_garbage_from_200_addresses_does_not_keep_others_out(besieged
                 continue  # turned away: once more
 
     flood(besieged, 200, pour)
+
+
+TEXT = st.text(st.characters(exclude_categories=["C"]), max_size=10)
+# Whatever XML-RPC can say.
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**31), 2**31 - 1)
+    | st.floats()
+    | TEXT
+    | st.binary(max_size=10)
+    | st.datetimes(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+ENVELOPE = ["id", "datetime", "user", "priority", "wait"]
+
+
+@pytest.fixture(scope="module")
+def all_requests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A server of the requests of every module."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('requests') / 'requests.db'}"
+    engine = make_engine(url)
+    upgrade(engine)
+    engine.dispose()
+    served = Served(url, program="tests.support.serve_tables")
+    yield Target("127.0.0.1", served.port, served.process.pid)
+    code = served.end(signal.SIGTERM)
+    served.close()
+    assert code == 0
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("examples", [10, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("module", TABLES)
+def test_wrong_types_for_every_field_of_every_request(
+    all_requests: Target, module: str, examples: int
+) -> None:
+    address = f"http://{all_requests.host}:{all_requests.port}"
+    with siege(all_requests), xmlrpc.client.ServerProxy(address, allow_none=True) as proxy:
+        for request in TABLES[module]:
+            names = [*request.fields.model_fields, "no_such_field", *ENVELOPE]
+
+            @settings(
+                max_examples=examples,
+                deadline=None,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(
+                st.just(name_of(module, request)),
+                st.dictionaries(st.sampled_from(names), VALUES, min_size=1),
+            )
+            def attack(name: str, fields: dict[str, Any]) -> None:
+                # A Fault here would be a crash of ours, or a call that was not understood.
+                reply: Any = proxy.front_desk({"wait": 0, **fields, "request": name})
+                assert reply["status"] in ("rejected", "accepted", "completed"), reply
+                assert "no_such_field" not in fields or reply["status"] == "rejected"
+                assert (reply["status"] == "rejected") == (reply["code"] != 0), reply
+
+            attack()
 
 
 def test_clients_that_vanish_leave_nothing(besieged: Target) -> None:

@@ -1,4 +1,4 @@
-"""The toy module in a process of its own."""
+"""The toy module, or another that tests serve, in a process of its own."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ class Served:
         port: int | None = None,
         node: str = "macon",
         environment: Mapping[str, str] | None = None,
+        program: str = "tests.support.serve_toy",
     ) -> None:
         self.port = port or free_port()
         self.client = FrontDeskClient(f"http://127.0.0.1:{self.port}")
-        command = [sys.executable, "-m", "tests.support.serve_toy"]
+        command = [sys.executable, "-m", program]
         # A file: a pipe that nobody reads fills up, and then holds up who writes to it.
         self._said = tempfile.NamedTemporaryFile("ab")  # noqa: SIM115 - as long as the process
         self.process = subprocess.Popen(
