@@ -21,7 +21,7 @@ from toros.archive.schema import upgrade
 from toros.common.clock import Clock
 from toros.common.config import Config
 from toros.common.database import make_engine, make_sessions
-from toros.common.errors import LostOwnership, OrderConflict
+from toros.common.errors import LostOwnership, OrderConflict, TorosError
 from toros.common.journal import Journal
 from toros.common.module import Context
 from toros.common.owner import is_gone, make_owner
@@ -118,6 +118,15 @@ def test_a_renewed_lease_does_not_run_out(engine: Engine) -> None:
         return taken.interrupted == ["2"]
 
     wait_until(only_the_other_ran_out, "the lease that is not renewed to run out")
+
+
+def test_an_order_ends_whatever_its_message_holds(engine: Engine) -> None:
+    a = journal(engine, "a")
+    accept(a, "record", "1", **line("1"))
+    assert a.claim("reduction") is not None
+    a.end("1", OrderStatus.FAILED, error=TorosError("a device said \0 and \ud800"))
+    reply = a.get("1").reply(Clock().now())
+    assert (reply.status, reply.message) == ("failed", "a device said \ufffd and \ufffd")
 
 
 def test_hardware_is_interrupted_and_never_repeated(engine: Engine) -> None:
