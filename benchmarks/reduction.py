@@ -25,7 +25,9 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from benchmarks.reduction_frames import biases, night
+from benchmarks.reduction_frames import biases, in_child, night
+from benchmarks.reduction_targets import against_targets
+from benchmarks.reduction_tasks import masters_of
 
 INTRODUCTION = """# Benchmark: the reduction
 
@@ -218,6 +220,8 @@ def lights(frames: Path, side: int, count: int, runs: int) -> list[Table]:
     table = Table(
         f"A calibrated light of {side}² with uncertainty and mask, in process and warm", "TOROS"
     )
+    # By a process of its own: to make the masters takes memory that a light does not.
+    in_child(masters_of, folder)
     table.rows["floor"] = in_process("floor light", folder, count)
     table.rows["TOROS"] = in_process("ours light", folder, count)
     table.rows["ccdproc.ccd_process"] = in_process("ccdproc light", folder, min(count, 5))
@@ -261,6 +265,9 @@ def command_night(frames: Path, side: int, count: int, runs: int) -> Table:
     found = siril(script, for_siril, runs)
     if found is not None:
         table.rows["Siril (no uncertainty, no mask)"] = found
+    peer = [sys.executable, "-m", "benchmarks.reduction_ccdproc", str(folder)]
+    # From where the benchmark is: it shares what it knows of the camera.
+    table.rows["ccdproc (one run)"] = as_command([*peer, str(frames / "ccdproc")], ROOT, 1)
     report(table.lines())
     return table
 
@@ -345,9 +352,14 @@ def main() -> None:
             tables.append(command_night(frames, side, count, runs))
         if "large" in parts:
             tables.append(large(frames, asked.large_count))
+    # They are of large frames.
+    verdicts = [] if asked.quick else against_targets(tables, side, count)
+    report(verdicts)
     if asked.markdown:
         body = [line for table in tables for line in table.lines()]
-        asked.markdown.write_text("\n".join([*INTRODUCTION, *head, *body]).rstrip() + "\n")
+        asked.markdown.write_text(
+            "\n".join([*INTRODUCTION, *head, *body, *verdicts]).rstrip() + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Camera:
         hdu.writeto(path)
 
 
-def in_child(function: Callable[..., None], *arguments: object) -> None:
+def in_child(function: Callable[..., object], *arguments: object) -> None:
     """Run `function` in a process of its own, so that this one stays small."""
     child = mp.get_context("spawn").Process(target=function, args=arguments)
     child.start()
