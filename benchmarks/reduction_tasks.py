@@ -96,7 +96,7 @@ def floor(folder: Path, read: list[Path], shape: tuple[int, int]) -> Run:
         list(pool.map(take, range(cores)))
         target = folder / "floor.tmp"
         file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.ftruncate(file, product.size * cores)
+        os.posix_fallocate(file, 0, product.size * cores)
         list(
             pool.map(lambda part: os.pwrite(file, product.data, part * product.size), range(cores))
         )

@@ -73,8 +73,10 @@ class PlanesFile:
             self._headers.append(at)
             plane.start = at + len(sealed(plane.header, 0))
             at = plane.end
-        # What is not written is zero: the padding.
-        os.ftruncate(descriptor, at)
+        # What is not written is zero: the padding. The room is taken in one go: ext4 would look
+        # for it block by block, and again begin to write when the file gets its name. A full disk
+        # is noticed before anything is computed.
+        os.posix_fallocate(descriptor, 0, at)
 
     def write(
         self,
