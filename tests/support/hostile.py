@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,13 +68,18 @@ class Target:
         """Return how many threads the server has."""
         return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
 
-    def descriptors(self) -> int:
-        """Return how many descriptors the server has open."""
-        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+    def descriptors(self) -> tuple[int, int]:
+        """Return how many descriptors the server has open: of all else, and of its database."""
+        of_database = [".db" in name for name in self.open_files()]
+        return of_database.count(False), of_database.count(True)
 
     def open_files(self) -> list[str]:
         """Return what the server's descriptors are of."""
-        return [str(link.readlink()) for link in Path(f"/proc/{self.pid}/fd").iterdir()]
+        names = []
+        for link in Path(f"/proc/{self.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed while we look
+                names.append(str(link.readlink()))
+        return names
 
 
 class HonestClient:
