@@ -26,15 +26,19 @@ from tests.support.waiting import wait_until
 from tests.support.web_server import serving
 from toros.common.client import FrontDeskClient
 from toros.common.clock import Clock
+from toros.common.config.lvcgcn import LvcgcnSettings
 from toros.common.connection_handler import MAX_BODY
 from toros.common.database import make_engine, make_sessions
 from toros.common.errors import PeerRefused, PeerUnreachable
 from toros.lvcgcn.catalogue import CatalogueInfo, by_place
+from toros.lvcgcn.formats import read_notice
 from toros.lvcgcn.inbox import Arrival, Inbox
 from toros.lvcgcn.keep import Keep
+from toros.lvcgcn.maps import may_download
 from toros.lvcgcn.pointings import Pointing
 from toros.lvcgcn.selection import that_fit
 from toros.lvcgcn.sources.source import RawNotice
+from toros.lvcgcn.spool import Spool
 from toros.telescope.order_fields import Name
 
 
@@ -216,6 +220,98 @@ def test_a_host_of_maps_that_says_nothing_holds_up_no_notice_that_brings_its_own
         assert house.events() == ["S2b"]
         enough.set()
         wait_until(lambda: house.events() == ["S2b", "S1a"], "the notice without a map")
+
+
+@pytest.mark.parametrize("minute", [0, 30])
+def test_a_retraction_that_overtakes_an_update_with_a_slow_map_stands(
+    house: AlertHouse, minute: int
+) -> None:
+    """An update is news after a retraction only if it came after it."""
+    asked, enough = threading.Event(), threading.Event()
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.set()
+            enough.wait(60)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(REPLAY.sky_map)))
+            self.end_headers()
+            self.wfile.write(REPLAY.sky_map)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    with serving(Slow) as address:
+        rules = {"allowed_hosts": ["127.0.0.1"], "download_pause_s": 0}
+        desk = house.folder / "alerts"
+        inbox = Inbox(desk / "inbox", Keep(desk), lambda _: None, lambda *_: None)
+        update = voevent("Update", "observation", 0, f"{address}/map.fits")
+        retraction = voevent("Retraction", "observation", minute)
+        for number, text in enumerate((update, retraction)):
+            inbox.put(RawNotice(text.encode(), "x", str(number), house.clock.now()))
+        with house.robot(**rules):
+            assert asked.wait(20)
+            wait_until(lambda: len(house.alerts()) == 1, "the retraction")
+            enough.set()
+            wait_until(lambda: len(house.alerts()) == 2, "the update")
+    update_row = house.alerts()[1]
+    assert (update_row.alert_type, update_row.triggered) == ("UPDATE", False)
+    assert update_row.why == "Revision 1 (RETRACTION) is newer: recorded only."
+    assert house.states() == {}
+    assert house.telescope.done == []
+
+
+def test_a_notice_of_which_nobody_can_say_if_it_waits_is_processed_with_the_others(
+    tmp_path: Path,
+) -> None:
+    processed: list[str] = []
+
+    def slow(arrival: Arrival) -> bool:
+        if arrival.position == "1":
+            raise RecursionError("for some reason")
+        return False
+
+    def process(arrival: Arrival) -> None:
+        processed.append(arrival.position)
+        if arrival.position == "2":
+            stop.set()
+
+    stop = threading.Event()
+    inbox = Inbox(tmp_path / "inbox", Keep(tmp_path), process, lambda *_: None, slow=slow)
+    for position in "12":
+        inbox.put(raw(position))
+    inbox.run(stop, slow=False)
+    assert processed == ["1", "2"]
+
+
+def test_what_two_find_damaged_is_put_aside_by_one_and_no_error_of_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both threads of an inbox look through it when a daemon starts."""
+    spool = Spool(tmp_path)
+    damaged = tmp_path / "1.json"
+    damaged.write_text("{")
+    read = Path.read_text
+
+    def read_and_be_overtaken(path: Path, *args: Any, **named: Any) -> str:
+        text = read(path, *args, **named)
+        if path == damaged and damaged.exists():
+            damaged.rename(tmp_path / "1.damaged")
+        return text
+
+    monkeypatch.setattr(Path, "read_text", read_and_be_overtaken)
+    assert spool.read("1") is None
+    assert spool.names() == []
+
+
+@pytest.mark.parametrize(
+    ("allowed", "waits"),
+    [("maps.example", True), ("https://maps.example/sky", True), ("https://maps.example/x", False)],
+)
+def test_a_notice_may_wait_wherever_its_map_may_be_had(allowed: str, waits: bool) -> None:
+    text = voevent("Initial", "observation", 1, "https://maps.example/sky/map.fits")
+    settings = LvcgcnSettings(allowed_hosts=[allowed])
+    assert may_download(read_notice(text.encode()), settings) is waits
 
 
 def voevent(kind: str, role: str, minute: int, sky_map: str = "") -> str:

@@ -210,10 +210,21 @@ def test_what_a_mission_marks_as_a_test_moves_no_telescope(tmp_path: Path) -> No
 def test_missions_number_each_kind_of_notice_for_itself() -> None:
     """The first final position of Fermi comes after, say, the fourth one of its flight software."""
     later = read_notice(voevent())
-    before = Alert(notice={"serial": 4}, time_created=later.time_created - timedelta(seconds=9))
-    assert records.newer_than(later, [before]) is None
-    after = Alert(notice={"serial": 1}, time_created=later.time_created + timedelta(seconds=9))
-    assert records.newer_than(later, [after]) is after
+    came, some = later.time_created, timedelta(seconds=9)
+    before = Alert(notice={"serial": 4}, time_created=later.time_created - some, received=came)
+    assert records.newer_than(later, came, [before]) is None
+    after = Alert(notice={"serial": 1}, time_created=later.time_created + some, received=came)
+    assert records.newer_than(later, came, [after]) is after
+
+
+def test_of_what_was_made_at_once_the_last_received_counts() -> None:
+    """A notice can be overtaken while its map is waited for."""
+    one = read_notice(voevent())
+    made, came, some = one.time_created, one.time_created, timedelta(seconds=9)
+    earlier = Alert(notice={}, time_created=made, received=came - some)
+    later = Alert(notice={}, time_created=made, received=came + some)
+    assert records.newer_than(one, came, [earlier]) is None
+    assert records.newer_than(one, came, [earlier, later]) is later
 
 
 def test_a_position_is_drawn_and_named_in_the_mail() -> None:

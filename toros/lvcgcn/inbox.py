@@ -146,7 +146,7 @@ class Inbox:
                 datetime.fromisoformat(document["received"]),
             )
             try:
-                if slow is not None and self._slow(arrival) is not slow:
+                if slow is not None and self._is_slow(arrival) is not slow:
                     continue
                 self._one(arrival)
             except (SQLAlchemyError, OSError) as error:
@@ -157,6 +157,16 @@ class Inbox:
             self._complained.discard(name)
             self._spool.done(name)
         return whole
+
+    def _is_slow(self, arrival: Arrival) -> bool:
+        """Return whether a notice may wait; what breaks even this question is processed at once."""
+        try:
+            return self._slow(arrival)
+        except OSError:
+            raise
+        except Exception:
+            log.exception("The notice %s cannot be looked into.", arrival.path)
+            return False
 
     def _complain(self, name: str, error: Exception) -> None:
         """Say once, and not every few seconds, that a notice waits for the archive."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from toros.common.clock import Clock
 from toros.common.config.lvcgcn import LvcgcnSettings
@@ -89,12 +88,19 @@ def _candidates(
 
 def may_download(notice: Notice, settings: LvcgcnSettings) -> bool:
     """Return whether a map of a notice may be asked for at a host that is allowed."""
-    addresses = (notice.external and notice.external.sky_map_url, notice.sky_map_url)
-    allowed = {host.casefold() for host in settings.allowed_hosts}
+    return any(
+        _is_allowed(url, settings)
+        for url in (notice.external and notice.external.sky_map_url, notice.sky_map_url)
+        if url
+    )
+
+
+def _is_allowed(url: str, settings: LvcgcnSettings) -> bool:
     try:
-        return any(urlsplit(url or "").hostname in allowed for url in addresses)
-    except ValueError:
-        return False  # no address at all
+        _rules(settings).require(url)
+    except TransferError:
+        return False
+    return True
 
 
 def read_file(path: Path, max_bytes: int) -> bytes:
@@ -113,6 +119,17 @@ def read_file(path: Path, max_bytes: int) -> bytes:
         raise UnusableSkyMap(f"The sky map {path} cannot be read: {error.strerror}.") from error
 
 
+def _rules(settings: LvcgcnSettings) -> Rules:
+    return Rules(
+        allowed=settings.allowed_hosts,
+        setting="lvcgcn.allowed_hosts",
+        max_bytes=settings.max_map_bytes,
+        silence_s=settings.download_timeout_s,
+        longest_s=settings.download_timeout_s,
+        what="sky map",
+    )
+
+
 def download(url: str, settings: LvcgcnSettings) -> bytes:
     """Return what is at `url`; what fails in passing is tried again.
 
@@ -121,14 +138,7 @@ def download(url: str, settings: LvcgcnSettings) -> bytes:
     UnusableSkyMap
         If its host is not allowed, it is too large, or it does not come in time.
     """
-    rules = Rules(
-        allowed=settings.allowed_hosts,
-        setting="lvcgcn.allowed_hosts",
-        max_bytes=settings.max_map_bytes,
-        silence_s=settings.download_timeout_s,
-        longest_s=settings.download_timeout_s,
-        what="sky map",
-    )
+    rules = _rules(settings)
     try:
         for attempt in range(_MORE_ATTEMPTS):
             try:

@@ -163,7 +163,7 @@ class Processor:
         """Record the alert and its targets, and what becomes of those before it."""
         notice = assessment.notice
         known = records.of_event(session, notice.event)
-        outdated = records.newer_than(notice, known)
+        outdated = records.newer_than(notice, received.time, known)
         if outdated is not None:
             why = f"Revision {outdated.revision} ({outdated.alert_type}) is newer: recorded only."
             if notice.label and not outdated.notice.get("label"):

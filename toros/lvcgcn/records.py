@@ -78,13 +78,15 @@ def latest(session: Session, limit: int, event: str | None) -> Sequence[Alert]:
     return session.scalars(query).all()
 
 
-def newer_than(notice: Notice, known: Sequence[Alert]) -> Alert | None:
+def newer_than(notice: Notice, received: datetime, known: Sequence[Alert]) -> Alert | None:
     """Return a revision that makes this notice out of date, if there is one.
 
     The LVK's VOEvents are numbered through (other missions number each kind of notice for itself).
-    Else the time of creation decides, but for an update after a retraction, which is legal and
-    whose clock may be behind. What is marked as a test never puts a real event out of date, and
-    is always out of date beside one: it may carry the name of one, and even take it back.
+    Else the time of creation decides, but for an update that was received after a retraction, which
+    is legal and whose clock may be behind: one that was received before it was overtaken while its
+    map was waited for. Of what was created at once the last received counts. What is marked as a
+    test never puts a real event out of date, and is always out of date beside one: it may carry the
+    name of one, and even take it back.
     """
     for alert in known:
         if bool(notice.label) != bool(alert.notice.get("label")):
@@ -95,11 +97,16 @@ def newer_than(notice: Notice, known: Sequence[Alert]) -> Alert | None:
         if serial is not None and notice.serial is not None:
             if serial > notice.serial:
                 return alert
-        elif (alert.time_created or notice.time_created) > notice.time_created and not (
-            notice.alert_type is AlertType.UPDATE and alert.alert_type == AlertType.RETRACTION
-        ):
+        elif _is_later(alert, notice, received):
             return alert
     return None
+
+
+def _is_later(alert: Alert, notice: Notice, received: datetime) -> bool:
+    created = alert.time_created or notice.time_created
+    if notice.alert_type is AlertType.UPDATE and alert.alert_type == AlertType.RETRACTION:
+        return alert.received > received and created >= notice.time_created
+    return (created, alert.received) > (notice.time_created, received)
 
 
 def add_alert(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from pathlib import Path
@@ -56,7 +57,8 @@ class Spool:
             return None
         except ValueError as error:
             log.error("%s is damaged and is put aside: %s", path, error)  # noqa: TRY400
-            path.rename(path.with_suffix(".damaged"))
+            with contextlib.suppress(FileNotFoundError):  # another thread has done so
+                path.rename(path.with_suffix(".damaged"))
             return None
         return document if isinstance(document, dict) else None
 
