@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from toros.cli.settings import as_yaml
 from toros.common.config import Config, load_config, parse_config
-from toros.common.config.source import normal_key
+from toros.common.config.source import normal_key, without_password
 from toros.common.config.template import render
 from toros.common.database import make_engine
 from toros.common.errors import ConfigurationError
@@ -100,6 +100,14 @@ def test_secrets_are_not_shown_where_they_are_wrong(tmp_path: Path) -> None:
 def test_the_configuration_is_shown_without_the_databases_password() -> None:
     shown = as_yaml(parse_config("database: {url: 'postgresql+psycopg://u:918273@h/d'}"))
     assert "url: postgresql+psycopg://u:**********@h/d" in shown
+
+
+@pytest.mark.parametrize("password", ["91/82", "91@82", "91:82", "91/8@2:7"])
+def test_no_part_of_a_password_is_shown_whatever_is_in_it(password: str) -> None:
+    shown = without_password(f"postgresql+psycopg://u:{password}@h:5432/d")
+    assert shown == "postgresql+psycopg://u:**********@h:5432/d"
+    for plain in ("sqlite:////var/lib/toros/toros.db", "http://h:8080/a", "not yet"):
+        assert without_password(plain) == plain
 
 
 def test_text_that_is_not_utf_8_and_a_folder_are_said_to_be_so(tmp_path: Path) -> None:

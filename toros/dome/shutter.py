@@ -64,9 +64,8 @@ class Shutter:
         ShutterStuck
             It did not open.
         """
-        received = self._received.at(
-            task
-        )  # before the lock: a close must not wait for the database
+        # Before the lock: a close must not wait for the database.
+        received = self._received.at(task)
         self._refuse_in_the_dark()
         with self._lock:
             # Under the lock: a close either sees this opening, or is seen by it.

@@ -16,7 +16,8 @@ KeyPath = tuple[str | int, ...]
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # Values that may be kept in a file of their own, as `<name>_file`.
 SECRETS = frozenset({"password", "token", "secret", "client_secret", "webhook"})
-PASSWORD_IN_URL = re.compile(r"(?<=://)([^@/:]*):[^@/]*@")
+# To the last @: SQLAlchemy takes a slash in a password, and people forget to escape the rest.
+PASSWORD_IN_URL = re.compile(r"(?<=://)([^@/:\s]*):\S*@")
 SERVICE_ADDRESS = re.compile(r"^(\w+)_service_address$")
 
 
