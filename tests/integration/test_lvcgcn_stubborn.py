@@ -222,6 +222,18 @@ def test_a_host_of_maps_that_says_nothing_holds_up_no_notice_that_brings_its_own
         wait_until(lambda: house.events() == ["S2b", "S1a"], "the notice without a map")
 
 
+def test_the_hosts_of_an_event_are_those_of_the_revision_that_counts(house: AlertHouse) -> None:
+    """Not of the one that was recorded last: it may have been overtaken."""
+    with house.robot() as robot:
+        desk = FrontDeskClient(robot.url)
+        for hour in (18, 17):
+            said = notice("S1a", time_created=f"2017-08-18T{hour}:00:00Z").decode()
+            answer: Any = desk.ask("process_alert", notice=said, wait=30)
+        assert (answer["revision"], answer["triggered"]) == (2, False)
+        hosts: Any = desk.ask("host_galaxies", event="S1a")
+    assert hosts["revision"] == 1
+
+
 @pytest.mark.parametrize("minute", [0, 30])
 def test_a_retraction_that_overtakes_an_update_with_a_slow_map_stands(
     house: AlertHouse, minute: int

@@ -158,7 +158,8 @@ class AlertDesk:
         mapped = [alert for alert in known if alert.skymap]
         if not mapped:
             raise UnusableSkyMap(f"No notice of {event} had a sky map that can be used.")
-        alert = mapped[-1]
+        # One that was out of date when it came is recorded last, and may be all that there is.
+        alert = max(mapped, key=lambda one: (not one.notice.get("outdated"), one.revision))
         limit = self._settings.max_map_bytes
         sky_map = read_sky_map(read_file(Path(str(alert.skymap)), limit), max_bytes=limit)
         count = self._settings.hosts if top is None else top
