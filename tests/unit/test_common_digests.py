@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import wait_until
 from toros.common import digests
 from toros.common.digests import DigestsAhead, sha256_of
 
@@ -68,9 +70,21 @@ def test_what_cannot_be_read_is_said_when_it_is_asked_for(tmp_path: Path) -> Non
             ahead.of(path)
 
 
-def test_the_end_begins_no_further_file(tmp_path: Path) -> None:
+def test_the_end_begins_no_further_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Path] = []
+    over = threading.Event()
+
+    def held(path: Path) -> str:
+        begun.append(path)
+        over.wait(60)
+        return sha256_of(path)
+
+    monkeypatch.setattr(digests, "sha256_of", held)
     found = frames(tmp_path / "a", 50)
     with DigestsAhead([tmp_path / "a"], tmp_path / "out") as ahead:
-        pass
+        wait_until(lambda: bool(begun), "a file to be begun")
+    over.set()
+    ahead._pool.shutdown(wait=True)
+    assert 1 <= len(begun) <= ahead._pool._max_workers
     # What was not begun is still to be had.
     assert [ahead.of(path) for path in found] == [digest(path) for path in found]
