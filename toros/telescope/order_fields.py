@@ -20,13 +20,19 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whit
 
 
 class Constraints(Fields):
-    """Limits of one target in place of the telescope's."""
+    """Limits of one target in place of the telescope's, and how often it is wanted."""
 
     min_altitude_deg: float | None = Field(None, ge=0, lt=90)
     max_altitude_deg: float | None = Field(None, gt=0, le=90)
     max_airmass: float | None = Field(None, ge=1)
     min_moon_separation_deg: float | None = Field(None, ge=0, le=180)
     max_sun_altitude_deg: float | None = Field(None, ge=-90, le=0)
+    interval_h: float | None = Field(
+        None,
+        ge=0,
+        le=1e6,
+        description="Hours after the last visit from which on it is worth its full weight again.",
+    )
 
 
 class ObservationFields(Fields):

@@ -77,8 +77,5 @@ def wanted_now(telescope: Telescope) -> list[PlanTarget]:
     alerts = mode_of(telescope) is Mode.AUTONOMOUS
     with telescope.sessions() as session:
         rows = target_queue.open_entries(session, telescope.observatory)
-    return [
-        target_queue.plan_target(row, telescope.settings)
-        for row in rows
-        if alerts or row.alert is None
-    ]
+        wanted = [row for row in rows if alerts or row.alert is None]
+        return target_queue.plan_targets(session, wanted, telescope.settings)

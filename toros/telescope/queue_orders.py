@@ -22,7 +22,6 @@ from toros.telescope.order_fields import (
 )
 from toros.telescope.plan import make_plan
 from toros.telescope.preemption import consider, stop_cancelled
-from toros.telescope.scheduler import PlanTarget
 from toros.telescope.state import Telescope
 from toros.telescope.target_queue import Origin, Wanted
 from toros.telescope.tonight import tonight_plan
@@ -82,12 +81,12 @@ def set_mode(desk: TelescopeDesk, fields: ModeFields, task: Task) -> Json:
 def _place(telescope: Telescope, row: Observation) -> str | None:
     """Return when tonight's plan would have a new entry; if it has not, write why into it."""
     with telescope.sessions() as session:
-        rows = target_queue.open_entries(session, telescope.observatory)
-    newcomer = replace(_plan_target(telescope, row), key=NEWCOMER)
+        rows = [*target_queue.open_entries(session, telescope.observatory), row]
+        *targets, newcomer = target_queue.plan_targets(session, rows, telescope.settings)
     plan = make_plan(
         telescope.site,
         telescope.tonight(),
-        [*(_plan_target(telescope, each) for each in rows), newcomer],
+        [*targets, replace(newcomer, key=NEWCOMER)],
         telescope.settings,
         after=telescope.clock.now(),
     )
@@ -95,10 +94,6 @@ def _place(telescope: Telescope, row: Observation) -> str | None:
         if left.target.key == NEWCOMER:
             row.reason = left.reason
     return next((iso(block.start) for block in plan.blocks if block.target.key == NEWCOMER), None)
-
-
-def _plan_target(telescope: Telescope, row: Observation) -> PlanTarget:
-    return target_queue.plan_target(row, telescope.settings)
 
 
 def targets(desk: TelescopeDesk, fields: TargetsFields, task: Task) -> Json:
@@ -161,7 +156,7 @@ def schedule(desk: TelescopeDesk, fields: ScheduleFields, _task: Task) -> Json:
         return tonight_plan(telescope).as_json()
     with telescope.sessions() as session:
         rows = target_queue.open_entries(session, telescope.observatory)
-    entries = [_plan_target(telescope, row) for row in rows]
+        entries = target_queue.plan_targets(session, rows, telescope.settings)
     return make_plan(telescope.site, fields.night, entries, telescope.settings).as_json()
 
 

@@ -6,7 +6,7 @@ Every function works in its caller's session, so that a change and its cause com
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +19,11 @@ from toros.common.config.telescope import Limits, TelescopeSettings
 from toros.common.errors import InvalidField
 from toros.common.work_order import explain
 from toros.telescope.scheduler import PlanTarget
+from toros.telescope.visits import last_visits
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 OPEN = (QUEUED, RUNNING)
+INTERVAL = "interval_h"  # the one constraint that is no limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +212,12 @@ def forgive(session: Session, entries: Collection[int]) -> None:
 
 def limits_of(row: Observation, settings: TelescopeSettings) -> Limits:
     """Return the telescope's limits with what the entry's own constraints say in their place."""
-    return Limits.model_validate(settings.limits.model_dump() | row.constraints)
+    return Limits.model_validate(settings.limits.model_dump() | _own_limits(row.constraints))
+
+
+def _own_limits(constraints: dict[str, Any]) -> dict[str, Any]:
+    """Return what is a limit of the constraints: all but how often the target is wanted."""
+    return {name: value for name, value in constraints.items() if name != INTERVAL}
 
 
 def check_constraints(constraints: dict[str, Any], settings: TelescopeSettings) -> None:
@@ -221,13 +228,28 @@ def check_constraints(constraints: dict[str, Any], settings: TelescopeSettings) 
     InvalidField
     """
     try:
-        Limits.model_validate(settings.limits.model_dump() | constraints)
+        Limits.model_validate(settings.limits.model_dump() | _own_limits(constraints))
     except ValidationError as error:
         raise InvalidField(explain(error, "Constraints")) from error
 
 
-def plan_target(row: Observation, settings: TelescopeSettings) -> PlanTarget:
-    """Return an entry as the scheduler sees it: only the frames that are missing."""
+def plan_targets(
+    session: Session, rows: Sequence[Observation], settings: TelescopeSettings
+) -> list[PlanTarget]:
+    """Return entries as the scheduler sees them: only the frames that are missing.
+
+    When a target was last visited is looked up where an interval is wanted.
+    """
+    targets = [_plan_target(row, settings) for row in rows]
+    asked = [index for index, target in enumerate(targets) if target.interval_s]
+    visits = last_visits(session, [rows[index] for index in asked])
+    for index, visit in zip(asked, visits, strict=True):
+        targets[index] = replace(targets[index], last_visit=visit)
+    return targets
+
+
+def _plan_target(row: Observation, settings: TelescopeSettings) -> PlanTarget:
+    interval_h = row.constraints.get(INTERVAL)
     return PlanTarget(
         name=row.name,
         ra_deg=row.ra,
@@ -240,6 +262,7 @@ def plan_target(row: Observation, settings: TelescopeSettings) -> PlanTarget:
         not_before=row.not_before,
         expires=row.expires,
         key=row.id or 0,
-        limits=limits_of(row, settings) if row.constraints else None,
+        limits=limits_of(row, settings) if _own_limits(row.constraints) else None,
         alerted=row.received if row.alert is not None else None,
+        interval_s=interval_h * 3600.0 if interval_h else None,
     )

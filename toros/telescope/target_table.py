@@ -42,8 +42,9 @@ def read_targets(path: Path, settings: TelescopeSettings) -> list[PlanTarget]:
 
     Columns, in any case and order: ``name``, ``ra`` (degrees; sexagesimal values are hours),
     ``dec`` (degrees), and optionally ``priority`` (0–10), ``weight``, ``exptime`` (s), ``count``,
-    ``filter``, ``not_before`` and ``expires`` (ISO 8601, UTC). An ECSV column of angles may carry
-    any unit of angle. Other columns are left alone.
+    ``filter``, ``not_before`` and ``expires`` (ISO 8601, UTC), ``last_visit`` (likewise) and
+    ``interval_h``, how many hours after it the target is wanted again. An ECSV column of angles
+    may carry any unit of angle. Other columns are left alone.
 
     Tables that astroplan's users have can be read as they are: columns with blanks between and a
     first line ``# name ra_degrees dec_degrees``, and an ECSV of ``Schedule.to_table()``, whose
