@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import EarthLocation, SkyCoord, get_body
+from astropy.time import Time
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,6 +78,20 @@ def test_an_exposure_that_ends_too_low_is_refused_before_it_begins() -> None:
     expires = datetime.fromtimestamp(late + 60, UTC)
     assert why_not_now(MACON, late, late + 60, 197.449, -23.384, limits, expires) == ""
     assert "expires" in why_not_now(MACON, late, late + 61, 197.449, -23.384, limits, expires)
+
+
+def test_an_exposure_during_which_the_moon_comes_too_near_is_refused_before_it_begins() -> None:
+    begin = datetime(2017, 9, 1, 1, tzinfo=UTC).timestamp()
+    ra, dec = 310.0, -25.0
+    site = EarthLocation.from_geodetic(MACON.longitude_deg, MACON.latitude_deg, MACON.elevation_m)
+    times = Time([begin, begin + 3600, begin + 7200], format="unix")
+    seen = get_body("moon", times, site)
+    away = seen.separation(SkyCoord(ra * u.deg, dec * u.deg).transform_to(seen)).deg
+    assert away[0] > away[1] > 29.3 > away[2]  # of the Moon of that night, by astropy
+    limits = Limits(min_moon_separation_deg=29.3)
+    assert why_not_now(MACON, begin, begin + 3600, ra, dec, limits) == ""
+    why = why_not_now(MACON, begin + 3600, begin + 7200, ra, dec, limits)
+    assert why == f"{away[2]:.1f}° from the Moon, within 29.3°"
 
 
 def evening(rate_adu_s: float, fading: float, settings: FlatSettings) -> tuple[list[float], float]:

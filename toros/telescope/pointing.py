@@ -9,7 +9,14 @@ import numpy as np
 from toros.common.config.telescope import Limits, TelescopeSettings
 from toros.common.errors import NotObservable
 from toros.sky.site import Site
-from toros.sky.visibility import airmass, altaz, hour_angle, sun_altitude, sun_separation
+from toros.sky.visibility import (
+    airmass,
+    altaz,
+    hour_angle,
+    moon_separation,
+    sun_altitude,
+    sun_separation,
+)
 from toros.telescope.scheduler import mask_deg
 
 # The Sun's glare matters until it is well down.
@@ -87,15 +94,30 @@ def why_not_now(
         return f"it expires at {expires:%H:%M:%S} UTC"
     times = np.array([start_unix, end_unix])
     altitude = altaz(site, times, [ra_deg], [dec_deg])[0][0]
-    if altitude.min() < limits.min_altitude_deg:
-        return f"altitude falls to {altitude.min():.1f}°, below {limits.min_altitude_deg:g}°"
-    if altitude.max() > limits.max_altitude_deg:
-        return f"altitude rises to {altitude.max():.1f}°, over {limits.max_altitude_deg:g}°"
-    if airmass(altitude).max() > limits.max_airmass:
-        return f"airmass rises over {limits.max_airmass:g}"
-    if sun_altitude(site, times).max() > limits.max_sun_altitude_deg:
-        return f"the Sun is above {limits.max_sun_altitude_deg:g}°"
-    return ""
+    moon = moon_separation(site, times, [ra_deg], [dec_deg]).min()
+    tests = (
+        (
+            altitude.min() < limits.min_altitude_deg,
+            f"altitude falls to {altitude.min():.1f}°, below {limits.min_altitude_deg:g}°",
+        ),
+        (
+            altitude.max() > limits.max_altitude_deg,
+            f"altitude rises to {altitude.max():.1f}°, over {limits.max_altitude_deg:g}°",
+        ),
+        (
+            airmass(altitude).max() > limits.max_airmass,
+            f"airmass rises over {limits.max_airmass:g}",
+        ),
+        (
+            sun_altitude(site, times).max() > limits.max_sun_altitude_deg,
+            f"the Sun is above {limits.max_sun_altitude_deg:g}°",
+        ),
+        (
+            moon < limits.min_moon_separation_deg,
+            f"{moon:.1f}° from the Moon, within {limits.min_moon_separation_deg:g}°",
+        ),
+    )
+    return next((why for broken, why in tests if broken), "")
 
 
 def flat_field(site: Site, unix: float, altitude_deg: float) -> tuple[float, float]:
