@@ -52,7 +52,7 @@ MAX_SUN_DEG = -15.0
 BEFORE_DARK = timedelta(minutes=50)
 START_UP_S = 50.0  # of the machine, a busy one
 EXPTIME_S = 240.0
-RESUME_S = 300.0
+RESUME_S, RESUME_DEVICE_S = 300.0, 60.0
 # 45 left a seventh of the dark hours without anything observable; with 120 there is always a field.
 FIELDS = 120
 FAULTS: tuple[dict[str, Any], ...] = (
@@ -168,6 +168,8 @@ class Trouble(threading.Thread):
         began = self.night.clock.unix()
         requests.post(url, json=order, timeout=10).raise_for_status()
         self.record.faults.append((began, began + order["duration_s"]))
+        if order["device"] == "dome":
+            self.record.blind.append(self.record.faults[-1])
 
     def _die(self) -> None:
         began = self.night.clock.unix()
@@ -214,6 +216,7 @@ def one_night(folder: Path, day: date, rate: float, seed: int) -> Record:
         "flats": {"count": 2},
         "exptime_s": EXPTIME_S,
         "resume_after_safe_s": RESUME_S,
+        "resume_after_device_s": RESUME_DEVICE_S,
         "close_when_done": False,
     }
     _survey(make_sessions(engine), seed, start)
@@ -221,6 +224,7 @@ def one_night(folder: Path, day: date, rate: float, seed: int) -> Record:
     night.end("telescope")
     silence_s = night.config.dome.telescope_silence_s or float("inf")
     record = Record(str(day), rate, span, RESUME_S, silence_s, PACE)
+    record.resume_device_s = RESUME_DEVICE_S
     witness = Witness(night)
     trouble = Trouble(night, database_url, seed, record, witness)
     try:

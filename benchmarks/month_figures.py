@@ -60,6 +60,10 @@ class Record:
     lights : list of (start, length, target, azimuth, altitude)
     told : list of (time, kind, message)
         The night's log.
+    blind : list of (begin, end)
+        Those of the faults in which the dome cannot say that it is safe.
+    resume_device_s : float or None
+        What is waited for after a fault in safe weather; None where it was `resume_s`.
     open_s : list of float
         Of each unsafe spell: how long the dome was open after its begin, by the simulator's truth.
     shadowed, unwitnessed : int
@@ -76,6 +80,8 @@ class Record:
     told: list[tuple[float, str, str]] = field(default_factory=list)
     unsafe: list[Span] = field(default_factory=list)
     faults: list[Span] = field(default_factory=list)
+    blind: list[Span] = field(default_factory=list)
+    resume_device_s: float | None = None
     deaths: list[Span] = field(default_factory=list)
     alerts: list[float] = field(default_factory=list)
     open_s: list[float] = field(default_factory=list)
@@ -111,8 +117,10 @@ class Figures:
 
 def excused(record: Record) -> list[Span]:
     """Return the spans of a night in which nothing could be observed, without overlaps."""
-    again_s = record.resume_s + RETRY_S
-    spans = [(a, b + again_s) for a, b in (*record.unsafe, *record.faults)]
+    again_s, device_s = record.resume_s + RETRY_S, record.resume_device_s
+    repaired_s = again_s if device_s is None else device_s + RETRY_S
+    spans = [(a, b + again_s) for a, b in (*record.unsafe, *record.blind)]
+    spans += [(a, b + repaired_s) for a, b in record.faults]
     for begin, end in record.deaths:
         # The dome closes over a telescope that is silent for too long, and the night then holds.
         held = end - begin > record.silence_s

@@ -91,7 +91,11 @@ def test_a_whole_night(begin: Begin) -> None:
 
 
 def test_unsafe_holds_and_safe_resumes(begin: Begin) -> None:
-    night = begin(resume_after_safe_s=60.0, count=4, exptime_s=60.0, **ONLY_LIGHTS)
+    night = begin(
+        resume_after_safe_s=600.0,
+        resume_after_device_s=10.0,
+        **{"count": 4, "exptime_s": 60.0, **ONLY_LIGHTS},
+    )
     send_targets(night, FIELD)
     night.ask("open_night")
     night.until_doing("frame 2 of 4")
@@ -107,6 +111,7 @@ def test_unsafe_holds_and_safe_resumes(begin: Begin) -> None:
     wait_until(lambda: night.entry("field").state == "done", "the frames to be taken", LONG)
     entry = night.entry("field")
     assert entry.taken == 4
+    assert resumed(night)[0] >= 600.0  # though the devices were well all the time
     counted = [light for light in night.exposures("light") if light.state == "raw"]
     assert len(counted) == 4
 
@@ -359,6 +364,33 @@ def test_a_camera_that_refuses_holds_the_night_and_costs_no_target(begin: Begin)
     for name in ("field", "other"):
         entry = night.entry(name)
         assert (entry.state, entry.taken) == ("done", 3)
+
+
+def resumed(night: Observatory) -> tuple[float, float]:
+    """Return for how long it had been safe, and the devices well, when the last hold ended."""
+    said = [event.message for event in night.events("state") if "has been safe" in event.message]
+    safe_s, well_s = re.findall(r"for (\d+) s", said[-1])
+    return float(safe_s), float(well_s)
+
+
+def test_a_device_that_answers_again_is_not_waited_for_like_weather(begin: Begin) -> None:
+    night = begin(
+        resume_after_safe_s=1800.0, resume_after_device_s=30.0, retry_s=5.0, **ONLY_LIGHTS
+    )
+    # Nothing is known of the weather before the telescope's start.
+    later = night.clock.now() + timedelta(seconds=1900)
+    wait_until(lambda: night.clock.now() > later, "half an hour of safe weather", LONG)
+    send_targets(night, FIELD, {**FIELD, "name": "other", "ra": 300.0})
+    fault = {"device": "camera", "fault": "refuse", "member": "startexposure"}
+    faults = f"{night.simulator.url}/simulator/v1/faults"
+    requests.post(faults, json=fault, timeout=10).raise_for_status()
+    night.ask("open_night")
+    night.until("holding")
+    requests.delete(faults, timeout=10).raise_for_status()
+    night.until("observing")
+    safe_s, well_s = resumed(night)
+    assert safe_s >= 1800.0
+    assert 30.0 <= well_s < 1800.0
 
 
 def test_a_german_mount_flips_before_the_exposure_that_would_reach_its_limit(

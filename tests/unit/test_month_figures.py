@@ -58,6 +58,13 @@ def test_what_was_ordered_is_excused_with_the_time_to_resume_and_no_more() -> No
     assert excused(deaths) == [(1000.0, 1220.0), (5000.0, 6420.0)]
 
 
+def test_a_fault_in_safe_weather_excuses_the_shorter_wait_that_is_configured() -> None:
+    faults = [(1000.0, 1300.0), (5000.0, 5300.0)]
+    assert excused(night(faults=faults)) == [(1000.0, 1720.0), (5000.0, 5720.0)]
+    made = night(faults=faults, blind=faults[1:], resume_device_s=60.0)
+    assert excused(made) == [(1000.0, 1480.0), (5000.0, 5720.0)]
+
+
 def test_what_an_event_explains() -> None:
     gap = (100.0, 500.0)
     assert reason([(90.0, "state", "a")], gap) == ""

@@ -22,16 +22,20 @@ def holding(night: Night) -> Transition | None:
     view = telescope.look_at_dome()
     trouble = view.trouble if not view.safe else _devices_trouble(telescope)
     if trouble:
-        memory.safe_since = None
+        memory.well_since = None
         telescope.pause(telescope.settings.dome_poll_s)
         return None
+    # Weather may come back and is waited out for long, a device that answers again only shortly.
     now = telescope.clock.now()
-    memory.safe_since = memory.safe_since or now
-    safe_s = (now - memory.safe_since).total_seconds()
-    if safe_s < telescope.settings.resume_after_safe_s:
-        telescope.pause(telescope.settings.dome_poll_s)
+    memory.well_since = memory.well_since or now
+    well_s = (now - memory.well_since).total_seconds()
+    safe_s = now.timestamp() - telescope.unsafe_unix
+    settings = telescope.settings
+    if safe_s < settings.resume_after_safe_s or well_s < settings.resume_after_device_s:
+        telescope.pause(settings.dome_poll_s)
         return None
-    return Transition(_state_by_sun(night), f"it has been safe for {safe_s:.0f} s")
+    why = f"it has been safe for {safe_s:.0f} s, and the devices have answered for {well_s:.0f} s"
+    return Transition(_state_by_sun(night), why)
 
 
 def _park_and_close(telescope: Telescope) -> None:

@@ -250,7 +250,7 @@ class Night:
             session.add(event(now, TRANSITION, message, data=data))
         self.state, self.cause, self.since = after, transition.cause, now
         memory = self.memory
-        memory.safe_since, memory.idle_since, memory.parked = None, None, False
+        memory.well_since, memory.idle_since, memory.parked = None, None, False
         memory.retry_unix = 0.0
         memory.waits_told.clear()
         if after is NightState.CLOSING:

@@ -46,7 +46,7 @@ class Memory:
     morning: FlatRun | None = None
     idle_since: datetime | None = None
     waits_told: set[int] = field(default_factory=set)  # entries waited for since one was observed
-    safe_since: datetime | None = None
+    well_since: datetime | None = None  # safe, and the devices answer
     parked: bool = False
     closing_done: list[str] = field(default_factory=list)
     closing_failures: int = 0

@@ -267,6 +267,10 @@ class TelescopeSettings(Section):
     resume_after_safe_s: Seconds = Field(
         300.0, description="The night resumes when it has been safe for so long."
     )
+    resume_after_device_s: Seconds = Field(
+        60.0,
+        description="And when the devices have answered for so long, it being safe.",
+    )
     idle_before_close_s: Seconds = Field(
         600.0, description="The night is closed when for so long nothing was left to observe."
     )
