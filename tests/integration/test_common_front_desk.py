@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import xmlrpc.client
 from collections.abc import Iterator
@@ -199,6 +200,23 @@ def test_a_strange_request_gets_a_fault_before_it_is_parsed(
     body = xmlrpc.client.dumps(({"request": "status"},), "front_desk").encode()
     status, text = post(daemon.url, body, **headers)
     assert (status, fault_code(text)) == (200, code)
+
+
+def test_who_asks_first_whether_to_send_is_told_to_go_on(daemon: Daemon) -> None:
+    host, port = daemon.url.removeprefix("http://").split(":")
+    body = xmlrpc.client.dumps(({"request": "status"},), "front_desk").encode()
+    head = (
+        f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/xml\r\n"
+        f"Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port)), 10) as sock:
+        sock.sendall(head.encode())
+        assert sock.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(body)
+        assert sock.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+    with socket.create_connection((host, int(port)), 10) as sock:
+        sock.sendall(head.replace("text/xml", "text/html").encode())
+        assert sock.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n"), "refused, and not asked for it"
 
 
 def test_garbage_is_malformed_and_the_next_call_is_answered(daemon: Daemon) -> None:

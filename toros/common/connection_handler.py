@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import io
 import logging
 import re
 import socket
@@ -19,13 +18,13 @@ from xmlrpc.server import SimpleXMLRPCRequestHandler
 from toros.common.access import Caller
 from toros.common.connections import Connection, Connections, Phase
 from toros.common.errors import Forbidden, NotAuthenticated
+from toros.common.http_head import MAX_HEAD, BadHead, Head, HeadReader, read_head
 from toros.common.large_bodies import LargeBodies, NoPlace
 from toros.common.wire import Malformed, read_call, write_fault, write_reply
 
 log = logging.getLogger(__name__)
 
 MAX_BODY = 1 << 20
-MAX_HEADERS = 16 << 10
 MAX_LINGER = 4 << 20
 PATHS = ("/", "/RPC2")
 BUSY = 429
@@ -67,22 +66,6 @@ class Refused(Exception):
         self.message = message
 
 
-class _Limited(io.BufferedReader):
-    """A buffered reader that gives only so many bytes of headers for each request."""
-
-    left = MAX_HEADERS
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        """Return a line of the request's head."""
-        line = super().readline(
-            min(size or -1, self.left + 1) if (size or -1) > 0 else self.left + 1
-        )
-        self.left -= len(line)
-        if self.left < 0:
-            raise http.client.LineTooLong("header")
-        return line
-
-
 class ConnectionHandler(SimpleXMLRPCRequestHandler):
     """One client's connection, kept alive between calls."""
 
@@ -92,7 +75,9 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
     wbufsize = -1
     disable_nagle_algorithm = True
     server: Desk  # type: ignore[assignment]  # the base class knows only its own kind
-    rfile: _Limited
+    rfile: HeadReader
+    raw_requestline: bytes
+    _head: Head
 
     def setup(self) -> None:
         """Open the streams; under TLS shake hands here, not in the thread that accepts."""
@@ -104,7 +89,7 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
                 self._strike(f"no TLS of ours ({error.reason})")
                 raise
         super().setup()
-        self.rfile = _Limited(self.rfile.detach())
+        self.rfile = HeadReader(self.rfile.detach())
         self._served = False
 
     def finish(self) -> None:
@@ -123,7 +108,7 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
                 self._strike("nothing was said")
             return
         self._record.enter(Phase.HEADERS)
-        self.rfile.left = MAX_HEADERS
+        self.rfile.left = MAX_HEAD
         try:
             super().handle_one_request()
         except http.client.LineTooLong:
@@ -132,6 +117,20 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
         self._served = True
         if self.server.connections.draining:
             self.close_connection = True
+
+    def parse_request(self) -> bool:
+        """Read the head of a request; return whether it is one."""
+        self.command = self.path = ""
+        self.request_version = self.protocol_version  # of our answer, should it be an error
+        self.requestline = self.raw_requestline.decode("iso-8859-1").rstrip("\r\n")
+        try:
+            self._head = read_head(self.raw_requestline, self.rfile)
+        except BadHead as error:
+            self.send_error(HTTPStatus.BAD_REQUEST, str(error))
+            return False
+        self.command, self.path = self._head.method, self._head.path
+        self.close_connection = not self._head.keep_alive
+        return True
 
     def do_POST(self) -> None:
         """Answer one call."""
@@ -142,6 +141,9 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
         read_all = False
         try:
             caller, length = self._admit()
+            if "expect" in self._head.fields:  # it waits to hear that it may send the body
+                self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self.wfile.flush()
             try:
                 struct = self.server.large_bodies.read(length, partial(self._read_struct, length))
             except NoPlace:
@@ -161,9 +163,7 @@ class ConnectionHandler(SimpleXMLRPCRequestHandler):
 
     def _admit(self) -> tuple[Caller, int]:
         """Return who calls and how long the call is, or refuse before anything is parsed."""
-        heads: dict[str, list[str]] = {}
-        for name, value in self.headers.items():
-            heads.setdefault(name.lower(), []).append(value)
+        heads = self._head.fields
         if "origin" in heads:
             raise Refused(403, "A web page may not send work orders.")
         # A web page may have made a name of its own point here.

@@ -20,6 +20,8 @@ Write = Callable[[str], object]
 INT32 = range(-(2**31), 2**31)
 # What XML 1.0 cannot carry, escaped or not.
 NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# What cannot be written as it is; most text has none of it.
+_SPECIAL = re.compile(f"{NOT_XML.pattern}|[&<>]")
 
 
 class Malformed(ValueError):
@@ -117,6 +119,8 @@ class _Marshaller(xmlrpc.client.Marshaller):
 
 
 def _escaped(text: str) -> str:
+    if _SPECIAL.search(text) is None:
+        return text
     return xmlrpc.client.escape(NOT_XML.sub("\ufffd", text))
 
 

@@ -148,7 +148,7 @@ class Reply(BaseModel):
 
     def as_struct(self) -> dict[str, Any]:
         """Return the reply as it goes over the wire."""
-        return {**dict(self), "status": self.status.value}
+        return {**vars(self), "status": self.status.value}
 
     @classmethod
     def refusal(
