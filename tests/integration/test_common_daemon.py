@@ -159,6 +159,9 @@ def a_configuration(folder: Path, **parts: str) -> Path:
     return path
 
 
+AGAIN = " Mend it, then start the module again."
+
+
 def run_dome(config: Path, manager: ServiceManager) -> tuple[int, str]:
     """Run a dome that cannot start; return its exit status and the last status it told."""
     done = subprocess.run(
@@ -173,6 +176,7 @@ def run_dome(config: Path, manager: ServiceManager) -> tuple[int, str]:
     manager.wait_for("STATUS=Cannot start")
     status = manager.told[-1].removeprefix("STATUS=Cannot start: ")
     assert "Traceback" not in done.stderr
+    assert done.stderr.count(status.removesuffix(AGAIN)) == 1, "said once"
     assert not any("READY" in line for line in manager.told)
     return done.returncode, status
 

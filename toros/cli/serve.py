@@ -13,7 +13,7 @@ import typer
 from toros.archive.schema import check_current
 from toros.cli.modules import SIMULATOR, build, check_name
 from toros.cli.options import ConfigOption, config_or_defaults
-from toros.cli.verdicts import VAIN
+from toros.cli.verdicts import VAIN, status_of
 from toros.common.config import Config, load_config
 from toros.common.daemon import Daemon
 from toros.common.database import make_engine, make_sessions
@@ -30,6 +30,7 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Run one daemon in the foreground, as systemd does."""
+    logged = False
     try:
         name = check_name(module)
         settings = simulator_settings(config) if name == SIMULATOR else load_config(config)
@@ -38,7 +39,10 @@ def serve(
             _serve(name, settings)
             left = _left_behind()
         except TorosError as error:
-            log.error("%s cannot start: %s", name, error.message)  # noqa: TRY400
+            log.error(  # noqa: TRY400 - foreseen: the message says it all
+                "%s cannot start: %s", name, error.message, extra={"code": error.code}
+            )
+            logged = True
             raise
         finally:
             if mail is not None:
@@ -46,6 +50,8 @@ def serve(
             logging.shutdown()
     except TorosError as error:
         Notifier.from_environment().status(_why(error))
+        if logged:
+            raise typer.Exit(status_of(error)) from error  # standard error has it already
         raise
     if left:
         # The interpreter would wait for them. Their orders are in the journal, and are taken up or
