@@ -22,6 +22,7 @@ from toros.common.config import Config, parse_config
 from toros.common.daemon import Daemon
 from toros.common.errors import (
     ConfigurationError,
+    Forbidden,
     NotAuthenticated,
     PeerRefused,
     PeerUnreachable,
@@ -110,6 +111,15 @@ def test_permissions_are_per_request(serve: Serve) -> None:
     for request in ("add", "add_later", "cancel"):
         with pytest.raises(PeerRefused, match=rf"guest may not send '{request}'.*\(403\)"):
             guest.send(request, a=1)
+
+
+def test_a_permission_may_use_any_name_of_a_request() -> None:
+    text = "access: [{user: guest, token: guest-token, may: [ParkPostion]}]"
+    [grant] = parse_config(text).access
+    caller = Access([grant]).authenticate("Basic Z3Vlc3Q6Z3Vlc3QtdG9rZW4=")
+    caller.require("park_position", "ParkPostion")
+    with pytest.raises(Forbidden, match="guest may not send 'open_dome'"):
+        caller.require("open_dome")
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,14 @@ SHIPPED = Path(__file__).parents[2] / "etc" / "toros.conf.yaml"
             "access: [{user: a, may: ['*']}]",
             "c:1: access.0.token: this key is needed (or token_file).",
         ),
+        (
+            "access:\n  - {user: a, token: b, may: ['*', dome_statsu]}",
+            "c:2: access.0.may.1: unknown request (did you mean 'dome_status'?) (given: 'dome_st",
+        ),
+        (
+            "node: a\naccess: [{user: a, token: b}, {user: a, token: c}]",
+            "c:2: access: the user a is there twice.",
+        ),
         ("email: {smtp_port: yes}", "c:1: email.smtp_port: input should be a number (given: True)"),
         ("services: {dome: {port: no}}", "c:1: services.dome.port: input should be a number"),
         (

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from toros.cli.modules import ROOMS
 from toros.common.errors import InvalidField
+from toros.common.request_names import OF_MODULES
 from toros.common.requests import Request
 from toros.common.work_order import WorkOrder
 
@@ -75,6 +76,12 @@ def test_the_names_of_the_predecessor_still_work() -> None:
         "ParkPostion": "park_position",
     }.items():
         assert dome.find(old).name == new
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_the_names_that_access_may_give_are_those_of_the_tables(name: str) -> None:
+    in_table = [word for request in TABLES[name] for word in request.names]
+    assert sorted(OF_MODULES[name]) == sorted(in_table)
 
 
 CONTRACT = {

@@ -14,6 +14,8 @@ from toros.common.access import EVERYTHING, hash_of, new_token
 from toros.common.atomic import atomic_path
 from toros.common.certificates import issue
 from toros.common.errors import InvalidField
+from toros.common.nearest import nearest
+from toros.common.request_names import canonical, known_requests
 
 access_app = typer.Typer(no_args_is_help=True, help="Tokens of users, certificates of nodes.")
 
@@ -34,6 +36,8 @@ def add(
     config_or_defaults(config)
     if not re.fullmatch(r"[\w.@-]+", name):
         raise InvalidField(f"{name!r} is no name for a user: letters, digits and . _ @ - only.")
+    for request in may or []:
+        _check_request(request)
     path = folder / name
     if path.exists():
         raise InvalidField(f"{path} exists: remove it to give {name} a new token.")
@@ -46,6 +50,12 @@ def add(
     out.print(f"  - {{user: {name}, token_file: {path}, may: [{requests}]}}", markup=False)
     if EVERYTHING in (may or []):
         out.print("\nThis user may send every work order.")
+
+
+def _check_request(name: str) -> None:
+    known = known_requests()
+    if name != EVERYTHING and canonical(name) not in map(canonical, known):
+        raise InvalidField(f"--may: there is no request {name!r}{nearest(name, known)}.")
 
 
 @access_app.command()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from toros.common.config.models import Grant
 from toros.common.errors import Forbidden, NotAuthenticated
-from toros.common.requests import canonical
+from toros.common.request_names import canonical
 
 HASH_PREFIX = "sha256:"
 EVERYTHING = "*"
@@ -36,10 +36,10 @@ class Caller:
     name: str | None
     may: frozenset[str]
 
-    def require(self, request: str) -> None:
-        """Raise `Forbidden` unless the caller may send `request`."""
-        if EVERYTHING not in self.may and canonical(request) not in self.may:
-            raise Forbidden(f"{self.name} may not send '{request}' orders.")
+    def require(self, *names: str) -> None:
+        """Raise `Forbidden` unless the caller may send the request that has these names."""
+        if EVERYTHING not in self.may and self.may.isdisjoint(map(canonical, names)):
+            raise Forbidden(f"{self.name} may not send '{names[0]}' orders.")
 
 
 ANYBODY = Caller(None, frozenset({EVERYTHING}))

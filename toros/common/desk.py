@@ -14,7 +14,7 @@ from toros.common.errors import Forbidden, TorosError
 from toros.common.journal import Journal
 from toros.common.module import Module
 from toros.common.requests import Fields, NoFields, Request, RequestTable, Task
-from toros.common.work_order import Json, OrderStatus, Reply, WorkOrder
+from toros.common.work_order import Json, OrderId, OrderStatus, Reply, WorkOrder
 from toros.common.workers import Workers, run_guarded
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ _NEVER = threading.Event()
 class OrderKey(Fields):
     """Names one work order."""
 
-    work_order: str | int
+    work_order: OrderId
 
 
 class OrderList(Fields):
@@ -95,7 +95,7 @@ class Desk:
         try:
             order = WorkOrder.read(struct).sent_by(caller.name)
             request = self._table.find(order.request)
-            caller.require(request.name)
+            caller.require(*request.names)
             fields = request.read_fields(order)
             if request.journaled:
                 reply = self._journaled(order, request)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from toros.common.errors import Cancelled, InvalidField, UnknownRequest
 from toros.common.nearest import nearest
+from toros.common.request_names import canonical
 from toros.common.work_order import Json, WorkOrder, explain
 
 
@@ -108,6 +109,11 @@ class Request(Generic[S, F]):
     restart: Literal["repeat", "interrupt"] = "interrupt"
     anywhere: bool = False
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name and its other names."""
+        return (self.name, *self.aliases)
+
     def read_fields(self, order: WorkOrder) -> F:
         """Return the order's own fields, checked.
 
@@ -124,11 +130,6 @@ class Request(Generic[S, F]):
             raise InvalidField(f"{text} Its fields are: {known}.") from error
 
 
-def canonical(name: str) -> str:
-    """Return `name` as it is looked up: case, underscores, hyphens and spaces do not matter."""
-    return name.casefold().replace("_", "").replace("-", "").replace(" ", "")
-
-
 class RequestTable(Generic[S]):
     """The requests of a module, found by any spelling of their names."""
 
@@ -136,7 +137,7 @@ class RequestTable(Generic[S]):
         self._requests = list(requests)
         self._by_name: dict[str, Request[S, Any]] = {}
         for request in self._requests:
-            for name in (request.name, *request.aliases):
+            for name in request.names:
                 if self._by_name.setdefault(canonical(name), request) is not request:
                     raise ValueError(f"Two requests are called {name!r}.")
 
@@ -149,11 +150,12 @@ class RequestTable(Generic[S]):
         Raises
         ------
         UnknownRequest
-            Naming the nearest request that there is.
+            Naming the nearest request that there is, or all.
         """
         found = self._by_name.get(canonical(name))
         if found is None:
-            hint = nearest(name, [request.name for request in self._requests])
+            names = [request.name for request in self._requests]
+            hint = nearest(name, names) or f"; there are: {', '.join(names)}"
             raise UnknownRequest(f"There is no request {name!r} here{hint}.")
         return found
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictInt,
@@ -30,6 +31,7 @@ Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 
 MAX_WAIT_S = 300.0
 MAX_DEPTH = 20
+MAX_ID = 200
 # Ids of our own making: unique over processes and nodes, and cheap.
 _PROCESS = uuid4().hex[:16]
 _COUNT = itertools.count(1)
@@ -54,12 +56,24 @@ def as_utc(moment: datetime) -> datetime:
 UtcTime = Annotated[datetime, AfterValidator(as_utc)]
 
 
+def _is_id(value: object) -> object:
+    """Refuse what is no id in one sentence: a union would name each kind that it is not."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError("must be a string or an integer")  # noqa: TRY004 - as pydantic wants it
+    if not 1 <= len(str(value)) <= MAX_ID:
+        raise ValueError(f"must have 1 to {MAX_ID} characters")
+    return value
+
+
+OrderId = Annotated[StrictStr | StrictInt, BeforeValidator(_is_id)]
+
+
 class WorkOrder(BaseModel):
     """One order: the envelope's own keys, and in `fields` those of the request."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: Annotated[StrictStr, Field(min_length=1, max_length=200)] | StrictInt | None = None
+    id: OrderId | None = None
     request: Annotated[StrictStr, Field(min_length=1, max_length=100)]
     datetime: UtcTime | None = None
     user: Annotated[StrictStr, Field(max_length=200)] | None = None
@@ -176,7 +190,8 @@ def explain(error: ValidationError, what: str) -> str:
         elif item["type"] == "missing":
             parts.append(f"field '{where}' is missing")
         else:
-            parts.append(f"field '{where}': {item['msg'][0].lower()}{item['msg'][1:]}")
+            text = item["msg"].removeprefix("Value error, ")
+            parts.append(f"field '{where}': {text[:1].lower()}{text[1:]}")
     return f"{what}: {'; '.join(parts)}."
 
 

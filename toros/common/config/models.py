@@ -17,6 +17,7 @@ from toros.common.config.section import Section
 from toros.common.config.simulator import SimulatorSettings
 from toros.common.config.telescope import TelescopeSettings
 from toros.common.nearest import nearest
+from toros.common.request_names import canonical, known_requests
 from toros.common.work_order import UtcTime
 
 DEFAULT_PORTS = {
@@ -45,6 +46,13 @@ def _is_module(name: str) -> str:
     return name
 
 
+def _is_request(name: str) -> str:
+    known = known_requests()
+    if name != "*" and canonical(name) not in map(canonical, known):
+        raise ValueError(f"unknown request{nearest(name, known)}")
+    return name
+
+
 def _is_database(url: str) -> str:
     backend = urlsplit(url).scheme.partition("+")[0]
     if backend not in ("sqlite", "postgresql"):
@@ -57,6 +65,7 @@ def _is_database(url: str) -> str:
 
 HttpUrl = Annotated[str, AfterValidator(_is_http)]
 DatabaseUrl = Annotated[str, AfterValidator(_is_database)]
+RequestName = Annotated[str, AfterValidator(_is_request)]
 ModuleName = Annotated[str, AfterValidator(_is_module)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -132,7 +141,7 @@ class Grant(Section):
 
     user: str = Field(min_length=1, pattern="^[^:]+$", description="Name of the user.")
     token: SecretStr = Field(description="Token or its hash; or token_file.")
-    may: list[str] = Field(["status"], description="Names of requests, or '*'.")
+    may: list[RequestName] = Field(["status"], description="Names of requests, or '*'.")
 
 
 class Tls(Section):
@@ -272,6 +281,15 @@ def _each_has_its_own(services: dict[str, Service]) -> dict[str, Service]:
     return services
 
 
+def _each_user_once(grants: list[Grant]) -> list[Grant]:
+    """Refuse two entries of one user: only one of the two tokens would be let in."""
+    users = [grant.user for grant in grants]
+    for user in users:
+        if users.count(user) > 1:
+            raise ValueError(f"the user {user} is there twice")
+    return grants
+
+
 def _normal(name: str) -> str:
     return name.replace("-", "_")
 
@@ -286,7 +304,9 @@ class Config(Section):
     )
     logging: Logging = Logging()
     database: Database = Database()
-    access: list[Grant] = Field([], description="Who may send orders; empty: loopback only.")
+    access: Annotated[list[Grant], AfterValidator(_each_user_once)] = Field(
+        [], description="Who may send orders; empty: loopback only."
+    )
     tls: Tls = Tls()
     front_desk: FrontDeskSettings = FrontDeskSettings()
     credentials: Credentials | None = Field(
