@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -11,14 +12,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from toros.alpaca import Measurement, open_dome, open_weather
+from toros.alpaca import Measurement, locate, open_dome, open_weather
 from toros.alpaca.answers import is_not_implemented
-from toros.alpaca.http import Limits
+from toros.alpaca.http import Http, Limits
 from toros.alpaca.link import Link
 from toros.alpaca.locate import locator
 from toros.alpaca.waiting import initiate, wait_until
 from toros.common.clock import Clock
 from toros.common.config import Device
+from toros.common.config.models import Devices
 from toros.common.errors import (
     Cancelled,
     DeviceError,
@@ -341,3 +343,21 @@ def test_an_image_whose_length_is_nonsense_is_read_to_its_end(server: Server) ->
 
     server.odd["imagearray"] = odd
     assert _link(server, "camera").image()[1].tobytes() == b"{}"
+
+
+@pytest.mark.parametrize("kind", ["telescope", "filterwheel", "safetymonitor", "camera"])
+@pytest.mark.parametrize("answering", [0, 2])
+def test_a_device_that_is_not_found_is_called_by_its_key(
+    monkeypatch: pytest.MonkeyPatch, server: Server, kind: str, answering: int
+) -> None:
+    server.devices = [
+        {"DeviceType": kind, "DeviceNumber": number, "UniqueID": f"u{number}"}
+        for number in range(answering)
+    ]
+    monkeypatch.setattr(locate, "search", lambda: [server.url.removeprefix("http://")])
+    with pytest.raises(DeviceUnreachable) as caught:
+        locator(kind, None)(Http(QUICK))
+    said = re.fullmatch(r"no (\w+) is configured .* as devices\.(\w+)\.", str(caught.value))
+    assert said is not None
+    assert said[1] == said[2]
+    assert said[1] in Devices.model_fields

@@ -14,6 +14,14 @@ from toros.common.errors import DeviceError, DeviceRefused, DeviceUnreachable
 
 _log = logging.getLogger(__name__)
 
+# What the configuration calls a device, where ASCOM has another name for it.
+KEYS = {
+    "telescope": "mount",
+    "filterwheel": "filter_wheel",
+    "safetymonitor": "safety_monitor",
+    "observingconditions": "weather",
+}
+
 
 def locator(kind: str, address: Device | None) -> Callable[[Http], str]:
     """Return a function that finds the URL of a device.
@@ -90,11 +98,12 @@ def _discovered(kind: str, http: Http) -> str:
     if len(found) == 1:
         _log.info("%s found by discovery: %s", kind, found[0])
         return found[0]
+    key = KEYS.get(kind, kind)
     if not found:
         raise DeviceUnreachable(
-            f"no {kind} is configured and none answers to discovery: name it under devices."
+            f"no {key} is configured and none answers to discovery: name it as devices.{key}."
         )
     raise DeviceUnreachable(
-        f"no {kind} is configured and several answer to discovery ({', '.join(found)}): "
-        "name one under devices."
+        f"no {key} is configured and several answer to discovery ({', '.join(found)}): "
+        f"name one as devices.{key}."
     )
