@@ -53,6 +53,9 @@ SHIPPED = Path(__file__).parents[2] / "etc" / "toros.conf.yaml"
         ),
         ("node: a\ndatabase: {url: 'mysql://x'}", "c:2: database.url: this is no address of a"),
         ("node: 5", "c:1: node: input should be a valid string (given: 5)."),
+        ("data: {raw: /d, products: /d/.}", "c:1: data: raw and products are two folders, neither"),
+        ("node: a\ndata: {raw: /data, products: /data/p}", "c:2: data: raw and products are two"),
+        ("data: {raw: d/p/raw, products: d/p}", "c:1: data: raw and products are two folders"),
         ("clock: {start: 2017-08-17}", "c:1: clock: start and anchor go together."),
     ],
 )
@@ -61,6 +64,17 @@ def test_an_error_names_the_line_the_key_and_the_mend(text: str, message: str) -
         parse_config(text, "c")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_raw_and_products_may_lie_beside_each_other() -> None:
+    assert parse_config("data: {raw: /d/raw, products: /d/raw2}").data.raw == Path("/d/raw")
+
+
+def test_a_link_does_not_hide_that_products_are_among_the_raw_files(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "raw")
+    with pytest.raises(ConfigurationError, match="neither within the other"):
+        parse_config(f"data: {{raw: {tmp_path}/raw, products: {tmp_path}/link/products}}")
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:

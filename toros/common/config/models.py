@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -237,6 +238,17 @@ class Data(Section):
     allowed_sources: list[str] = Field(
         [], description="Folders and sites that file batches may come from, beside `raw`."
     )
+
+    @model_validator(mode="after")
+    def _apart(self) -> Data:
+        """Refuse products among raw files, which are never modified, also by way of a link."""
+        raw, products = (Path(os.path.realpath(each)) for each in (self.raw, self.products))
+        if raw == products or raw in products.parents or products in raw.parents:
+            raise ValueError(
+                "raw and products are two folders, neither within the other "
+                f"(given: {self.raw} and {self.products})"
+            )
+        return self
 
 
 class Location(Section):
