@@ -73,6 +73,17 @@ def test_a_wrong_configuration_is_one_line_with_its_place(
     assert said in lines[0]
 
 
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_two_configurations_at_once_are_refused(tmp_path: Path, command: str) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text("node: a\n")
+    status, lines = toros("config", command, "a.yaml", "--config", "b.yaml", cwd=tmp_path)
+    assert status == WRONG_USE
+    assert lines == ["toros: Two configurations are named, a.yaml and b.yaml: give one of them."]
+    same = tmp_path / "a.yaml"
+    assert toros("config", command, "a.yaml", "--config", same, cwd=tmp_path)[0] == 0
+
+
 def test_a_missing_configuration_is_said_to_be_missing(tmp_path: Path) -> None:
     for command in (("status",), ("serve", "dome"), ("night",)):
         status, lines = toros(*command, "--config", "none.yaml", cwd=tmp_path)

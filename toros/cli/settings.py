@@ -30,7 +30,7 @@ FileArgument = Annotated[Path | None, typer.Argument(help="The file.", show_defa
 @config_app.command()
 def check(file: FileArgument = None, config: ConfigOption = None) -> None:
     """Read the configuration and say whether it can be used."""
-    path = config_path(file or config)
+    path = _one_of(file, config)
     settings = load_config(path)
     try:
         _require_usable(settings)
@@ -38,6 +38,15 @@ def check(file: FileArgument = None, config: ConfigOption = None) -> None:
         raise ConfigurationError(f"{path}: {error.message}") from error
     modules = ", ".join(settings.services) or "no modules"
     out.print(f"{path}: good. Node {settings.node}, site {settings.site.name}: {modules}.")
+
+
+def _one_of(file: Path | None, config: Path | None) -> Path:
+    """Return which file is meant, by argument or by option."""
+    if file and config and file.absolute() != config.absolute():
+        raise ConfigurationError(
+            f"Two configurations are named, {file} and {config}: give one of them."
+        )
+    return config_path(file or config)
 
 
 def _require_usable(settings: Config) -> None:
@@ -53,7 +62,7 @@ def _require_usable(settings: Config) -> None:
 @config_app.command()
 def show(file: FileArgument = None, config: ConfigOption = None) -> None:
     """Print the configuration as it is understood, defaults included and secrets hidden."""
-    out.print(as_yaml(load_config(config_path(file or config))), markup=False, end="")
+    out.print(as_yaml(load_config(_one_of(file, config))), markup=False, end="")
 
 
 @config_app.command()
