@@ -112,3 +112,24 @@ def test_up_restarts_and_ends_with_its_modules(config: Path, tmp_path: Path) -> 
     assert up.returncode == 0, said
     assert "lvcgcn ended (exit status -9)" in said
     assert toros_processes(tmp_path) == []
+
+
+def test_up_leaves_out_what_this_version_has_not(config: Path) -> None:
+    text = config.read_text().replace("services: {", f"services: {{web: {{port: {free_port()}}}, ")
+    config.write_text(text)
+    command = [sys.executable, "-m", "toros", "up", "--config", str(config)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as up:
+        try:
+            assert up.stderr is not None
+            said = [up.stderr.readline(), up.stderr.readline()]
+        finally:
+            up.terminate()
+        up.communicate(timeout=60)
+    assert said[0] == "Left out, for they are not in this version of TOROS: web.\n"
+    assert said[1].startswith("Ready: lvcgcn.")
+    assert up.returncode == 0
+    named = subprocess.run(
+        [*command, "web"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert named.returncode == 2
+    assert named.stderr == "toros: The module web is not in this version of TOROS.\n"

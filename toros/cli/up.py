@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from toros.cli.modules import ROOMS, SIMULATOR, check_name
+from toros.cli.modules import SIMULATOR, TO_COME, check_name
 from toros.cli.options import ConfigOption
 from toros.cli.output import err
 from toros.cli.processes import stop_all, wait_until_ready
 from toros.cli.supervised import Supervised
-from toros.common.config import config_path, load_config
+from toros.common.config import Config, config_path, load_config
 from toros.common.errors import ConfigurationError, PeerUnreachable
 
 POLL_S = 0.5
@@ -30,9 +30,7 @@ def up(
     """Run modules of this node until Ctrl-C, and restart what dies or hangs."""
     path = config_path(config)
     settings = load_config(path)
-    configured = [name.replace("_", "-") for name in settings.services]
-    names = [check_name(name) for name in modules or configured]
-    names = [name for name in names if name in (*ROOMS, SIMULATOR)]
+    names = [check_name(name) for name in modules] if modules else _configured(settings)
     if not names:
         raise ConfigurationError(f"{path}: services names no module to run.")
     asked = threading.Event()
@@ -56,3 +54,12 @@ def up(
                 raise PeerUnreachable("No module is left that a restart could help.")
     finally:
         stop_all([item.process for item in group])
+
+
+def _configured(settings: Config) -> list[str]:
+    """Return the modules that the node configures and this version has; say which it has not."""
+    names = [name.replace("_", "-") for name in settings.services]
+    left_out = [name for name in names if name in TO_COME]
+    if left_out:
+        err.print(f"Left out, for they are not in this version of TOROS: {', '.join(left_out)}.")
+    return [name for name in names if name not in TO_COME]
