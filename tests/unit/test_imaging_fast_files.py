@@ -266,6 +266,49 @@ def test_kernels_compile_where_nothing_can_be_kept(tmp_path: Path) -> None:
     assert said == [1, 0], "compiled once, said once, then taken from the disk"
 
 
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("rest", [b"", b"\0" * 50, None])
+def test_kernels_that_a_power_cut_damaged_are_compiled_anew(
+    tmp_path: Path, suffix: str, rest: bytes | None
+) -> None:
+    program = (
+        "from toros.imaging.kernels.encoding import sum_bytes; import numpy as np\n"
+        "assert sum_bytes(np.ones(4, np.uint8), 0) == 0x01010101\n"
+        "print(sum(sum_bytes._cache_hits.values()), sum(sum_bytes._cache_misses.values()))\n"
+    )
+
+    def run() -> tuple[str, str]:
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True,
+            check=True, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        return done.stdout.strip(), done.stderr
+
+    assert run()[0] == "0 1"
+    for path in tmp_path.rglob(f"*.{suffix}"):
+        path.write_bytes(path.read_bytes()[:50] if rest is None else rest)
+    said, log = run()
+    assert said == "0 1"
+    assert "damaged" in log
+    assert run() == ("1 0", "")
+
+
+def test_kernels_are_compiled_where_the_disk_is_full(tmp_path: Path) -> None:
+    program = (
+        "import errno; from numba.core.caching import IndexDataCacheFile\n"
+        "def full(*_): raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "IndexDataCacheFile.save = full\n"
+        "from toros.imaging.kernels.encoding import sum_bytes; import numpy as np\n"
+        "assert sum_bytes(np.ones(4, np.uint8), 0) == 0x01010101\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert "No space left on device" in done.stderr
+
+
 def test_a_folder_for_kernels_that_others_may_write_to_is_not_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

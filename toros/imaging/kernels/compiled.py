@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import pickle
 import stat
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -23,6 +25,11 @@ log = logging.getLogger(__name__)
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+# What unpickling makes of a file that a power cut has cut off or filled with zeros.
+_DAMAGE = (
+    pickle.UnpicklingError, EOFError, AttributeError, ImportError, LookupError, TypeError,
+    ValueError,
+)  # fmt: skip
 
 
 def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -54,8 +61,21 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the machine code for the types `sig`, None if there is none."""
         rtsys.initialize(target_context)
-        with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+        try:
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
+        except _DAMAGE as error:
+            log.warning("A kernel in %s is damaged, and is compiled anew: %s", _CACHE, error)
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep machine code; where that fails it is used all the same."""
+        try:
+            super().save_overload(sig, data)
+        except (OSError, *_DAMAGE) as error:
+            log.warning("A compiled kernel cannot be kept in %s: %s", _CACHE, error)
 
 
 def _find_cache() -> Path | None:
