@@ -1,8 +1,8 @@
 """Orders per second through the front desk, beside the bare servers of the standard library.
 
     python -m benchmarks.front_desk [--markdown FILE] [--postgres URL]
-                                               all of it, about five minutes
-    python -m benchmarks.front_desk --quick    a first impression, one minute
+                                               all of it, about six minutes
+    python -m benchmarks.front_desk --quick    a first impression, two minutes
 
 Every server runs in a process of its own, on loopback, with the same clients: a process of raw
 sockets that send the same bytes and wait for the whole answer. Servers take turns within each
@@ -31,7 +31,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
 
-from benchmarks.pages import machine_load, printed_to
+from benchmarks.pages import machine_load, printed_to, processor_s
 
 HOST = "127.0.0.1"
 STATUS = {"request": "status"}
@@ -66,6 +66,7 @@ class Figures:
     per_second: float
     p99_ms: float
     failed: int
+    processor_us: float  # of the server, for each order
 
 
 class _Threaded(ThreadingMixIn, SimpleXMLRPCServer):
@@ -146,8 +147,8 @@ def _toros(pipe: Connection, argument: str) -> None:
 
 
 @contextmanager
-def running(server: Server) -> Iterator[int]:
-    """Run a server in a process of its own and yield its port.
+def running(server: Server) -> Iterator[tuple[int, int]]:
+    """Run a server in a process of its own and yield its port and process id.
 
     It ends by itself when it is told to: one that is killed would leave orders behind, for the next
     on the same database to do while it is measured.
@@ -156,7 +157,7 @@ def running(server: Server) -> Iterator[int]:
     process = mp.get_context("spawn").Process(target=server.start, args=(theirs, server.argument))
     process.start()
     try:
-        yield ours.recv()
+        yield ours.recv(), process.pid or 0
     finally:
         ours.send("end")
         process.join(30)
@@ -165,18 +166,20 @@ def running(server: Server) -> Iterator[int]:
             process.join()
 
 
-def measure(server: Server, port: int, load: Load) -> Figures:
+def measure(server: Server, port: int, pid: int, load: Load) -> Figures:
     """Load one server with clients in a process of their own."""
     context = mp.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_clients, args=(theirs, server.authority, port, load))
+    before = processor_s(pid)
     process.start()
     latencies, failed, seconds = ours.recv()
     process.join()
+    used = processor_s(pid) - before
     if not latencies:
-        return Figures(0.0, float("nan"), failed)
+        return Figures(0.0, float("nan"), failed, float("nan"))
     p99 = statistics.quantiles(latencies, n=100)[98] if len(latencies) > 100 else max(latencies)
-    return Figures(len(latencies) / seconds, p99 * 1000, failed)
+    return Figures(len(latencies) / seconds, p99 * 1000, failed, used / len(latencies) * 1e6)
 
 
 def _clients(pipe: Connection, authority: Path | None, port: int, load: Load) -> None:
@@ -284,10 +287,10 @@ def compare(chosen: Sequence[Server], load: Load, rounds: int) -> dict[str, Figu
     """Measure servers in turns and return the median of each."""
     results: dict[str, list[Figures]] = {server.name: [] for server in chosen}
     with ExitStack() as stack:
-        ports = {server.name: stack.enter_context(running(server)) for server in chosen}
+        found = {server.name: stack.enter_context(running(server)) for server in chosen}
         for _ in range(rounds):
             for server in chosen:
-                results[server.name].append(measure(server, ports[server.name], load))
+                results[server.name].append(measure(server, *found[server.name], load))
     return {name: _median(figures) for name, figures in results.items()}
 
 
@@ -296,19 +299,23 @@ def _median(figures: list[Figures]) -> Figures:
         statistics.median(f.per_second for f in figures),
         statistics.median(f.p99_ms for f in figures),
         sum(f.failed for f in figures),
+        statistics.median(f.processor_us for f in figures),
     )
 
 
 def report(title: str, results: dict[str, Figures], reference: str) -> None:
     """Print one table in Markdown."""
     base = results[reference].per_second
-    print(f"\n### {title}\n\n| server | orders/s | p99 (ms) | failed | of {reference} |")
-    print("|---|---|---|---|---|")
+    print(
+        f"\n### {title}\n\n| server | orders/s | p99 (ms) | failed "
+        f"| processor (µs/order) | of {reference} |"
+    )
+    print("|---|---|---|---|---|---|")
     for name, found in results.items():
         ratio = found.per_second / base if base else float("nan")
         print(
             f"| {name} | {found.per_second:.0f} | {found.p99_ms:.1f} | {found.failed} "
-            f"| {ratio:.2f} |",
+            f"| {found.processor_us:.0f} | {ratio:.2f} |",
             flush=True,
         )
 
@@ -324,6 +331,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _measure_all(options)
 
 
+def _clients_in_words(count: int) -> str:
+    return "1 client" if count == 1 else f"{count} clients"
+
+
 def _measure_all(options: argparse.Namespace) -> None:
     seconds, rounds = (1.0, 1) if options.quick else (3.0, 3)
     python = f"Python {sys.version.split()[0]}, {os.cpu_count()} cores"
@@ -335,17 +346,23 @@ def _measure_all(options: argparse.Namespace) -> None:
         for clients in (1, 16, 64):
             load = Load(clients, True, seconds)
             results = compare([bare, ours, known["TOROS, TLS 1.3"]], load, rounds)
-            report(f"Status orders, keep-alive, {clients} clients", results, bare.name)
+            report(f"Status orders, keep-alive, {_clients_in_words(clients)}", results, bare.name)
         once = [known["stdlib simple"], known["stdlib threaded"], ours, known["TOROS, TLS 1.3"]]
         for clients in (1, 16, 64):
             load = Load(clients, False, seconds)
             results = compare(once, load, rounds)
-            report(f"Status orders, a connection each, {clients} clients", results, once[1].name)
+            report(
+                f"Status orders, a connection each, {_clients_in_words(clients)}",
+                results,
+                once[1].name,
+            )
         journals = [bare, ours, *([known["TOROS, PostgreSQL"]] if options.postgres else [])]
         for clients in (1, 16, 64):
             load = Load(clients, True, seconds, journaled=True)
             results = compare(journals, load, rounds)
-            report(f"Journaled orders, keep-alive, {clients} clients", results, bare.name)
+            report(
+                f"Journaled orders, keep-alive, {_clients_in_words(clients)}", results, bare.name
+            )
 
 
 if __name__ == "__main__":

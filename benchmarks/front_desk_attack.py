@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.pages import machine_load, printed_to
+from benchmarks.pages import machine_load, printed_to, processor_s
 from tests.support.hostile import HonestClient, Target
 from tests.support.served import Served
 from toros.archive.schema import upgrade
@@ -121,7 +121,7 @@ def measure(
         os.setpriority(os.PRIO_PROCESS, crowd.pid or 0, nice)
     honest = HonestClient(target)
     failed = 0
-    began, ours = time.monotonic(), _processor_s(target.pid)
+    began, ours = time.monotonic(), processor_s(target.pid)
     pause = threading.Event()
     while time.monotonic() < began + SECONDS:
         try:
@@ -130,8 +130,8 @@ def measure(
             failed += 1
         pause.wait(0.02)
     seconds = time.monotonic() - began
-    server = (_processor_s(target.pid) - ours) / seconds
-    attackers = _processor_s(crowd.pid or 0) / seconds if attack is not None else 0.0
+    server = (processor_s(target.pid) - ours) / seconds
+    attackers = processor_s(crowd.pid or 0) / seconds if attack is not None else 0.0
     grown = target.resident_mb() - rest_mb
     if attack is not None:
         crowd.kill()
@@ -144,12 +144,6 @@ def measure(
         f"| {attackers:.2f} |",
         flush=True,
     )
-
-
-def _processor_s(pid: int) -> float:
-    """Return the processor time of a process, its system's included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _measure_all(target: Target, nice: int) -> None:

@@ -25,6 +25,12 @@ class _Both(io.TextIOBase):
         return len(text)
 
 
+def processor_s(pid: int) -> float:
+    """Return the processor time of a process so far, the system's for it included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def printed_to(path: Path | None) -> Iterator[None]:
     """Send what is printed to a file, too; None for no file."""
@@ -36,6 +42,7 @@ def printed_to(path: Path | None) -> Iterator[None]:
 
 
 def machine_load() -> str:
-    """Return how busy the machine was during the last minutes."""
+    """Return how busy the machine was of late, and whether we gave way to others."""
     one, five, _ = os.getloadavg()
-    return f"load {one:.1f} in the last minute, {five:.1f} in five"
+    gave_way = f", at nice {os.nice(0)}" if os.nice(0) else ""
+    return f"load {one:.1f} in the last minute, {five:.1f} in five{gave_way}"

@@ -18,7 +18,7 @@ copyright = "The TOROS developers, BSD-3-Clause"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "reference/_generated"]
+exclude_patterns = ["_build", "reference/_generated", "reference/measured"]
 source_suffix = {".md": "markdown"}
 
 myst_enable_extensions = ["colon_fence", "deflist"]
