@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from toros import __version__
 from toros.common.access import Caller
@@ -34,7 +36,8 @@ class OrderList(Fields):
     """Which work orders to list."""
 
     state: str | None = None
-    limit: int = 100
+    # SQLite takes a negative limit for none at all, and PostgreSQL for an error.
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 100
 
 
 class QueueGauge:
