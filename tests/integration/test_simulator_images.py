@@ -16,6 +16,7 @@ from tests.support.waiting import wait_until
 from toros.common.clock import Clock
 from toros.common.config import Config
 from toros.common.config.simulator import CameraSettings, SimulatorSettings
+from toros.simulator.observatory import Observatory
 from toros.simulator.server import Simulator
 
 SETTINGS = SimulatorSettings(
@@ -138,3 +139,18 @@ def test_stars_trail_when_the_mount_does_not_track(site):
     # 15.04 arcseconds per second times cos(dec), over 8/9 of the exposure to each side's half.
     whole = 15.04 * np.cos(np.radians(DEC)) * 20.0
     assert truth["trail_arcsec"] == pytest.approx(whole * 4 / 9, rel=0.02)
+
+
+def test_what_the_first_frame_costs_once_is_done_during_its_exposure():
+    clock = Clock.simulated(datetime(2017, 8, 17, 23, 40, tzinfo=UTC), 1.0)
+    settings = SimulatorSettings(discovery=False, camera=CameraSettings(width=96, height=64))
+    observatory = Observatory(settings, clock, Config().site)
+    camera, scene, detector = observatory.camera, observatory.scene, observatory.detector
+    assert scene.memory.held_bytes == detector.memory.held_bytes == 0
+    camera.start_exposure(3600.0, light=True)
+    try:
+        wait_until(lambda: scene.memory.held_bytes == 96 * 64 * 4, "the memory of the light")
+        wait_until(lambda: detector.memory.held_bytes == 96 * 64 * 2, "the memory of the frame")
+        assert not camera.image_ready()
+    finally:
+        observatory.close()

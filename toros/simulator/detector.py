@@ -42,7 +42,7 @@ class Detector:
         self.read_noise_e = self._camera.read_noise_e
         self.full_well_e = self._camera.full_well_e
         self._response = lru_cache(maxsize=32)(self._make_response)
-        self._memory = Memory()
+        self.memory = Memory()
         self._bias_columns = self._make_bias_columns()
         self._hot_index, self._hot_rate = self._make_hot_pixels()
 
@@ -153,6 +153,10 @@ class Detector:
             charge.append(np.full(flat.size, rng.lognormal(math.log(900.0), 0.6), np.float32))
         return Spots(np.concatenate(struck), np.concatenate(charge))
 
+    def make_ready(self, window: tuple[int, int, int, int]) -> None:
+        """Get the memory of a frame of this window before it is read out."""
+        self.memory.make_ready((window[2], window[3]), np.uint16)
+
     def read_out(
         self,
         electrons: Image | Illumination,
@@ -194,4 +198,4 @@ class Detector:
             binning,
             window,
         )
-        return chain.read_out(electrons, rng, self._memory)
+        return chain.read_out(electrons, rng, self.memory)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from toros.simulator.parallel import blocks, in_parallel
+
 _MOST_KEPT = 3
 
 
@@ -39,6 +41,12 @@ class Memory:
         self._blocks: list[_Block] = []
         self._lock = threading.Lock()
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that are given away or kept for the next array."""
+        with self._lock:
+            return sum(each.owner.nbytes for each in self._blocks)
+
     def array(self, shape: tuple[int, int], dtype: DTypeLike) -> NDArray[Any]:
         """Return an array with anything in it."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
@@ -50,3 +58,19 @@ class Memory:
                 fitting = self._blocks[-1:]
             given = fitting[0].give()
         return given.view(dtype).reshape(shape)
+
+    def make_ready(self, shape: tuple[int, int], dtype: DTypeLike) -> None:
+        """Get the memory of such an array before it is wanted, unless there is some already."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        with self._lock:
+            if any(each.owner.nbytes == size for each in self._blocks):
+                return
+        # What the kernel promised it gives when it is written to.
+        array = self.array(shape, dtype)
+        parts = blocks(*shape)
+
+        def touch(number: int) -> None:
+            first, last = parts[number]
+            array[first:last] = 0
+
+        in_parallel(touch, len(parts))

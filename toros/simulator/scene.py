@@ -88,7 +88,7 @@ class Scene:
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
         self._catalogue = find_catalogue(settings.star_folder) if settings.real_stars else None
-        self._memory = Memory()
+        self.memory = Memory()
 
     def projection(self, ra_deg: float, dec_deg: float) -> Projection:
         """Return the projection of the camera pointed at an ICRS direction."""
@@ -190,9 +190,15 @@ class Scene:
             add_galaxy(image, centre, galaxy, electrons_s * total_s, view.fwhm_px)
         return image
 
+    def make_ready(self) -> None:
+        """Do what the first light costs only once: the memory of its image, the galaxies' list."""
+        camera = self.settings.camera
+        self.memory.make_ready((camera.height, camera.width), np.float32)
+        self._galaxies(self.projection(0.0, 0.0))
+
     def _dark(self, shape: tuple[int, int]) -> NDArray[np.float32]:
         """Return an image of zeros."""
-        image: NDArray[np.float32] = self._memory.array(shape, np.float32)
+        image: NDArray[np.float32] = self.memory.array(shape, np.float32)
         parts = blocks(*shape)
 
         def clear(number: int) -> None:

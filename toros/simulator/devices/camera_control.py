@@ -128,8 +128,10 @@ class CameraControl(Device):
 
     def _run(self, exposure: Exposure) -> None:
         """Wait for the end of the exposure, then make the frame."""
+        # What the first frame costs only once, and the first of a filter: not after the exposure.
+        self.detector.make_ready(exposure.plan.window)
         if exposure.plan.light:
-            # Made once per filter: not after the exposure.
+            self.scene.make_ready()
             self.detector.response(self._around.filter_name(exposure.plan.start_unix))
         # In pieces: the clock may be set meanwhile.
         while not exposure.ended.is_set() and self.clock.unix() < exposure.end_unix:
