@@ -303,3 +303,17 @@ def test_a_server_that_comes_back_is_connected_again(dome: Dome, simulator: Simu
         dome.until_safe()
         assert dome.ask("set_azim", azim=200.0) is True
         dome.stop()
+
+
+def test_a_slow_close_is_no_hanging_loop(sessions: sessionmaker[Session]) -> None:
+    slow = DomeSettings(
+        shutter_timeout_s=900.0,
+        mount_park_wait_s=600.0,
+        shutter_needs_parked_mount=True,
+        close_on_exit=False,  # there is no hardware here that could be closed
+    )
+    module = build(Context(Config(dome=slow), Clock(), sessions))
+    patience = {loop.name: loop.patience_s for loop in module.loops}
+    module.close()
+    for name in ("dome-watch", "dome-leaving"):
+        assert (patience[name] or 0.0) > 900.0 + 600.0

@@ -40,6 +40,15 @@ def closes_within_s(settings: DomeSettings) -> float:
     return max(polls) + look + park + settings.close_retry_s + 2 * settings.shutter_timeout_s
 
 
+def longest_close_s(settings: DomeSettings) -> float:
+    """Return how long the dome may be busy closing before it looks up, seconds.
+
+    Twice: the module that stops begins anew with what has not closed within the time.
+    """
+    park = settings.mount_park_wait_s if settings.shutter_needs_parked_mount else 0.0
+    return 2 * (park + settings.shutter_timeout_s)
+
+
 class Watch:
     """Looks at the verdict of all safety sources and closes the dome when it must.
 
