@@ -6,6 +6,7 @@ from a mount that is turned about its axes (`tests/support/beam.py`), at the met
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -19,10 +20,14 @@ from tests.support import beam
 from tests.support.dome_world import World
 from tests.support.peer import Peer
 from toros.common.config.dome import DomeSettings
+from toros.common.config.models import Site
 
 CLIPPED = 0.001  # of the beam's area
 FOLLOW_S, STEP_S = 3600.0, 30.0
 SHORT, LONG = 6, int(os.environ.get("TOROS_TARGETS", "1000"))
+LOWEST_DEG = 20.0
+# Hour angle and declination are drawn for a sphere, and looked up with precession and refraction.
+ROUND_DEG = 0.5
 OFFSETS = st.floats(-0.25, 0.25)
 SETTINGS: dict[str, Any] = {
     "telescope_silence_s": None,
@@ -47,6 +52,18 @@ def world(
         found.close()
 
 
+@st.composite
+def targets(draw: st.DrawFn) -> tuple[float, float]:
+    """Draw hour angle (hours) and declination (degrees) of a target that is up."""
+    dec = draw(st.floats(-85, 30))
+    lat, low = math.radians(Site().latitude), math.radians(LOWEST_DEG + ROUND_DEG)
+    cosine = math.sin(low) - math.sin(lat) * math.sin(math.radians(dec))
+    cosine /= math.cos(lat) * math.cos(math.radians(dec))
+    farthest = math.degrees(math.acos(max(cosine, -1.0))) / 15.0
+    hours = min(farthest, 4.0)
+    return draw(st.floats(-hours, hours)), dec
+
+
 def _follow(
     world: World, place: tuple[float, float, float], axis: float, hours: float, dec: float
 ) -> tuple[float, int]:
@@ -62,8 +79,7 @@ def _follow(
     assert world.order("open_dome") is True
     ra, _ = observatory.observer.radec(clock.unix(), 90.0, 0.0)
     ra = (ra - 15.0 * hours) % 360.0
-    if observatory.observer.altaz(clock.unix(), ra, dec)[0] < 20.0:
-        return 1.0, 0
+    assert observatory.observer.altaz(clock.unix(), ra, dec)[0] >= LOWEST_DEG
     if world.mount.parked():
         world.mount.unpark()
     world.mount.slew(ra, dec)
@@ -104,11 +120,10 @@ def _check(world: World, number: int, **how: Any) -> None:
     @given(
         place=st.tuples(OFFSETS, OFFSETS, OFFSETS),
         axis=st.floats(0.05, 0.4),
-        hours=st.floats(-4, 4),
-        dec=st.floats(-85, 30),
+        target=targets(),
     )
-    def check(place: tuple[float, float, float], axis: float, hours: float, dec: float) -> None:
-        least, _ = _follow(world, place, axis, hours, dec)
+    def check(place: tuple[float, float, float], axis: float, target: tuple[float, float]) -> None:
+        least, _ = _follow(world, place, axis, *target)
         assert least >= 1.0 - CLIPPED
 
     check()
