@@ -15,6 +15,11 @@ from tests.support.observatory import Observatory
 from tests.support.waiting import wait_until
 from toros.common.errors import PeerRefused
 from toros.common.work_order import OrderStatus
+from toros.telescope.handover import Handover
+from toros.telescope.night import Night
+from toros.telescope.observation import Ending, observe
+from toros.telescope.phases import PHASES
+from toros.telescope.preemption import consider
 
 DARK = datetime(2017, 8, 17, 23, 20, tzinfo=UTC)
 HOSTS: list[dict[str, Any]] = [
@@ -98,6 +103,35 @@ def test_wrong_fields_are_refused_by_name(
 def test_constraints_that_contradict_are_refused(observatory: Observatory) -> None:
     with pytest.raises(PeerRefused, match="must be below"):
         observatory.ask("observation", ra=1.0, dec=1.0, constraints={"max_altitude_deg": 20.0})
+
+
+def test_what_was_chosen_before_an_order_came_is_not_begun(observatory: Observatory) -> None:
+    """While the dome opens for a target nothing runs that an alert, or the end, could stop."""
+    observatory.ask("observation", ra=290.0, dec=-45.0, object="field", count=9, exptime=300.0)
+    telescope = observatory.telescope()
+    observatory.end("telescope")  # the night's own thread would go on at once
+    telescope.interrupt.clear()
+    entry = observatory.entry("field").id
+    night = Night(telescope, Handover(telescope), PHASES)
+    orders = (lambda: consider(telescope), lambda: night.close("close_night was ordered"))
+    for order in orders:
+        telescope.reconsider.clear()
+        order()
+        outcome = observe(telescope, entry)
+        assert outcome.ending is Ending.STOPPED
+        assert "an order came" in outcome.reason
+        row = observatory.entry("field")
+        assert (row.state, row.attempts, row.taken) == ("queued", 0, 0)
+
+
+def test_what_was_retracted_since_it_was_chosen_is_not_begun(observatory: Observatory) -> None:
+    send(observatory, 1, HOSTS)
+    entry = observatory.entry("NGC 4993").id
+    observatory.ask("retract_alert", alert="GW170817")
+    telescope = observatory.telescope()
+    assert observe(telescope, entry).ending is Ending.STOPPED
+    row = observatory.entry("NGC 4993")
+    assert (row.state, row.attempts) == ("cancelled", 0)
 
 
 def test_by_hand(observatory: Observatory) -> None:

@@ -120,11 +120,13 @@ class Night:
 
     def close(self, cause: str) -> dict[str, Json]:
         """End the night safely: the running frame is finished, then telescope and dome close."""
-        running = self.telescope.running
         with self._lock:
             self.memory.ended_by_order = True
             if self.state is not NightState.CLOSING:
                 self._enter(Transition(NightState.CLOSING, cause))
+        # An observation that is only about to begin finds this; one that runs is told.
+        self.telescope.reconsider.set()
+        running = self.telescope.running
         if running is not None:
             running.yield_to = "the end of the night"
         self.telescope.news.set()
@@ -174,6 +176,8 @@ class Night:
         if self.state not in AT_REST:
             # At rest a manual order may be under way, which an abort must still be able to stop.
             self.telescope.interrupt.clear()
+        # Before the state is read: an order that comes from here on is seen by what is begun.
+        self.telescope.reconsider.clear()
         before = self.state
         self._in_step = True
         try:

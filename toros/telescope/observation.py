@@ -61,10 +61,13 @@ def observe(telescope: Telescope, observation_id: int, *, until: datetime | None
     """
     with telescope.sessions.begin() as session:
         row = session.get_one(Observation, observation_id)
+        if row.state not in target_queue.OPEN:
+            return Outcome(Ending.STOPPED, row.reason)  # cancelled since it was chosen
         row.state, row.attempts = target_queue.RUNNING, row.attempts + 1
     log.info("Observation of %s begins: attempt %d.", row.name, row.attempts)
     telescope.running = Running(row.id, row.priority, row.exptime, until=until)
     try:
+        _check_choice(telescope)
         _frames(telescope, row, telescope.running)
     except (Interrupted, Cancelled) as error:
         cause = telescope.interrupt.cause or error.message
@@ -79,6 +82,12 @@ def observe(telescope: Telescope, observation_id: int, *, until: datetime | None
         telescope.running = None
     _conclude(telescope, observation_id, outcome)
     return outcome
+
+
+def _check_choice(telescope: Telescope) -> None:
+    """Begin nothing that was chosen before the last order came."""
+    if telescope.reconsider.is_set():
+        raise Interrupted("an order came while it was prepared: what is best is chosen anew")
 
 
 def _failure(error: TorosError, *, last: bool) -> Outcome:

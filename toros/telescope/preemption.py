@@ -23,6 +23,8 @@ def consider(telescope: Telescope) -> None:
 
     The observation that runs is queued again with the frames that it has.
     """
+    # An observation that was chosen before and is only about to begin finds this.
+    telescope.reconsider.set()
     running = telescope.running
     if running is None:
         return

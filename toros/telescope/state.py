@@ -124,6 +124,8 @@ class Telescope:
         Ends the running exposure, slew or wait.
     news : threading.Event
         Set when the queue or the orders changed, so that a wait ends early.
+    reconsider : threading.Event
+        Set when the queue or the night changed: what was chosen before is not begun any more.
     doing : str
         What it does now, for people.
     dome_view : DomeView
@@ -159,6 +161,7 @@ class Telescope:
         self.dome = DomeOrders(dome, self.settings.dome_order_wait_s)
         self.interrupt = Interrupt()
         self.news = threading.Event()
+        self.reconsider = threading.Event()
         self.doing = "nothing"
         self.dome_view = DomeView.unknown("the dome was not asked yet")
         self.unsafe_unix = clock.unix()
