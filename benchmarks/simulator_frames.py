@@ -1,6 +1,6 @@
 """How long the simulated camera takes to serve a frame of 10560², beside a bare socket.
 
-    python -m benchmarks.simulator_frames [--rounds 5]
+    python -m benchmarks.simulator_frames [--rounds 5] [--first-exposure 5]
 
 From the end of an exposure to the pixels in the client's memory: once through the project's own
 client and once by plain HTTP (`requests`, one GET of ImageBytes), with read-out time zero. Beside
@@ -123,7 +123,15 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument(
+        "--first-exposure",
+        type=float,
+        default=0.01,
+        metavar="S",
+        help="of the first light: in hundredths of a second nothing can be made ready meanwhile",
+    )
+    arguments = parser.parse_args()
+    rounds, exposed_s = arguments.rounds, arguments.first_exposure
     settings = full_frame(SimulatorSettings(discovery=False))
     camera = settings.camera.model_copy(update={"readout_s": 0.0})
     settings = settings.model_copy(update={"camera": camera})
@@ -131,9 +139,8 @@ def main() -> None:
         bench = Bench(simulator)
         bench.point()
         simulator.observatory.clock.set(rate=1.0)
-        # So short that nothing can be made ready meanwhile.
-        first = sum(bench.plain(0.01, True)[:2])
-        print(f"first light frame at all: plain HTTP {first:.2f} s")
+        first = sum(bench.plain(exposed_s, True)[:2])
+        print(f"first light frame at all, exposed for {exposed_s:g} s: plain HTTP {first:.2f} s")
         bench.put("filterwheel", "position", Position=2)
         bench.until(lambda: bench.get("filterwheel", "position") == 2)
         other = bench.ours(0.01, True)
