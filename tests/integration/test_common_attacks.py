@@ -469,7 +469,6 @@ def test_wrong_types_for_every_field_of_every_request(
 
             @settings(
                 max_examples=examples,
-                deadline=None,
                 database=None,
                 suppress_health_check=list(HealthCheck),
             )

@@ -198,7 +198,6 @@ def play(nights: type[Nights], number: int, **how: Any) -> None:
     chosen = settings(
         max_examples=number,
         stateful_step_count=STEPS,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
         **how,

@@ -112,7 +112,6 @@ def _follow(
 def _check(world: World, number: int, **how: Any) -> None:
     @settings(
         max_examples=number,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
         **how,

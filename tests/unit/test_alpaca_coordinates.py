@@ -11,7 +11,7 @@ from astropy import units as u
 from astropy.coordinates import TETE, SkyCoord
 from astropy.time import Time
 from astropy.utils import iers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from toros.alpaca.coordinates import from_mount, separation_deg, to_mount
@@ -45,7 +45,6 @@ def test_topocentric_is_the_true_equator_of_date(ra: float, dec: float) -> None:
     system=st.sampled_from([System.equTopocentric, System.equJ2000, System.equOther]),
     unix=st.floats(9e8, 2.5e9),
 )
-@settings(deadline=None)
 def test_there_and_back(ra: float, dec: float, system: System, unix: float) -> None:
     ra_h, mount_dec = to_mount(system, unix, ra, dec)
     assert 0 <= ra_h < 24

@@ -38,7 +38,7 @@ def test_any_value_of_any_field_is_taken_or_refused_by_name(
 ) -> None:
     names = [*request_row.fields.model_fields, "no_such_field"]
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.dictionaries(st.sampled_from(names), VALUES))
     def check(fields: dict[str, Any]) -> None:
         order = WorkOrder.read({"request": request_row.name, **fields})

@@ -58,7 +58,7 @@ def reference(
     return value, error, count, clear
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     hnp.arrays(
         np.uint16,

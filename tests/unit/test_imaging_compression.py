@@ -131,7 +131,7 @@ odd_rows = arrays.arrays(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(odd_rows, st.sampled_from(["rice", "gzip"]), st.data())
 def test_whatever_the_pixels_are_readers_agree(
     tmp_path_factory: pytest.TempPathFactory, pixels: Any, kind: Any, data: Any

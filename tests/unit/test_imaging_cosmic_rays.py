@@ -64,7 +64,7 @@ def assert_alike(image: np.ndarray, bad: np.ndarray | None, **more: float) -> in
     return int(mask[INSIDE].sum())
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     st.tuples(st.integers(48, 150), st.integers(48, 150)),
     st.integers(0, 2**31),

@@ -36,7 +36,7 @@ from toros.imaging.stack import stack
 OPTIONS = ReductionOptions()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**31))
 def test_a_product_is_what_astropy_would_read_back(
     tmp_path_factory: pytest.TempPathFactory, height: int, width: int, seed: int
@@ -62,7 +62,7 @@ def test_a_product_is_what_astropy_would_read_back(
     assert path.stat().st_size % 2880 == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32 - 1))
 def test_the_letters_of_a_checksum_are_astropys(value: int) -> None:
     theirs = fits.PrimaryHDU()._char_encode(value)
@@ -70,7 +70,7 @@ def test_the_letters_of_a_checksum_are_astropys(value: int) -> None:
     assert encoded(value).isalnum()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hnp.arrays(np.uint8, st.integers(0, 64)), st.lists(st.integers(0, 64), max_size=4))
 def test_sums_of_parts_are_the_sum(content: np.ndarray, cuts: list[int]) -> None:
     padded = np.zeros(-(-content.size // 4) * 4, np.uint8)
@@ -88,7 +88,7 @@ def test_words_are_turned_and_summed() -> None:
     assert np.array_equal(swapped, words.byteswap())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hnp.arrays(np.uint8, st.integers(0, 70), elements=st.sampled_from([0, 0, 0, 1, 2, 18, 255])))
 def test_bits_are_counted(mask: np.ndarray) -> None:
     counts = np.zeros(9, np.int64)
@@ -221,7 +221,7 @@ def test_rows_of_a_master(tmp_path: Path) -> None:
         pass
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(-100, 100, width=16)),
     st.integers(0, 10),

@@ -137,13 +137,13 @@ def cubes(elements: st.SearchStrategy[Any], kind: Any, most: int = 14) -> Any:
     return hnp.arrays(kind, shapes, elements=elements)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(cubes(COUNTS, np.uint16), RULES, st.sampled_from([65536, 65535, 1004]))
 def test_counts(cube: np.ndarray, rule: Rule, saturation: int) -> None:
     assert_as_expected(stacked_counts(cube, saturation, rule), cube, cube < saturation, rule)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(cubes(REALS, np.float32), RULES, st.data())
 def test_floats(cube: np.ndarray, rule: Rule, data: st.DataObject) -> None:
     masked = data.draw(hnp.arrays(np.bool_, cube.shape), label="masked")
@@ -166,7 +166,7 @@ def test_any_number_of_frames(frames: int) -> None:
         assert_as_expected(found, cube, cube < 65535, rule)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hnp.arrays(np.uint16, st.tuples(st.integers(1, 40), st.integers(1, 70))))
 def test_the_network_sorts(tile: np.ndarray) -> None:
     wanted = np.sort(tile, axis=0)
@@ -178,7 +178,7 @@ def ccdproc_of(cube: np.ndarray) -> Combiner:
     return Combiner([CCDData(plane, unit=u.adu) for plane in cube], dtype=np.float64)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cubes(COUNTS, np.uint16), LIMITS, LIMITS, st.booleans())
 def test_the_clip_is_ccdprocs(cube: np.ndarray, low: float, high: float, mad: bool) -> None:
     rule = Rule(clip="sigma", low=low, high=high, centre="median" if mad else "mean",
@@ -197,7 +197,7 @@ def test_the_clip_is_ccdprocs(cube: np.ndarray, low: float, high: float, mad: bo
     np.testing.assert_allclose(value[some], theirs[some], rtol=1e-7)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cubes(COUNTS, np.uint16), st.data())
 def test_extrema_range_and_weights_are_ccdprocs(cube: np.ndarray, data: st.DataObject) -> None:
     real = cube.astype(np.float64)
@@ -222,7 +222,7 @@ def test_extrema_range_and_weights_are_ccdprocs(cube: np.ndarray, data: st.DataO
     np.testing.assert_allclose(combined.pixels, combiner.average_combine().data, rtol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cubes(REALS, np.float32), st.data())
 def test_weighted_and_clipped(cube: np.ndarray, data: st.DataObject) -> None:
     masked = data.draw(hnp.arrays(np.bool_, cube.shape))

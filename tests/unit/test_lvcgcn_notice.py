@@ -317,7 +317,7 @@ def test_a_later_revision_sorts_after_an_earlier_one() -> None:
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"<", b"{", b"Obj\x01", b"<?xml "]))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_no_bytes_do_worse_than_be_refused(content: bytes, start: bytes) -> None:
     with pytest.raises(UnreadableNotice):
         read_notice(start + content)
@@ -338,7 +338,7 @@ _JSON = st.recursive(
         _JSON,
     )
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_any_json_is_a_notice_or_is_refused(changes: dict[str, object]) -> None:
     try:
         notice = read_notice(gwalert(**changes))
@@ -390,7 +390,7 @@ _NAMES = ("GraceID", "AlertType", "Packet_Type", "Pkt_Ser_Num", "FAR", "Signific
 
 
 @given(st.dictionaries(st.sampled_from(_NAMES), st.text(max_size=12)), st.text(max_size=30))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_any_parameters_of_a_voevent_are_a_notice_or_are_refused(
     params: dict[str, str], date: str
 ) -> None:
@@ -407,7 +407,7 @@ def test_any_parameters_of_a_voevent_are_a_notice_or_are_refused(
 
 
 @given(st.integers(0, 2000), st.integers(0, 255))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_damaged_avro_is_a_notice_or_is_refused(place: int, byte: int) -> None:
     content = bytearray(_small_avro())
     content[place % len(content)] = byte

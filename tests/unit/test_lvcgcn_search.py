@@ -70,7 +70,7 @@ def made_map(rng: np.random.Generator, dimensions: int) -> SkyMap:
     return SkyMap(first, order, density, Distances(mu, sigma, norm))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     dimensions=st.sampled_from([2, 3]),

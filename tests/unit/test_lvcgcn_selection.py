@@ -141,7 +141,7 @@ def test_names_that_are_the_same_are_told_apart() -> None:
     assert [one.name for one in pointings_of(hosts, None)] == ["Leo", "Leo (2)", "Leo (3)"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     centre=st.tuples(st.floats(0, 360), st.floats(-89, 89)),
     offsets=st.lists(st.tuples(st.floats(-2, 2), st.floats(-2, 2)), min_size=1, max_size=30),

@@ -131,7 +131,7 @@ def test_a_partial_map_says_where_it_has_nothing() -> None:
 
 
 @given(st.integers(0, FINEST_ORDER), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_uniq_is_understood_up_to_the_finest_order(order: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, 12 * 4**order - 1))
     uniq = np.array([4 * 4**order + index])
@@ -286,7 +286,7 @@ def test_a_bomb_is_unpacked_no_further_than_allowed() -> None:
     ordering=st.sampled_from(["NESTED", "RING"]),
     letter=st.sampled_from("DE"),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_pixels_that_say_the_same_are_joined_and_say_what_they_said(
     seed: int, kinds: int, level: int, ordering: str, letter: str
 ) -> None:
@@ -350,7 +350,7 @@ def test_pixels_that_say_the_same_are_joined_and_say_what_they_said(
 
 
 @given(st.integers(0, 2880 * 4), st.integers(0, 255))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_damaged_map_is_a_map_or_is_refused(place: int, byte: int) -> None:
     content = bytearray(DAMAGED)
     content[place % len(content)] = byte

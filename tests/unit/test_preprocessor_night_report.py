@@ -61,7 +61,7 @@ def page_with(text: str) -> Page:
 HARMLESS = Reader(render(page_with("harmless")))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(min_size=1, max_size=40))
 @pytest.mark.filterwarnings("error")
 def test_no_text_becomes_markup(text: str) -> None:

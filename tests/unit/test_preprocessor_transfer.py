@@ -59,7 +59,7 @@ def test_rubbish_between_members_is_no_end(tmp_path: Path) -> None:
     assert {name for name, member in found.items() if member.error} == {"a.tar"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from([tar_of(one=b"1" * 700, two=b"2" * 9), zip_of(one=b"1" * 700, two=b"2" * 9)]),
     st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), max_size=8),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from toros.common.config.simulator import CameraSettings, SimulatorSettings, TransientSettings
@@ -35,7 +35,6 @@ def astropy_wcs(projection: Projection) -> WCS:
     return WCS(header)
 
 
-@settings(deadline=None)
 @given(
     st.floats(0, 359.9),
     st.floats(-89.5, 89.5),

@@ -54,7 +54,7 @@ def _by_turning_the_mount(
     up=st.floats(-0.3, 0.3),
     axis=st.floats(0.1, 0.8),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_agrees_with_a_mount_turned_about_its_axes(
     latitude, hour_angle, dec, side, east, north, up, axis
 ) -> None:
@@ -135,7 +135,7 @@ PIERS = st.floats(-0.4, 0.4)
     spare=st.floats(0.05, 0.8),
     at=st.floats(-1, 1),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_whole_beam_passes_wherever_the_slit_is_clear_and_not_beyond(
     latitude, hour_angle, dec, side, place, axis, beam, spare, at
 ) -> None:

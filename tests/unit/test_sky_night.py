@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from toros.sky.night import local_mean_noon, night_of, twilights
@@ -26,7 +26,6 @@ def test_evening_and_morning_belong_to_one_night() -> None:
     night=st.dates(date(1990, 1, 1), date(2090, 1, 1)),
     hours=st.floats(0.001, 23.999),
 )
-@settings(deadline=None)
 def test_a_night_lasts_from_noon_to_noon(longitude: float, night: date, hours: float) -> None:
     site = Site("anywhere", 10.0, longitude)
     assert night_of(site, local_mean_noon(site, night) + timedelta(hours=hours)) == night

@@ -130,7 +130,7 @@ def test_far_future_needs_no_table_and_no_warning() -> None:
 
 
 @given(alt=st.floats(-90, 90))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_airmass_is_one_at_the_zenith_and_never_less(alt: float) -> None:
     value = float(airmass(alt))
     assert value >= 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from toros.telescope.focus import offset_is_known
@@ -47,7 +47,6 @@ def test_saturated_stars_are_left_out() -> None:
     assert star_size(frame, MAX_ADU).stars < star_size(field(3.0), MAX_ADU).stars
 
 
-@settings(deadline=None)
 @given(st.integers(9400, 10600), st.floats(2.0, 5.0), st.integers(0, 1000))
 def test_the_vertex_is_where_the_stars_are_smallest(best: int, seeing: float, seed: int) -> None:
     positions = 10000 + 300 * np.arange(-3, 4)

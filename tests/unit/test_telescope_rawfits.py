@@ -12,7 +12,7 @@ import pytest
 from astropy.coordinates import AltAz, Angle, SkyCoord
 from astropy.io import fits
 from astropy.time import Time
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from toros.sky.site import Site
@@ -129,7 +129,6 @@ def test_names_are_unique_and_plain(tmp_path: Path) -> None:
     assert second.exists()
 
 
-@settings(deadline=None)
 @given(st.floats(0, 24, exclude_max=True))
 def test_hours_are_written_without_a_sixtieth_second(hours: float) -> None:
     text = sexagesimal(hours)
@@ -138,7 +137,6 @@ def test_hours_are_written_without_a_sixtieth_second(hours: float) -> None:
     assert min(abs(back - hours), 24 - abs(back - hours)) < 1e-6
 
 
-@settings(deadline=None)
 @given(st.floats(-90, 90))
 def test_degrees_keep_their_sign(degrees: float) -> None:
     text = sexagesimal(degrees, signed=True)
@@ -146,7 +144,6 @@ def test_degrees_keep_their_sign(degrees: float) -> None:
     assert text[0] == ("-" if degrees < 0 else "+")
 
 
-@settings(deadline=None)
 @given(st.text(max_size=120))
 def test_any_object_name_makes_a_valid_header(name: str) -> None:
     from toros.telescope.rawfits import _fill

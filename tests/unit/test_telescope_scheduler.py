@@ -320,7 +320,7 @@ def test_every_block_holds_every_limit_through_its_end_by_astropy() -> None:
         assert span >= block_s(block.target, SETTINGS) - 1e-6
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.integers(1, 40))
 def test_blocks_never_overlap_and_no_target_is_lost(seed: int, number: int) -> None:
     targets = many(number, seed)
