@@ -33,16 +33,19 @@ def test_a_waiter_is_woken_by_its_own_order_alone() -> None:
         assert late.is_set()
 
 
-def test_lanes_are_woken_by_what_comes_and_not_by_what_ends() -> None:
+def test_a_lane_is_woken_by_what_comes_in_it_and_not_by_what_ends() -> None:
     news = OrderNews()
-    seen, counted = news.arrivals, news.count
+    seen, counted = news.arrivals("mine"), news.count
     news.ended("a")
-    assert news.arrivals == seen
-    assert news.count > counted
-    with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(news.wait_for_arrival, seen, LONG_S)
-        news.arrived()
-        waiting.result(LONG_S / 2)
+    news.arrived("another")
+    assert news.arrivals("mine") == seen
+    assert news.count == counted + 2
+    for wake in (lambda: news.arrived("mine"), news.wake_lanes, news.close):
+        seen = news.arrivals("mine")
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(news.wait_for_arrival, "mine", seen, LONG_S)
+            wake()
+            waiting.result(LONG_S / 2)
 
 
 def test_who_reads_does_not_wait_for_who_writes(

@@ -106,7 +106,7 @@ class Journal:
                 "give a new order an id of its own."
             )
         if fresh:
-            self.news.arrived()
+            self.news.arrived(request.lane)
         return row
 
     def claim(self, lane: str, anywhere: Sequence[str] = ()) -> WorkOrderRow | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,13 +11,14 @@ from contextlib import contextmanager
 class OrderNews:
     """What happened to the orders of one module in this process.
 
-    Lanes wait for any order to come; each client waits for the end of its own. Woken are those
-    alone, so that many clients who wait do not all ask the database whenever one order ends.
+    Each lane waits for an order of its own to come, each client for the end of its own. Woken are
+    those alone: a lane, or many clients who wait, would else ask the database for nothing.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._arrivals = 0
+        self._arrivals: Counter[str] = Counter()
+        self._wakings = 0  # of all lanes
         self._count = 0
         self._waiting: dict[str, list[threading.Event]] = {}
         self._closed = False
@@ -27,11 +29,10 @@ class OrderNews:
         with self._changed:
             return self._count
 
-    @property
-    def arrivals(self) -> int:
-        """A number that grows whenever there may be something to do."""
+    def arrivals(self, lane: str) -> int:
+        """Return a number that grows whenever there may be something to do in a lane."""
         with self._changed:
-            return self._arrivals
+            return self._wakings + self._arrivals[lane]
 
     @property
     def closed(self) -> bool:
@@ -39,11 +40,18 @@ class OrderNews:
         with self._changed:
             return self._closed
 
-    def arrived(self) -> None:
-        """Wake the lanes."""
+    def arrived(self, lane: str) -> None:
+        """Wake the lane in which an order came."""
         with self._changed:
             self._count += 1
-            self._arrivals += 1
+            self._arrivals[lane] += 1
+            self._changed.notify_all()
+
+    def wake_lanes(self) -> None:
+        """Wake every lane: there may be something to do in any."""
+        with self._changed:
+            self._count += 1
+            self._wakings += 1
             self._changed.notify_all()
 
     def ended(self, key: str) -> None:
@@ -57,16 +65,18 @@ class OrderNews:
         """Wake all: the module stops."""
         with self._changed:
             self._closed = True
-            self._arrivals += 1
+            self._wakings += 1
             self._changed.notify_all()
             for events in self._waiting.values():
                 for event in events:
                     event.set()
 
-    def wait_for_arrival(self, seen: int, seconds: float) -> None:
-        """Return when `arrivals` is no longer `seen`, or after `seconds` of the machine."""
+    def wait_for_arrival(self, lane: str, seen: int, seconds: float) -> None:
+        """Return when `arrivals` of a lane is not `seen` any more, or after machine `seconds`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._arrivals != seen, timeout=seconds)
+            self._changed.wait_for(
+                lambda: self._wakings + self._arrivals[lane] != seen, timeout=seconds
+            )
 
     @contextmanager
     def waiting_for_end(self, key: str) -> Iterator[threading.Event]:

@@ -94,7 +94,7 @@ class Workers(Generic[S]):
         with self._lock:
             for task in self._tasks.values():
                 task.cancelled.set()
-        self._journal.news.arrived()
+        self._journal.news.wake_lanes()
         for thread in (*self._threads, self._keeper):
             thread.join(max(deadline - time.monotonic(), 0.0))
 
@@ -153,16 +153,16 @@ class Workers(Generic[S]):
             log.warning("Work order %s was left unfinished; it is marked interrupted.", key)
             self._journal.news.ended(key)
         if taken.again:
-            self._journal.news.arrived()
+            self._journal.news.wake_lanes()
 
     def _work(self, lane: str, pulse: Pulse) -> None:
         while not self._stop.is_set():
             pulse.beat(POLL_S)
-            seen = self._journal.news.arrivals
+            seen = self._journal.news.arrivals(lane)
             try:
                 row = self._journal.claim(lane, self._anywhere)
                 if row is None:
-                    self._journal.news.wait_for_arrival(seen, POLL_S)
+                    self._journal.news.wait_for_arrival(lane, seen, POLL_S)
                 else:
                     pulse.rest()
                     self._do(row)
