@@ -56,7 +56,8 @@ class FrontDeskServer(ThreadingMixIn, SimpleXMLRPCServer):
 
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 128
+    # Who is dropped from a full queue knocks again after one, two and four seconds.
+    request_queue_size = 512
 
     def __init__(
         self, address: tuple[str, int], handle: Handle, rules: DoorRules | None = None
