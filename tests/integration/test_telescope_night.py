@@ -352,15 +352,20 @@ def test_a_dome_that_comes_up_late_costs_only_the_wait(begin: Begin) -> None:
     assert night.kinds() == {"bias": 2, "dark": 1, "light": 3}
 
 
-def test_a_camera_that_refuses_holds_the_night_and_costs_no_target(begin: Begin) -> None:
-    night = begin(resume_after_safe_s=60.0, retry_s=5.0, **ONLY_LIGHTS)
-    send_targets(night, FIELD, {**FIELD, "name": "other", "ra": 300.0})
+def hold_for_a_camera_that_refuses(night: Observatory) -> None:
+    """Open a night that holds because no exposure begins; then let them begin again."""
     fault = {"device": "camera", "fault": "refuse", "member": "startexposure"}
     faults = f"{night.simulator.url}/simulator/v1/faults"
     requests.post(faults, json=fault, timeout=10).raise_for_status()
     night.ask("open_night")
     night.until("holding")
     requests.delete(faults, timeout=10).raise_for_status()
+
+
+def test_a_camera_that_refuses_holds_the_night_and_costs_no_target(begin: Begin) -> None:
+    night = begin(resume_after_safe_s=60.0, retry_s=5.0, **ONLY_LIGHTS)
+    send_targets(night, FIELD, {**FIELD, "name": "other", "ra": 300.0})
+    hold_for_a_camera_that_refuses(night)
     night.until("closed")
     assert "2 targets in a row failed" in str([event.message for event in night.events("state")])
     for name in ("field", "other"):
@@ -383,12 +388,7 @@ def test_a_device_that_answers_again_is_not_waited_for_like_weather(begin: Begin
     later = night.clock.now() + timedelta(seconds=1900)
     wait_until(lambda: night.clock.now() > later, "half an hour of safe weather", LONG)
     send_targets(night, FIELD, {**FIELD, "name": "other", "ra": 300.0})
-    fault = {"device": "camera", "fault": "refuse", "member": "startexposure"}
-    faults = f"{night.simulator.url}/simulator/v1/faults"
-    requests.post(faults, json=fault, timeout=10).raise_for_status()
-    night.ask("open_night")
-    night.until("holding")
-    requests.delete(faults, timeout=10).raise_for_status()
+    hold_for_a_camera_that_refuses(night)
     night.until("observing")
     safe_s, well_s = resumed(night)
     assert safe_s >= 1800.0

@@ -13,7 +13,7 @@ from typing import Any
 from alpaca import exceptions as ascom
 
 from toros.common.errors import DeviceError, DeviceRefused
-from toros.common.wire import NOT_XML
+from toros.common.wire import printable
 
 _ASCOM: dict[int, type[Exception]] = {
     0x400: ascom.NotImplementedException,
@@ -33,7 +33,7 @@ def raise_for_number(number: int, text: str, what: str) -> None:
     """Raise `DeviceRefused`, caused by alpyca's exception, if `number` is an ASCOM error."""
     if number == 0:
         return
-    text = NOT_XML.sub("\ufffd", text)
+    text = printable(text)
     known = _ASCOM.get(number)
     cause = known(text) if known else ascom.DriverException(number, text)
     raise DeviceRefused(f"{what}: {text or 'no reason given'} (error 0x{number:X}).") from cause
@@ -60,7 +60,7 @@ def parse(status: int, body: bytes, what: str) -> dict[str, Any]:
         The answer makes no sense, or the server itself failed.
     """
     # What a device says goes into journal and mails, which cannot hold every byte of it.
-    text = NOT_XML.sub("\ufffd", body[:_MOST_TEXT].decode("utf-8", "replace").strip())
+    text = printable(body[:_MOST_TEXT].decode("utf-8", "replace").strip())
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise DeviceError(f"{what}: the server failed with HTTP {status} {text}.")
     if status >= HTTPStatus.BAD_REQUEST:

@@ -17,7 +17,7 @@ from toros.common.leases import LEASE_S, Leases, database_unix
 from toros.common.order_news import OrderNews
 from toros.common.order_row import OPEN, RUNNING, WorkOrderRow
 from toros.common.requests import Request
-from toros.common.wire import NOT_XML
+from toros.common.wire import printable
 from toros.common.work_order import Json, OrderStatus, WorkOrder
 
 __all__ = ["POLL_S", "Journal", "WorkOrderRow"]
@@ -180,7 +180,7 @@ class Journal:
                 result=result,
                 code=code,
                 # No database holds every character, and without an end the order is never over.
-                message=NOT_XML.sub("\ufffd", message),
+                message=printable(message),
                 finished=self._clock.now(),
                 lease_until=None,
             )

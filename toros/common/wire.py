@@ -19,9 +19,14 @@ MAX_DEPTH = 120  # of elements; an array or struct within another takes three or
 Write = Callable[[str], object]
 INT32 = range(-(2**31), 2**31)
 # What XML 1.0 cannot carry, escaped or not.
-NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # What cannot be written as it is; most text has none of it.
-_SPECIAL = re.compile(f"{NOT_XML.pattern}|[&<>]")
+_SPECIAL = re.compile(f"{_NOT_XML.pattern}|[&<>]")
+
+
+def printable(text: str) -> str:
+    """Return a text with what XML cannot carry, nor every database keep, replaced by U+FFFD."""
+    return _NOT_XML.sub("\ufffd", text)
 
 
 class Malformed(ValueError):
@@ -121,7 +126,7 @@ class _Marshaller(xmlrpc.client.Marshaller):
 def _escaped(text: str) -> str:
     if _SPECIAL.search(text) is None:
         return text
-    return xmlrpc.client.escape(NOT_XML.sub("\ufffd", text))
+    return xmlrpc.client.escape(printable(text))
 
 
 def write_reply(reply: dict[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ import subprocess
 from toros.common.clock import Clock
 from toros.common.config.dome import CommandSettings
 from toros.common.errors import DomeError
-from toros.common.wire import NOT_XML
+from toros.common.wire import printable
 
 MOST_TEXT = 200
 
@@ -52,6 +52,6 @@ class Command:
                 raise DomeError(f"no end within {self._settings.timeout_s:g} s") from error
         if process.returncode == 0:
             return ""
-        text = NOT_XML.sub("\ufffd", said.decode("utf-8", "replace"))
+        text = printable(said.decode("utf-8", "replace"))
         first = text.strip().partition("\n")[0][:MOST_TEXT]
         return f"says: {first or f'exit status {process.returncode}'}"

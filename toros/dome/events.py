@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from toros.archive.models import Event
 from toros.common.module import Context
-from toros.common.wire import NOT_XML
+from toros.common.wire import printable
 from toros.common.work_order import Json
 from toros.dome.news import News
 
@@ -70,7 +70,7 @@ class EventBook:
             "module": "dome",
             "kind": kind,
             "level": level,
-            "message": NOT_XML.sub("\ufffd", message),  # a database cannot hold every character
+            "message": printable(message),  # a database cannot hold every character
             "code": code,
             "data": dict(data),
         }
