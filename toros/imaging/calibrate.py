@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from toros.common.errors import AlreadyCalibrated, NoMasterDark, UnusableFrame
@@ -19,7 +19,6 @@ from toros.imaging.light_steps import (
     linearity_for,
     mark_bleeding,
     rows_of,
-    sky_of,
     write_light,
 )
 from toros.imaging.matching import dark_scale, is_bias_subtracted
@@ -144,7 +143,6 @@ def calibrate_light(
             whole = in_memory(correction)
             strip = rows_of(whole)
             fitted = _whole_steps(whole, info, fringe, noise, options, notes)
-        sky_level, sky_noise = sky_of(strip, light.shape, path)
         result = CalibratedResult(
             path=target,
             source=path,
@@ -155,8 +153,8 @@ def calibrate_light(
             dark_scale=used.dark_scale,
             gain_e_adu=noise.gain_e_adu,
             read_noise_e=noise.read_noise_e,
-            sky_level=sky_level,
-            sky_noise=sky_noise,
+            sky_level=0.0,
+            sky_noise=0.0,
             saturated=0,
             masked=0,
             complete=None not in (bias, dark, flat),
@@ -166,21 +164,15 @@ def calibrate_light(
             notes=tuple(notes),
         )
         header = light_header(light.header, info, result, noise.read_noise_adu, missing or {})
-        counts = write_light(
+        measured = write_light(
             target,
             header,
             strip,
             lambda mask: mark_bleeding(correction, options, mask),
-            light.shape,
+            light,
             options,
         )
-    return replace(
-        result,
-        saturated=counts.saturated,
-        bled=counts.bled,
-        cosmic_rays=counts.cosmic_rays,
-        masked=counts.masked,
-    )
+    return replace(result, **asdict(measured))
 
 
 def _whole_steps(

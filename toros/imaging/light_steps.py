@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,7 +20,7 @@ from toros.imaging.frames import MaskBit, Master, Pixels
 from toros.imaging.fringes import FringeFit, fit_fringes
 from toros.imaging.kernels.correcting import count_bits
 from toros.imaging.light_noise import Noise
-from toros.imaging.light_pixels import Bits, Correction
+from toros.imaging.light_pixels import Bits, Correction, RawLight
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import in_threads, strips
 from toros.imaging.products import Strip, image_planes
@@ -30,20 +31,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Pixels of a light: saturated, in bleed trails, cosmic rays, and masked for any reason."""
+class Measured:
+    """What is known of a light once it is written.
 
+    Parameters
+    ----------
+    sky_level, sky_noise : float
+        Median of the sky and its scatter per pixel.
+    saturated, bled, cosmic_rays, masked : int
+        Pixels: saturated, in bleed trails, hit by cosmic rays, and masked for any reason.
+    """
+
+    sky_level: float
+    sky_noise: float
     saturated: int
     bled: int
     cosmic_rays: int
     masked: int
 
     @classmethod
-    def of(cls, counted: NDArray[np.int64]) -> Counts:
-        """Take the counts of each bit, and last of all, as `count_bits` finds them."""
+    def of(cls, sky: tuple[float, float], counts: NDArray[np.int64]) -> Measured:
+        """Take the sky, and the counts of each bit and of any, as `count_bits` finds them."""
         bits = (MaskBit.SATURATED, MaskBit.BLEED, MaskBit.COSMIC_RAY)
-        saturated, bled, rays = (int(counted[bit.value.bit_length() - 1]) for bit in bits)
-        return cls(saturated, bled, rays, int(counted[8]))
+        saturated, bled, rays = (int(counts[bit.value.bit_length() - 1]) for bit in bits)
+        return cls(*sky, saturated, bled, rays, int(counts[8]))
 
 
 def sky_of(
@@ -122,13 +133,15 @@ def write_light(
     header: fits.Header,
     strip: Callable[[slice], Strip],
     finish_mask: Callable[[Bits], bool],
-    shape: tuple[int, int],
+    light: RawLight,
     options: ReductionOptions,
-) -> Counts:
-    """Write a light and count its pixels; the counts go into the header too.
+) -> Measured:
+    """Write a light and measure it; what is found goes into the header too.
 
     Parameters
     ----------
+    header : astropy.io.fits.Header
+        With a place for each number that is measured here.
     strip : callable
         Returns some rows, corrected; called from several threads.
     finish_mask : callable
@@ -136,35 +149,61 @@ def write_light(
         whether it has set bits.
     options : ReductionOptions
         Whether it is compressed, and how.
-    """
-    planes = image_planes(header, shape)
-    compression = compression_of(options)
-    mask = np.empty(shape, np.uint8)
-    found: list[NDArray[np.int64]] = []
-    with planes_file(target, planes, compression) as file:
 
-        def count(rows: slice) -> None:
-            counted = np.zeros(9, np.int64)
-            count_bits(mask[rows].reshape(-1), counted)
-            found.append(counted)
+    Raises
+    ------
+    UnusableFrame
+        If every pixel is masked.
+    """
+    shape = light.shape
+    planes = image_planes(header, shape)
+    mask = np.empty(shape, np.uint8)
+    counts: list[NDArray[np.int64]] = []
+    sky: list[tuple[float, float]] = []
+    with planes_file(target, planes, compression_of(options)) as file:
 
         def write(rows: slice) -> None:
             part = strip(rows)
             file.write(0, rows.start, part.pixels, part.uncertainty)
             file.write(1, rows.start, part.uncertainty)
             mask[rows] = part.mask
-            count(rows)
+            write_mask(rows)
 
-        in_threads(write, strips(*shape))
-        counts = Counts.of(np.sum(found, axis=0))
-        if counts.saturated and finish_mask(mask):
-            found.clear()
-            in_threads(count, strips(*shape))
-            counts = Counts.of(np.sum(found, axis=0))
-        in_threads(lambda rows: file.write(2, rows.start, mask[rows]), strips(*shape))
+        def write_mask(rows: slice) -> None:
+            file.write(2, rows.start, mask[rows])
+            counts.append(_counts(mask[rows]))
+
+        def measure_sky() -> None:
+            sky.append(sky_of(strip, shape, light.info.path))
+
+        # The sky is one of the parts: measured before them it would keep all cores but one waiting.
+        parts: list[Callable[[], None]] = [measure_sky]
+        parts += [partial(write, rows) for rows in strips(*shape)]
+        in_threads(_do, parts)
+        measured = Measured.of(sky[0], np.sum(counts, axis=0))
+        if measured.saturated and finish_mask(mask):
+            counts.clear()
+            file.forget(2)
+            in_threads(write_mask, strips(*shape))
+            measured = Measured.of(sky[0], np.sum(counts, axis=0))
         # Known only now; the cards are there, so that the header keeps its length.
-        header_now = planes[0].header
-        header_now["NSATUR"], header_now["NMASKED"] = counts.saturated, counts.masked
+        for keyword, value in (
+            ("SKYLEVEL", measured.sky_level),
+            ("SKYNOISE", measured.sky_noise),
+            ("NSATUR", measured.saturated),
+            ("NMASKED", measured.masked),
+        ):
+            planes[0].header[keyword] = value
+    return measured
+
+
+def _do(part: Callable[[], None]) -> None:
+    part()
+
+
+def _counts(mask: Bits) -> NDArray[np.int64]:
+    counts = np.zeros(9, np.int64)
+    count_bits(mask.reshape(-1), counts)
     return counts
 
 

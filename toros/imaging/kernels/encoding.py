@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from toros.imaging.kernels.compiled import kernel
+from toros.imaging.kernels.compiled import inlined, kernel
 
 
 @kernel
@@ -18,12 +18,7 @@ def swap_words(words: NDArray[np.uint32], swapped: NDArray[np.uint32]) -> int:
     total = np.uint64(0)
     for p in range(words.size):
         w = words[p]
-        swapped[p] = np.uint32(
-            ((w & np.uint32(0xFF)) << np.uint32(24))
-            | ((w & np.uint32(0xFF00)) << np.uint32(8))
-            | ((w >> np.uint32(8)) & np.uint32(0xFF00))
-            | (w >> np.uint32(24))
-        )
+        swapped[p] = _turned(w)
         total += np.uint64(w)
     return int(total)
 
@@ -37,15 +32,25 @@ def sum_bytes(content: NDArray[np.uint8], phase: int) -> int:
     phase : int
         Which byte of its word the first byte is, 0 to 3.
     """
-    sums = np.zeros(4, np.uint64)
+    turn = np.uint64(8 * phase)
     body = content.size // 4 * 4
-    for start in range(0, body, 4):
-        for k in range(4):
-            sums[k] += np.uint64(content[start + k])
-    for k in range(body, content.size):
-        sums[k - body] += np.uint64(content[k])
+    words = content[:body].view(np.uint32)
     total = np.uint64(0)
-    for k in range(4):
+    for p in range(words.size):
+        w = np.uint64(_turned(words[p]))
+        total += (w >> turn) | ((w << (np.uint64(32) - turn)) & np.uint64(0xFFFFFFFF))
+    for k in range(body, content.size):
         place = (phase + k) % 4
-        total += sums[k] << np.uint64(24 - 8 * place)
+        total += np.uint64(content[k]) << np.uint64(24 - 8 * place)
     return int(total)
+
+
+@inlined
+def _turned(w: np.uint32) -> np.uint32:
+    """Return a word with its bytes turned round."""
+    return np.uint32(
+        ((w & np.uint32(0xFF)) << np.uint32(24))
+        | ((w & np.uint32(0xFF00)) << np.uint32(8))
+        | ((w >> np.uint32(8)) & np.uint32(0xFF00))
+        | (w >> np.uint32(24))
+    )
