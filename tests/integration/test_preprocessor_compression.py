@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.night_frames import Camera
+from tests.support.product_identity import identity_of, recorded_identity
+from toros.archive.models import Combination
 from toros.common.config import Config
 from toros.preprocessor.reduce import reduce_folder
 
@@ -79,6 +82,9 @@ def test_the_same_frames_give_the_same_compressed_bytes(
             reduce(raw, tmp_path / kind / name, sessions, kind)
         first, second = (tmp_path / kind / name / "calib_a.fits" for name in ("first", "second"))
         assert first.read_bytes() == second.read_bytes()
+    with sessions() as session:
+        for row in session.scalars(select(Combination)):
+            assert recorded_identity(row) == identity_of(Path(row.path))
 
 
 def test_gzip_is_the_plain_product(

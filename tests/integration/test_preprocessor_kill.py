@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.night_frames import Camera
 from tests.support.preprocessor_node import Node
+from tests.support.product_identity import identity_of, recorded_identity
 from tests.support.waiting import wait_until
 from toros.archive.models import Combination, StepRun
 
@@ -113,13 +114,8 @@ def _has_done(sessions: sessionmaker[Session], units: int) -> Callable[[], bool]
 def _check_archive(sessions: sessionmaker[Session], products: Path) -> None:
     """The archive and the disk hold the same products, once each, and nothing half-written."""
     with sessions() as session:
-        rows = {row.path: row.sha256 for row in session.scalars(select(Combination))}
-    files = {
-        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in products.rglob("*")
-        if path.is_file()
-    }
-    assert rows == files
+        rows = {row.path: recorded_identity(row) for row in session.scalars(select(Combination))}
+    assert rows == {str(path): identity_of(path) for path in products.rglob("*") if path.is_file()}
 
 
 def test_the_state_of_a_batch_survives_sigterm(node: Node, sessions: sessionmaker[Session]) -> None:

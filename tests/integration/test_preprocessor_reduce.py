@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.night_frames import READ_NOISE_E, Camera, whole_night
+from tests.support.product_identity import identity_of, recorded_identity
 from toros.archive.models import Combination, CombinationInput, Event, Exposure, Metric, StepRun
 from toros.common.config import Config
 from toros.common.errors import Cancelled, NoFilesFound
@@ -90,7 +90,7 @@ def _check_provenance(sessions: sessionmaker[Session]) -> None:
     with sessions() as session:
         products = session.scalars(select(Combination)).all()
         for product in products:
-            assert product.sha256 == hashlib.sha256(Path(product.path).read_bytes()).hexdigest()
+            assert recorded_identity(product) == identity_of(Path(product.path))
         roles = {product.kind: sorted(item.role for item in product.inputs) for product in products}
         assert roles["master_flat"] == ["bias", "dark", *["flat"] * 5]
         assert roles["calibrated"] == ["bias", "dark", "flat", "light", "mask"]

@@ -57,6 +57,8 @@ class CalibratedResult:
         How much of the fringe frame was subtracted.
     bled, cosmic_rays : int
         Number of pixels in bleed trails, and of those that cosmic rays were replaced in.
+    data_sums : tuple of int
+        DATASUM of the image, of UNCERT and of MASK.
     notes : tuple of str
         What a person should know; also in the file's HISTORY.
     """
@@ -80,6 +82,7 @@ class CalibratedResult:
     fringe_amplitude: float | None = None
     bled: int = 0
     cosmic_rays: int = 0
+    data_sums: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -41,6 +41,10 @@ class Plane:
         (height, width).
     kind : numpy.dtype
         float32 or uint8.
+    start : int
+        Where the data are in the file, where they are not compressed.
+    data_sum : int
+        DATASUM of what is written so far; of compressed data once all are written.
     """
 
     header: fits.Header

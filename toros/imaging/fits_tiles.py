@@ -139,6 +139,7 @@ class TilesFile:
         for piece in pieces:
             total = folded(total + sum_bytes(piece, place % 4))
             place += piece.size
+        plane.data_sum = total
         at = self._append(at, sealed(header, total))
         for piece in pieces:
             at = self._append(at, piece)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -40,6 +40,8 @@ class Measured:
         Median of the sky and its scatter per pixel.
     saturated, bled, cosmic_rays, masked : int
         Pixels: saturated, in bleed trails, hit by cosmic rays, and masked for any reason.
+    data_sums : tuple of int
+        DATASUM of the image, of UNCERT and of MASK.
     """
 
     sky_level: float
@@ -48,6 +50,7 @@ class Measured:
     bled: int
     cosmic_rays: int
     masked: int
+    data_sums: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, sky: tuple[float, float], counts: NDArray[np.int64]) -> Measured:
@@ -194,7 +197,7 @@ def write_light(
             ("NMASKED", measured.masked),
         ):
             planes[0].header[keyword] = value
-    return measured
+    return replace(measured, data_sums=tuple(plane.data_sum for plane in planes))
 
 
 def _do(part: Callable[[], None]) -> None:

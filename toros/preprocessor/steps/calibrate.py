@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from toros.archive import queries
 from toros.archive.models import Exposure
 from toros.common.errors import TorosError
-from toros.imaging.headers import read_exposure, sha256_of
+from toros.imaging.headers import read_exposure
 from toros.preprocessor.grouping import slug
 from toros.preprocessor.run import Outcome, Run, Unit
 from toros.preprocessor.sources import stem
@@ -52,7 +52,6 @@ class Calibrated:
     """A light that was calibrated."""
 
     result: CalibratedResult
-    sha256: str
     chosen: tuple[Chosen, ...]
 
 
@@ -107,7 +106,7 @@ class Calibrate:
             from toros.imaging.preview import write_preview
 
             write_preview(inputs.target, inputs.target.with_suffix(".png"))
-        return Calibrated(result, sha256_of(inputs.target), chosen)
+        return Calibrated(result, chosen)
 
     def record(
         self, session: Session, run: Run, unit: Unit[Calibrating], product: Calibrated
@@ -120,7 +119,8 @@ class Calibrate:
             Product(
                 path=inputs.target,
                 kind="calibrated",
-                sha256=product.sha256,
+                # Its DATASUMs are known and in `quality`: a digest would take as long as all else.
+                sha256=None,
                 like=inputs.id,
                 exposures=(("light", inputs.id),),
                 masters=used(product.chosen),

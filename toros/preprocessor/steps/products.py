@@ -23,6 +23,8 @@ class Product:
 
     Parameters
     ----------
+    sha256 : str, optional
+        Of a product that others are made of.
     like : int
         The exposure whose camera set-up is the product's.
     exposures, masters : tuple of (role, id)
@@ -33,7 +35,7 @@ class Product:
 
     path: Path
     kind: str
-    sha256: str
+    sha256: str | None
     like: int
     exposures: tuple[tuple[str, int], ...]
     masters: tuple[tuple[str, int], ...] = ()
