@@ -131,7 +131,7 @@ def masters_of(folder: Path) -> dict[str, Path]:
     """Return the masters of a night, made if they are not there."""
     from toros.imaging.masters import make_master_bias, make_master_dark, make_master_flat
 
-    made = {kind: folder / "masters" / f"{kind}.fits" for kind in ("bias", "dark", "flat")}
+    made = {kind: folder.with_name(f"{folder.name}_masters") / f"{kind}.fits" for kind in ("bias", "dark", "flat")}
     if not made["flat"].exists():
         frames = {kind: sorted(folder.glob(f"{kind}_*.fits")) for kind in made}
         make_master_bias(frames["bias"], made["bias"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import sys
 import warnings
 from typing import Annotated, Any
@@ -66,6 +67,8 @@ def main() -> None:
     """Run the command and exit with its status."""
     # Importing a thousand modules makes no garbage: to look for it is a seventh of the time.
     gc.set_threshold(100_000, 20, 100)
+    # Kernels have threads of their own; those of the BLAS would only spin beside them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # A user is shown our own messages; what libraries warn of is for our tests.
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

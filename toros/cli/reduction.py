@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import getpass
 import os
 import sys
@@ -197,6 +198,7 @@ def _reduce(
 ) -> None:
     # Digests, headers and imports take turns with the interpreter's lock: shorter turns than usual.
     sys.setswitchinterval(_TURN_S)
+    gc.disable()  # until all is imported
     with DigestsAhead(folders, leave_out=target) as digests:
         # First: it looks through all modules that are loaded, and there are few.
         import_module("astropy.io.fits")
@@ -223,6 +225,8 @@ def _reduced(
     from toros.preprocessor.reduce import reduce_folder
 
     settings = config_or_defaults(config)
+    gc.freeze()
+    gc.enable()
     with _archive(settings, config, target) as engine, progress_bar() as progress:
         return reduce_folder(
             folders,
@@ -240,6 +244,12 @@ def _load_kernels() -> None:
     from toros.imaging.kernels.compiled import when_compiling
 
     when_compiling(lambda text: err.print(text, style="dim"))
+    import numpy as np
+
+    # The first call of any kernel makes numba ready.
+    from toros.imaging.kernels.encoding import sum_bytes
+
+    sum_bytes(np.zeros(4, np.uint8), 0)
     import_module("toros.imaging.masters")
 
 
