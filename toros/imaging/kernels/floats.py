@@ -198,20 +198,11 @@ def _average(
 
 
 @inlined
-def combine_floats(
-    tile: Pixels,
-    pairs: NDArray[np.int32],
-    code: RuleCode,
-    value: Pixels,
-    error: Pixels,
-    count: NDArray[np.uint16],
+def _combine_sorted(
+    tile: Pixels, code: RuleCode, value: Pixels, error: Pixels, count: NDArray[np.uint16]
 ) -> None:
-    """Combine a tile [frame, pixel] of finite values and ∞, which is sorted in place."""
+    """Combine a tile [frame, pixel] of sorted values; none is masked."""
     frames, size = tile.shape
-    if code.clip == NO_CLIP and not code.median:
-        _average(tile, code, value, error, count)
-        return
-    sort_pixels(tile, pairs)
     used = tile
     if code.clip == EXTREMA_CLIP:
         start = min(int(code.low), frames - 1)
@@ -226,10 +217,78 @@ def combine_floats(
         _find_limits(used, middle, count, total, squares, code, low, high)
         _sums(used, middle, low, high, count, total, squares)
         _finish(middle, count, total, squares, code, value, error)
-    last = tile[frames - 1]
-    once = code.iterations == 1 or code.clip != SIGMA_CLIP
+        if code.iterations == 1 or code.clip != SIGMA_CLIP:
+            return
     for p in range(size):
-        if vectorised and last[p] < np.inf and (once or count[p] == frames):
+        if vectorised and count[p] == frames:
             continue
-        found, deviation, kept = combine_column(tile, p, valid_in(tile, p), code)
+        found, deviation, kept = combine_column(tile, p, frames, code)
         value[p], error[p], count[p] = np.float32(found), np.float32(deviation), np.uint16(kept)
+
+
+@inlined
+def _combine_those(
+    tile: Pixels,
+    places: NDArray[np.int64],
+    code: RuleCode,
+    value: Pixels,
+    error: Pixels,
+    count: NDArray[np.uint16],
+) -> int:
+    """Combine those of `places` whose values in the sorted `tile` are all good, side by side.
+
+    The others are moved to the front of `places`; how many they are is returned.
+    """
+    frames = len(tile)
+    good = np.empty(places.size, np.int64)
+    found = left = 0
+    for k in range(places.size):
+        p = places[k]
+        good[found] = places[left] = p
+        if np.float64(tile[frames - 1, p]) < np.inf:
+            found += 1
+        else:
+            left += 1
+    if found == 0:
+        return left
+    some = np.empty((frames, found), np.float32)
+    for i in range(frames):
+        for k in range(found):
+            some[i, k] = tile[i, good[k]]
+    values, errors = np.empty(found, np.float32), np.empty(found, np.float32)
+    counts = np.empty(found, np.uint16)
+    _combine_sorted(some, code, values, errors, counts)
+    for k in range(found):
+        p = good[k]
+        value[p], error[p], count[p] = values[k], errors[k], counts[k]
+    return left
+
+
+@inlined
+def combine_floats(
+    tile: Pixels,
+    pairs: NDArray[np.int32],
+    code: RuleCode,
+    value: Pixels,
+    error: Pixels,
+    count: NDArray[np.uint16],
+) -> None:
+    """Combine a tile [frame, pixel] of finite values and ∞, which is sorted in place."""
+    frames, size = tile.shape
+    if code.clip == NO_CLIP and not code.median:
+        _average(tile, code, value, error, count)
+        return
+    sort_pixels(tile, pairs)
+    _combine_sorted(tile, code, value, error, count)
+    # Where some are masked, that was wrong: once more, all pixels of so many values together.
+    last, masked = tile[frames - 1], np.empty(size, np.int64)
+    left = 0
+    for p in range(size):
+        masked[left] = p
+        left += 1 if np.float64(last[p]) == np.inf else 0
+    valid = frames - 1
+    while left > 0 and valid > 0:
+        left = _combine_those(tile[:valid], masked[:left], code, value, error, count)
+        valid -= 1
+    for k in range(left):
+        value[masked[k]], error[masked[k]], count[masked[k]] = np.nan, np.nan, 0
