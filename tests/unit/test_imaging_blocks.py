@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from toros.imaging.bad_pixels import _around
-from toros.imaging.flat_stars import BLOCK_PX, _level, in_pixels
+from toros.imaging.flat_stars import _level, _middle_flat, _with_neighbours
+from toros.imaging.kernels.flats import BLOCK_PX, mask_blocks, mean_blocks, prepare
+from toros.imaging.sampling import median
+from toros.imaging.sources import MASKED
 
 SIZE = 16  # pixels of a box
 
@@ -49,7 +52,7 @@ def test_what_is_around_a_pixel_is_what_scipy_finds(shape: tuple[int, int]) -> N
     np.testing.assert_allclose(_around(image, bad), _plain_around(image, bad), rtol=2e-7)
 
 
-def test_blocks_become_pixels_for_any_rows() -> None:
+def test_blocks_mask_any_rows() -> None:
     rng = np.random.default_rng(8)
     height, width = 5 * BLOCK_PX + 3, 7 * BLOCK_PX + 5
     blocks = rng.random((height // BLOCK_PX, width // BLOCK_PX)) < 0.4
@@ -58,8 +61,52 @@ def test_blocks_become_pixels_for_any_rows() -> None:
     whole[: expanded.shape[0], : expanded.shape[1]] = expanded
     for start in range(height):
         for stop in range(start + 1, height + 1):
-            found = in_pixels(blocks, slice(start, stop), width, height)
-            np.testing.assert_array_equal(found, whole[start:stop])
+            pixels = np.ones((stop - start, width), np.float32)
+            mask_blocks(pixels, blocks, start, MASKED)
+            np.testing.assert_array_equal(pixels == MASKED, whole[start:stop])
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (24, 35), (19, 64), (5, 3)])
+def test_blocks_are_the_means_that_numpy_gives(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(shape[1])
+    pixels = rng.normal(1, 0.1, shape).astype(np.float32)
+    pixels[rng.random(shape) < 0.1] = MASKED
+    height, width = shape[0] // BLOCK_PX, shape[1] // BLOCK_PX
+    made = np.empty((height, width), np.float32)
+    mean_blocks(pixels, made)
+    plain = np.where(np.isfinite(pixels), pixels, np.float32(1))
+    plain = plain[: height * BLOCK_PX, : width * BLOCK_PX]
+    wanted = plain.reshape(height, BLOCK_PX, width, BLOCK_PX).mean(axis=(1, 3))
+    np.testing.assert_array_equal(made, wanted)
+
+
+def test_flats_are_prepared_as_numpy_reckons() -> None:
+    rng = np.random.default_rng(3)
+    pixels, bias, dark = rng.normal(1000, 100, (3, 999)).astype(np.float32)
+    pixels[rng.random(999) < 0.1] = MASKED
+    bad = rng.random(999) < 0.1
+    scale, level = np.float32(0.7), np.float32(321.5)
+    wanted = np.where(bad, MASKED, (pixels - bias - scale * dark) / level)
+    prepare(pixels, bias, dark, bad, scale, level, MASKED)
+    np.testing.assert_array_equal(pixels, wanted)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (12, 12)])
+def test_neighbours_are_those_of_scipy(shape: tuple[int, int]) -> None:
+    blocks = np.random.default_rng(shape[0]).random(shape) < 0.1
+    wanted = ndimage.binary_dilation(blocks, np.ones((3, 3)))
+    np.testing.assert_array_equal(_with_neighbours(blocks), wanted)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 1000, 1001])
+def test_the_median_is_numpys(count: int) -> None:
+    values = np.random.default_rng(count).normal(0, 1, (count, 6)).astype(np.float32)
+    values[count // 2 :, 0] = values[0, 0]
+    assert [median(column) for column in values.T] == list(np.median(values, axis=0))
+    assert median(values.astype(np.float64)) == np.median(values.astype(np.float64))
+    np.testing.assert_array_equal(
+        _middle_flat([row[None] for row in values]), np.median(values[:, None], axis=0)
+    )
 
 
 def test_a_plane_is_taken_out_and_stars_do_not_tilt_it() -> None:

@@ -23,6 +23,7 @@ from toros.imaging.fits_planes import Plane, image_header, planes_file
 from toros.imaging.fits_sums import encoded, folded
 from toros.imaging.headers import read_exposure
 from toros.imaging.kernels.correcting import count_bits
+from toros.imaging.kernels.decoding import decode_counts, decode_reals
 from toros.imaging.kernels.encoding import sum_bytes, swap_words
 from toros.imaging.master_file import open_master
 from toros.imaging.options import ReductionOptions
@@ -30,7 +31,7 @@ from toros.imaging.pool import in_threads
 from toros.imaging.products import write_image
 from toros.imaging.raw import raw_image
 from toros.imaging.sampling import clipped_median, sample_rows
-from toros.imaging.sources import open_sources
+from toros.imaging.sources import MASKED, open_sources
 from toros.imaging.stack import stack
 
 OPTIONS = ReductionOptions()
@@ -343,3 +344,26 @@ def test_the_first_error_of_a_thread_is_raised_and_the_rest_left() -> None:
     in_threads(done.append, range(5))
     in_threads(done.append, [])
     assert sorted(done[-5:]) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("saturation", [-1, 0, 1, 40000, 65535, 65536, 2**40])
+def test_counts_become_numbers(saturation: int) -> None:
+    counts = np.arange(65536, dtype=np.uint16)
+    found = np.empty(counts.size, np.float32)
+    decode_counts((counts ^ np.uint16(0x8000)).byteswap(), found, max(saturation, 0), MASKED)
+    wanted = np.where(counts < saturation, counts.astype(np.float32), MASKED)
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_reals_are_decoded_and_judged() -> None:
+    rng = np.random.default_rng(4)
+    # All patterns of bits: denormal numbers, infinities and NaN among them.
+    bits = rng.integers(0, 2**32, 10_000, dtype=np.uint32)
+    bits[:4] = [0x7F800000, 0xFF800000, 0x7FC00000, 0x80000000]
+    flags = (rng.random(bits.size) < 0.1).astype(np.uint8) * np.uint8(4)
+    pixels, bad = np.empty(bits.size, np.float32), np.empty(bits.size, np.bool_)
+    decode_reals(bits.byteswap(), flags, pixels.view(np.uint32), bad)
+    numbers = bits.view(np.float32)
+    finite = np.isfinite(numbers)
+    np.testing.assert_array_equal(bad, ~finite | (flags != 0))
+    np.testing.assert_array_equal(pixels.view(np.uint32), np.where(finite, bits, 0))

@@ -11,20 +11,19 @@ from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
 from toros.imaging.flat_pedestal import Pedestal
-from toros.imaging.flat_stars import BLOCK_PX, Blocks, in_blocks, star_blocks
+from toros.imaging.flat_stars import Blocks, star_blocks
 from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.kernels.flats import BLOCK_PX, mean_blocks
 from toros.imaging.options import ReductionOptions
 from toros.imaging.outliers import Measure, measure_strips, odd_frames, strips_of
-from toros.imaging.pool import in_threads
-from toros.imaging.sampling import sample_rows
-from toros.imaging.sources import Source, open_sources
-from toros.imaging.stack import Preparation
+from toros.imaging.pool import in_threads, mapped
+from toros.imaging.sampling import median, sample_rows
+from toros.imaging.sources import Source
+from toros.imaging.stack import Preparation, open_alike
 
 # A flat with more of its pixels saturated is over-exposed, not merely hot here and there.
 _MOST_SATURATED = 0.5
-# Rows of blocks that are made in one go.
-_BLOCKS = 8
 
 
 @dataclass(frozen=True)
@@ -38,30 +37,28 @@ class Levels:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Flat:
+    """One open flat above its pedestal [ADU]; what is masked is ∞."""
+
     info: ExposureInfo
-    level: float
-    measure: Measure
-    blocks: Blocks
+    source: Source
+    preparation: Preparation
+
+    def rows(self, rows: slice) -> tuple[Pixels, float]:
+        """Return some rows, and which part of them is masked in the raw frame."""
+        width = self.source.image.shape[1]
+        pixels = np.empty((rows.stop - rows.start, width), np.float32)
+        self.source.read_floats(rows, pixels.reshape(-1))
+        lost = float(np.mean(np.isinf(pixels)))
+        self.preparation.at(rows, width).apply(0, pixels)
+        return pixels, lost
 
 
 @dataclass(frozen=True)
-class _Flat:
-    """One open flat; what is masked is ∞."""
-
-    source: Source
-    preparation: Preparation
-    shape: tuple[int, int]
-
-    def raw(self, rows: slice) -> Pixels:
-        pixels = np.empty((rows.stop - rows.start, self.shape[1]), np.float32)
-        self.source.read_floats(rows, pixels.reshape(-1))
-        return pixels
-
-    def rows(self, rows: slice) -> Pixels:
-        pixels = self.raw(rows)
-        self.preparation.at(rows).apply(0, pixels)
-        return pixels
+class _Seen:
+    flat: _Flat
+    level: float
+    measure: Measure
 
 
 def measure_levels(
@@ -73,58 +70,70 @@ def measure_levels(
     ------
     UnreadableFile
         If one cannot be read.
+    MixedShapes
+        If they differ in size.
     UnusableFrame
         If none is well exposed.
     """
-    seen: list[_Seen] = []
-    left_out: list[tuple[Path, str]] = []
-    for info in infos:
-        with open_sources([info], options) as (source,):
-            shape = source.image.shape
-            flat = _Flat(source, pedestal.preparation([info], [1.0]), shape)
-            found = _measure(info, flat)
-        if isinstance(found, str):
-            left_out.append((info.path, found))
-        else:
-            seen.append(found)
-    odd = odd_frames([one.measure for one in seen], "flat") if options.leave_out_odd_frames else {}
-    left_out += [(seen[index].info.path, why) for index, why in sorted(odd.items())]
-    good = [one for index, one in enumerate(seen) if index not in odd]
-    if not good:
-        reasons = "; ".join(f"{path.name}: {reason}" for path, reason in left_out)
-        raise UnusableFrame(f"No flat frame is well exposed ({reasons})")
-    stars = star_blocks([one.blocks for one in good])
-    return Levels([one.info for one in good], [one.level for one in good], stars, tuple(left_out))
+    with open_alike(infos, infos[0].shape or (0, 0), options) as sources:
+        flats = [
+            _Flat(info, source, pedestal.preparation([info], [1.0]))
+            for info, source in zip(infos, sources, strict=True)
+        ]
+        found = mapped(_measure, flats)
+        left_out = [
+            (flat.info.path, why)
+            for flat, why in zip(flats, found, strict=True)
+            if isinstance(why, str)
+        ]
+        seen = [one for one in found if isinstance(one, _Seen)]
+        odd: dict[int, str] = {}
+        if options.leave_out_odd_frames:
+            odd = odd_frames([one.measure for one in seen], "flat")
+        left_out += [(seen[index].flat.info.path, why) for index, why in sorted(odd.items())]
+        good = [one for index, one in enumerate(seen) if index not in odd]
+        if not good:
+            reasons = "; ".join(f"{path.name}: {reason}" for path, reason in left_out)
+            raise UnusableFrame(f"No flat frame is well exposed ({reasons})")
+        kept, levels = [one.flat.info for one in good], [one.level for one in good]
+        stars = star_blocks(
+            _blocks([one.flat.source for one in good], pedestal.preparation(kept, levels))
+        )
+    return Levels(kept, levels, stars, tuple(left_out))
 
 
-def _measure(info: ExposureInfo, flat: _Flat) -> _Seen | str:
+def _measure(flat: _Flat) -> _Seen | str:
     """Return what is seen of a flat, or why it is left out."""
-    wanted = sample_rows(flat.shape)
-    lost = [np.isinf(flat.raw(rows)) for rows in wanted]
-    if np.mean(np.concatenate(lost)) > _MOST_SATURATED:
+    shape = flat.source.image.shape
+    parts = [flat.rows(rows) for rows in sample_rows(shape)]
+    if np.average([lost for _, lost in parts], weights=[len(part) for part, _ in parts]) > (
+        _MOST_SATURATED
+    ):
         return "Most of its pixels are saturated."
-    sample = np.concatenate([flat.rows(rows) for rows in wanted])
+    sample = np.concatenate([part for part, _ in parts])
     usable = sample[np.isfinite(sample)]
-    level = float(np.median(usable)) if usable.size else 0.0
+    level = median(usable) if usable.size else 0.0
     if level <= 0:
         return "There is no light in it above the pedestal."
-    strips = [_filled(flat.rows(rows), level) for rows in strips_of(flat.shape[0])]
-    return _Seen(info, level, measure_strips(strips), _blocks(flat, level))
+    strips = [flat.rows(rows)[0] for rows in strips_of(shape[0])]
+    for strip in strips:
+        strip[~np.isfinite(strip)] = level
+    return _Seen(flat, level, measure_strips(strips))
 
 
-def _filled(pixels: Pixels, level: float) -> Pixels:
-    return np.where(np.isfinite(pixels), pixels, np.float32(level))
+def _blocks(sources: Sequence[Source], preparation: Preparation) -> list[Blocks]:
+    """Return flats at a level of 1 in blocks; what is masked counts as 1."""
+    height, width = sources[0].image.shape
+    made = [np.empty((height // BLOCK_PX, width // BLOCK_PX), np.float32) for _ in sources]
 
+    def make(y: int) -> None:
+        rows = slice(y * BLOCK_PX, (y + 1) * BLOCK_PX)
+        prepared = preparation.at(rows, width)
+        pixels = np.empty((BLOCK_PX, width), np.float32)
+        for index, source in enumerate(sources):
+            source.read_floats(rows, pixels.reshape(-1))
+            prepared.apply(index, pixels)
+            mean_blocks(pixels, made[index][y : y + 1])
 
-def _blocks(flat: _Flat, level: float) -> Blocks:
-    height, width = flat.shape
-    made: Blocks = np.empty((height // BLOCK_PX, width // BLOCK_PX), np.float32)
-    step = _BLOCKS * BLOCK_PX
-
-    def make(start: int) -> None:
-        rows = slice(start, min(start + step, height // BLOCK_PX * BLOCK_PX))
-        pixels = _filled(flat.rows(rows), level) / np.float32(level)
-        made[rows.start // BLOCK_PX : rows.stop // BLOCK_PX] = in_blocks(pixels)
-
-    in_threads(make, range(0, height // BLOCK_PX * BLOCK_PX, step))
+    in_threads(make, range(height // BLOCK_PX))
     return made

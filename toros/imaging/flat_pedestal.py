@@ -19,9 +19,6 @@ from toros.imaging.options import ReductionOptions
 from toros.imaging.photon_transfer import MeasuredGain, measure_gain
 from toros.imaging.stack import Preparation
 
-# Bytes that a pixel of a master takes in memory.
-_BYTES_PER_PIXEL = 9
-
 
 class Pedestal:
     """The masters that are subtracted from flats, and by how much each."""
@@ -99,11 +96,6 @@ def open_pedestal(
             opened.enter_context(open_master(path, infos[0])) if path else None
             for path in (bias, dark)
         ]
-        height, width = infos[0].shape or (0, 0)
-        if 2 * height * width * _BYTES_PER_PIXEL <= options.memory_limit_bytes // 2 + 2**26:
-            for file in files:
-                if file is not None:
-                    file.keep()
         yield Pedestal(
             infos, files[0], files[1], scales, _read_noise(bias, infos[0], options), options
         )

@@ -12,10 +12,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from toros.imaging.kernels.sorting import middle_of_rows, network
+from toros.imaging.kernels.sorting import middle_of_rows, network, sort_pixels
 from toros.imaging.pool import in_threads
+from toros.imaging.sampling import median
 
-BLOCK_PX = 8
 # With two flats nobody can say which of them has the star.
 FEWEST = 3
 _SIGMAS = 4.0
@@ -27,30 +27,11 @@ _MAD_TO_SIGMA = 1.482602218505602
 Blocks = NDArray[np.float32]
 
 
-def in_blocks(pixels: NDArray[np.float32], bad: NDArray[np.bool_] | None = None) -> Blocks:
-    """Return the means of blocks of 8×8 pixels; incomplete blocks at the far edges are left out.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        A flat at a level of 1 [y, x].
-    bad : numpy.ndarray, optional
-        Pixels that count as 1.
-    """
-    image = pixels if bad is None else np.where(bad, np.float32(1), pixels)
-    height, width = (size // BLOCK_PX * BLOCK_PX for size in image.shape)
-    cut = image[:height, :width]
-    shape = (height // BLOCK_PX, BLOCK_PX, width // BLOCK_PX, BLOCK_PX)
-    return np.asarray(cut.reshape(shape).mean(axis=(1, 3)), dtype=np.float32)
-
-
 def star_blocks(flats: Sequence[Blocks]) -> list[NDArray[np.bool_]]:
     """Return, for each flat in blocks, which blocks a star is in, their neighbours included."""
-    from scipy import ndimage
-
     if len(flats) < FEWEST or min(flats[0].shape) < 3:
         return [np.zeros(flat.shape, dtype=np.bool_) for flat in flats]
-    common = np.median(np.stack(flats), axis=0)
+    common = _middle_flat(flats)
     common[common <= 0] = 1
     rests: list[NDArray[np.floating]] = [common] * len(flats)
     sigmas = [0.0] * len(flats)
@@ -64,18 +45,36 @@ def star_blocks(flats: Sequence[Blocks]) -> list[NDArray[np.bool_]]:
         smooth = median_down(np.ascontiguousarray(median_down(rest.T, size).T), size)
         rest = rest - smooth
         rests[index] = rest
-        sigmas[index] = _MAD_TO_SIGMA * float(np.median(np.abs(rest - np.median(rest))))
+        sigmas[index] = _MAD_TO_SIGMA * median(np.abs(rest - median(rest)))
 
     in_threads(compare, range(len(flats)))
     # A flat that is itself the median of all in many blocks shows less scatter than it has.
     usual = float(np.median(sigmas))
     return [
-        np.asarray(
-            ndimage.binary_dilation(rest > _SIGMAS * max(sigma, usual, 1e-6), np.ones((3, 3))),
-            dtype=np.bool_,
-        )
+        _with_neighbours(rest > _SIGMAS * max(sigma, usual, 1e-6))
         for rest, sigma in zip(rests, sigmas, strict=True)
     ]
+
+
+def _middle_flat(flats: Sequence[Blocks]) -> Blocks:
+    """Return the median of the flats, as numpy gives it, ten times as fast."""
+    ordered = np.stack(flats)
+    sort_pixels(ordered.reshape(len(flats), -1), network(len(flats)))
+    middle: Blocks = ordered[len(flats) // 2]
+    if len(flats) % 2 == 0:
+        middle = (ordered[len(flats) // 2 - 1] + middle) / np.float32(2)
+    return middle
+
+
+def _with_neighbours(blocks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return blocks and the eight around each."""
+    wide = blocks.copy()
+    wide[1:] |= blocks[:-1]
+    wide[:-1] |= blocks[1:]
+    made = wide.copy()
+    made[:, 1:] |= wide[:, :-1]
+    made[:, :-1] |= wide[:, 1:]
+    return made
 
 
 def median_down(values: NDArray[np.floating], size: int) -> NDArray[np.float64]:
@@ -100,7 +99,7 @@ def _level(ratio: NDArray[np.floating]) -> NDArray[np.floating]:
         rest = values - terms @ fit
         if turn + 1 == _FITS:
             break
-        sigma = _MAD_TO_SIGMA * float(np.median(np.abs(rest - np.median(rest))))
+        sigma = _MAD_TO_SIGMA * median(np.abs(rest - median(rest)))
         used = np.abs(rest) <= _SIGMAS * max(sigma, 1e-9)
         if used.sum() < 3:
             break
@@ -113,18 +112,3 @@ def _plane_terms(shape: tuple[int, int]) -> NDArray[np.float64]:
     """Return 1, x and y, from -1 to 1, of every place."""
     y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in shape), indexing="ij")
     return np.stack([np.ones(x.size), x.ravel(), y.ravel()], axis=1)
-
-
-def in_pixels(blocks: NDArray[np.bool_], rows: slice, width: int, height: int) -> NDArray[np.bool_]:
-    """Return blocks as pixels for some rows of a frame of (height, width)."""
-    start, stop, _ = rows.indices(height)
-    mask = np.zeros((stop - start, width), dtype=np.bool_)
-    y = np.arange(start, stop) // BLOCK_PX
-    inside = y < blocks.shape[0]
-    if not inside.any():
-        return mask
-    # Only the blocks of these rows: of the whole frame there are many more.
-    first, last = int(y[inside][0]), int(y[inside][-1]) + 1
-    expanded = np.repeat(blocks[first:last], BLOCK_PX, axis=1)[:, :width]
-    mask[inside, : expanded.shape[1]] = expanded[y[inside] - first]
-    return mask

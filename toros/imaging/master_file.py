@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from toros.common.errors import MixedShapes, UnreadableFile
 from toros.imaging.fits_io import image_hdu, open_fits
-from toros.imaging.frames import Master, Pixels, read_master
+from toros.imaging.frames import Master, read_master
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.kernels.decoding import decode_reals
 from toros.imaging.pool import in_threads, strips
 from toros.imaging.raw import read_bytes
 
@@ -55,8 +56,13 @@ class MasterFile:
             self._pixels = pixels
             self._uncertainty, self._mask = others.get("UNCERT"), others.get("MASK")
 
-    def rows(self, rows: slice) -> Master:
+    def rows(self, rows: slice, *, uncertainty: bool = True) -> Master:
         """Return some rows, not to be changed; where a pixel is not finite it is 0 and masked.
+
+        Parameters
+        ----------
+        uncertainty : bool
+            Whether it is wanted: reading it takes as long as reading the pixels.
 
         Raises
         ------
@@ -70,12 +76,20 @@ class MasterFile:
                 None if error is None else error[rows],
                 self._whole.mask[rows],
             )
-        pixels: Pixels = self._read(self._pixels, rows)
-        mask = ~np.isfinite(pixels)
-        pixels[mask] = 0
+        words = self._read_bytes(self._pixels, rows).view(np.uint32)
+        pixels, mask = np.empty(words.shape, np.float32), np.empty(words.shape, np.bool_)
+        flags = np.zeros(words.shape, np.uint8)
         if self._mask is not None:
-            mask |= self._read(self._mask, rows) != 0
-        error = None if self._uncertainty is None else self._read(self._uncertainty, rows)
+            flags = (self._read_bytes(self._mask, rows) != 0).view(np.uint8)
+        decode_reals(
+            words.reshape(-1),
+            flags.reshape(-1),
+            pixels.view(np.uint32).reshape(-1),
+            mask.reshape(-1),
+        )
+        error = None
+        if uncertainty and self._uncertainty is not None:
+            error = self._read(self._uncertainty, rows)
         return Master(pixels, error, mask)
 
     def keep(self) -> None:
@@ -97,13 +111,18 @@ class MasterFile:
         self._whole = whole
 
     def _read(self, place: _Place, rows: slice) -> NDArray[Any]:
+        found = self._read_bytes(place, rows)
+        if found.dtype.isnative:
+            return found
+        return found.byteswap(inplace=True).view(found.dtype.newbyteorder("="))
+
+    def _read_bytes(self, place: _Place, rows: slice) -> NDArray[Any]:
+        """Read rows as they stand in the file."""
         width = self.shape[1]
         found = np.empty((rows.stop - rows.start, width), place.kind)
         start = place.offset + rows.start * width * place.kind.itemsize
         read_bytes(self._descriptor, found, start, self._path)
-        if found.dtype.isnative:
-            return found
-        return found.byteswap(inplace=True).view(found.dtype.newbyteorder("="))
+        return found
 
 
 def _place(hdu: Any) -> _Place | None:

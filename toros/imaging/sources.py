@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from toros.common.errors import UnreadableFile
 from toros.imaging.frames import Pixels, read_frame
 from toros.imaging.headers import ExposureInfo
-from toros.imaging.kernels.decoding import decode_floats
+from toros.imaging.kernels.decoding import decode_counts, decode_floats
 from toros.imaging.options import ReductionOptions
 from toros.imaging.raw import RawImage, raw_image, read_bytes
 
@@ -47,6 +47,11 @@ class Source:
     def read_floats(self, rows: slice, pixels: Pixels) -> None:
         """Read rows into flat `pixels`; what is no value or saturated becomes ∞."""
         image = self.image
+        if image.is_counts:
+            counts = np.empty(pixels.size, np.uint16)
+            self.read_counts(rows, counts)
+            decode_counts(counts, pixels, self.saturation, MASKED)
+            return
         raw = np.empty(pixels.size, image.kind)
         read_bytes(self.descriptor, raw, image.offset + rows.start * image.row_bytes, image.path)
         if not raw.dtype.isnative:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,9 @@ from numpy.typing import NDArray
 
 from toros.common.errors import AlreadyCalibrated, MixedShapes, NoFilesFound
 from toros.imaging.combine import Method, method_for, rule_for
-from toros.imaging.flat_stars import in_pixels
 from toros.imaging.frames import Master, Pixels
 from toros.imaging.headers import ExposureInfo, read_exposure
-from toros.imaging.kernels.decoding import subtract_scaled
+from toros.imaging.kernels.flats import mask_blocks, prepare
 from toros.imaging.kernels.rules import Rule
 from toros.imaging.kernels.sorting import network
 from toros.imaging.kernels.stacking import stack_counts, stack_floats
@@ -54,44 +54,55 @@ class Preparation:
     linearity: Sequence[float] = ()
     stars: Sequence[NDArray[np.bool_]] | None = None
 
-    def at(self, rows: slice) -> PreparedRows:
+    def at(self, rows: slice, width: int) -> PreparedRows:
         """Read what is needed for some rows."""
-        bias = None if self.bias is None else self.bias.rows(rows)
-        dark = None if self.dark is None else self.dark.rows(rows)
-        return PreparedRows(self, rows, bias, dark)
+        shape = (rows.stop - rows.start, width)
+        masters = [
+            Master(np.zeros(shape, np.float32), None, np.zeros(shape, np.bool_))
+            if file is None
+            else file.rows(rows, uncertainty=False)
+            for file in (self.bias, self.dark)
+        ]
+        bad = masters[0].mask | masters[1].mask
+        return PreparedRows(self, rows, masters[0].pixels, masters[1].pixels, bad)
 
 
 @dataclass(frozen=True)
 class PreparedRows:
-    """A `Preparation` for some rows."""
+    """A `Preparation` for some rows; a master that there is not is 0."""
 
     preparation: Preparation
     rows: slice
-    bias: Master | None
-    dark: Master | None
+    bias: Pixels
+    dark: Pixels
+    bad: NDArray[np.bool_]
 
     def apply(self, index: int, pixels: Pixels) -> None:
         """Make the rows `pixels` [y, x] of frame `index` ready, in place; masked ones are ∞."""
-        todo = self.preparation
-        scale, level = np.float32(todo.dark_scales[index]), np.float32(todo.levels[index])
-        if self.bias is not None:
-            _subtract(pixels, self.bias, np.float32(1))
-        if todo.linearity and self.bias is not None:
+        todo, bias = self.preparation, self.bias
+        if todo.linearity and todo.bias is not None:
+            nothing = np.zeros_like(pixels)
+            self._subtract(pixels, bias, nothing, 0.0, 1.0)
             with np.errstate(invalid="ignore"):
                 counts = linearise(pixels, todo.linearity)
             pixels[:] = np.where(pixels == MASKED, MASKED, counts)
-        if self.dark is not None:
-            _subtract(pixels, self.dark, scale)
-        pixels /= level
+            bias = nothing
+        self._subtract(pixels, bias, self.dark, todo.dark_scales[index], todo.levels[index])
         if todo.stars is not None:
-            hidden = in_pixels(todo.stars[index], self.rows, pixels.shape[1], self.rows.stop)
-            pixels[hidden] = MASKED
+            mask_blocks(pixels, todo.stars[index], self.rows.start, MASKED)
 
-
-def _subtract(pixels: Pixels, master: Master, scale: np.float32) -> None:
-    subtract_scaled(
-        pixels.reshape(-1), master.pixels.reshape(-1), scale, master.mask.reshape(-1), MASKED
-    )
+    def _subtract(
+        self, pixels: Pixels, bias: Pixels, dark: Pixels, scale: float, level: float
+    ) -> None:
+        prepare(
+            pixels.reshape(-1),
+            bias.reshape(-1),
+            dark.reshape(-1),
+            self.bad.reshape(-1),
+            np.float32(scale),
+            np.float32(level),
+            MASKED,
+        )
 
 
 @dataclass(frozen=True)
@@ -165,15 +176,30 @@ def stack(
         raise MixedShapes(f"{infos[0].path}: the size of the frame is unknown.")
     method = method_for(len(infos), options)
     planes = Planes(shape, options.memory_limit_bytes // 2)
-    with open_sources(infos, options) as sources:
-        for source in sources:
-            if source.image.shape != shape:
-                raise MixedShapes(f"{source.image.path}: its header tells another size.")
+    with open_alike(infos, shape, options) as sources:
         step = rows_per_strip(len(infos), shape[1], options)
         work = _Work(sources, rule_for(method, options), preparation, planes, step, [])
         starts = range(0, shape[0], step)
         in_threads(work.combine, [slice(at, min(at + step, shape[0])) for at in starts])
     return Stack(planes, method, max(work.counts, default=0))
+
+
+@contextmanager
+def open_alike(
+    infos: Sequence[ExposureInfo], shape: tuple[int, int], options: ReductionOptions
+) -> Iterator[list[Source]]:
+    """Open frames that are all of one shape; see `open_sources`.
+
+    Raises
+    ------
+    MixedShapes
+        If one is not.
+    """
+    with open_sources(infos, options) as sources:
+        for source in sources:
+            if source.image.shape != shape:
+                raise MixedShapes(f"{source.image.path}: its header tells another size.")
+        yield sources
 
 
 def rows_per_strip(frame_count: int, width: int, options: ReductionOptions) -> int:
@@ -215,7 +241,7 @@ class _Work:
 
     def _prepared(self, rows: slice, shape: tuple[int, ...]) -> Pixels:
         pixels = np.empty((len(self.sources), shape[0] * shape[1]), np.float32)
-        prepared = None if self.preparation is None else self.preparation.at(rows)
+        prepared = None if self.preparation is None else self.preparation.at(rows, shape[1])
         for index, (source, line) in enumerate(zip(self.sources, pixels, strict=True)):
             source.read_floats(rows, line)
             if prepared is not None:
