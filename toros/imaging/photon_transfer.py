@@ -21,6 +21,7 @@ from toros.imaging.linearity import linearise
 from toros.imaging.master_file import MasterFile
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import mapped
+from toros.imaging.sampling import median
 from toros.imaging.sources import MASKED, open_sources
 
 _BLOCK_PX = 64
@@ -80,19 +81,22 @@ def gain_of_pair(
 def _of_block(
     first: Pixels, second: Pixels, read_noise_adu: float, good: NDArray[np.bool_] | None
 ) -> float | None:
-    a, b = (first, second) if good is None else (first[good], second[good])
+    # Most blocks are whole: their pixels need not be picked.
+    whole = good is None or good.all()
+    a, b = (first, second) if whole else (first[good], second[good])
     if a.size < 32:
         return None
     a, b = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
-    signal = (float(np.median(a)), float(np.median(b)))
+    signal = (median(a), median(b))
     if min(signal) < _FEWEST_ADU:
         return None
     ratio = signal[0] / signal[1]
     # What is common to both (pixel response) cancels; a slope of the light within the block too.
     difference = a - ratio * b
-    difference -= np.median(difference)
-    sigma = 1.4826 * float(np.median(np.abs(difference)))
-    kept = np.abs(difference) < 5 * max(sigma, 1e-9)
+    difference -= median(difference)
+    distance = np.abs(difference)
+    sigma = 1.4826 * median(distance)
+    kept = distance < 5 * max(sigma, 1e-9)
     # var(a - r·b) = s/g + r²·(s/r)/g + (1 + r²)·R², means over the pixels that are kept
     level = float(np.mean(a[kept])) + ratio**2 * float(np.mean(b[kept]))
     variance = float(np.var(difference[kept], ddof=1)) - (1 + ratio**2) * read_noise_adu**2
@@ -121,13 +125,13 @@ def measure_gain(
     if len(flats) < 2 or (bias is None and flats[0].layout is None):
         return None
     bands = mapped(lambda info: _bands(info, bias, options), flats[: _PAIRS + 1])
-
-    def gain_of(pair: tuple[Pixels, Pixels]) -> MeasuredGain | None:
-        if not _comparable(*pair):
-            return None
-        return gain_of_pair(*pair, read_noise_adu, _bad(*pair))
-
-    found = [gain for gain in mapped(gain_of, list(pairwise(bands))) if gain is not None]
+    levels = mapped(_level, bands)
+    pairs = [
+        pair
+        for pair, brightness in zip(pairwise(bands), pairwise(levels), strict=True)
+        if _comparable(*brightness)
+    ]
+    found = _gains(pairs, read_noise_adu)
     if not found:
         return None
     gains = np.array([one.gain_e_adu for one in found])
@@ -137,6 +141,12 @@ def measure_gain(
     blocks = sum(one.blocks for one in found)
     error = float(np.sqrt(sum(one.error**2 for one in found))) / len(found)
     return MeasuredGain(middle, error, blocks)
+
+
+def _gains(pairs: Sequence[tuple[Pixels, Pixels]], read_noise_adu: float) -> list[MeasuredGain]:
+    """Return what each pair tells, where it tells something."""
+    found = mapped(lambda pair: gain_of_pair(*pair, read_noise_adu, _bad(*pair)), pairs)
+    return [gain for gain in found if gain is not None]
 
 
 def _bands(info: ExposureInfo, bias: MasterFile | None, options: ReductionOptions) -> Pixels:
@@ -153,7 +163,7 @@ def _bands(info: ExposureInfo, bias: MasterFile | None, options: ReductionOption
             source.read_floats(rows, pixels.reshape(-1))
             pixels[pixels == MASKED] = np.nan
             if bias is not None:
-                pixels -= bias.rows(rows).pixels
+                pixels -= bias.rows(rows, uncertainty=False).pixels
             found.append(linearise(pixels, options.linearity))
     return np.concatenate(found)
 
@@ -162,11 +172,11 @@ def _bad(first: Pixels, second: Pixels) -> NDArray[np.bool_]:
     return ~(np.isfinite(first) & np.isfinite(second))
 
 
-def _comparable(first: Pixels, second: Pixels) -> bool:
-    levels = sorted(_level(pixels) for pixels in (first, second))
+def _comparable(first: float, second: float) -> bool:
+    levels = sorted((first, second))
     return levels[0] > 0 and levels[1] / levels[0] < _LEVEL_RATIO
 
 
 def _level(pixels: Pixels) -> float:
     good = pixels[np.isfinite(pixels)]
-    return float(np.median(good)) if good.size else 0.0
+    return median(good) if good.size else 0.0
