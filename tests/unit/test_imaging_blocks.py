@@ -9,7 +9,14 @@ from scipy import ndimage
 
 from toros.imaging.bad_pixels import _around
 from toros.imaging.flat_stars import _level, _middle_flat, _with_neighbours
-from toros.imaging.kernels.flats import BLOCK_PX, mask_blocks, mean_blocks, prepare
+from toros.imaging.kernels.flats import (
+    BLOCK_PX,
+    mask_blocks,
+    mean_blocks,
+    prepare,
+    subtract_plane,
+    sum_planes,
+)
 from toros.imaging.sampling import median
 from toros.imaging.sources import MASKED
 
@@ -122,3 +129,18 @@ def test_a_plane_is_taken_out_and_stars_do_not_tilt_it() -> None:
     left, *_ = np.linalg.lstsq(terms, rest[clean], rcond=None)
     np.testing.assert_allclose(terms @ left, 0, atol=2e-4)
     assert rest[11, 21] > 4
+
+
+def test_the_plane_is_that_of_least_squares() -> None:
+    rng = np.random.default_rng(12)
+    values, rest = rng.normal(1, 0.1, (2, 11, 17))
+    y, x = np.linspace(-1, 1, 11), np.linspace(-1, 1, 17)
+    sums, left = np.empty((3, 4)), np.empty(values.shape)
+    used = np.abs(rest) <= 1.02
+    assert sum_planes(values, rest, 1.02, x, y, sums) == used.sum()
+    fit = np.linalg.solve(sums[:, :3], sums[:, 3])
+    terms = np.stack([np.ones(values.shape), *np.meshgrid(x, y)], axis=-1)
+    wanted, *_ = np.linalg.lstsq(terms[used], values[used], rcond=None)
+    np.testing.assert_allclose(fit, wanted, rtol=1e-12, atol=1e-14)
+    subtract_plane(values, fit, x, y, left)
+    np.testing.assert_allclose(left, values - terms @ wanted, rtol=0, atol=1e-13)

@@ -7,11 +7,11 @@ is averaged in blocks and compared with the median of all: what stands out is a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toros.imaging.kernels.flats import subtract_plane, sum_planes
 from toros.imaging.kernels.sorting import middle_of_rows, network, sort_pixels
 from toros.imaging.pool import in_threads
 from toros.imaging.sampling import median
@@ -88,27 +88,18 @@ def median_down(values: NDArray[np.floating], size: int) -> NDArray[np.float64]:
     return made
 
 
-def _level(ratio: NDArray[np.floating]) -> NDArray[np.floating]:
+def _level(ratio: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return `ratio` less the plane through it; stars are left out of the fit."""
-    terms = _plane_terms(ratio.shape)
-    values = ratio.ravel().astype(np.float64)
-    kept, wanted, rest = terms, values, values
+    values = np.asarray(ratio, np.float64)
+    # From -1 to 1: with terms of order 1 the normal equations are exact enough.
+    y, x = (np.linspace(-1, 1, size) for size in values.shape)
+    sums, rest, limit = np.empty((3, 4)), values.copy(), np.inf
     for turn in range(_FITS):
-        # Three unknowns, and terms of order 1: the normal equations are exact enough.
-        fit = np.linalg.solve(kept.T @ kept, kept.T @ wanted)
-        rest = values - terms @ fit
-        if turn + 1 == _FITS:
+        if sum_planes(values, rest, limit, x, y, sums) < 3:
             break
-        sigma = _MAD_TO_SIGMA * median(np.abs(rest - median(rest)))
-        used = np.abs(rest) <= _SIGMAS * max(sigma, 1e-9)
-        if used.sum() < 3:
-            break
-        kept, wanted = terms[used], values[used]
-    return rest.reshape(ratio.shape)
-
-
-@lru_cache(maxsize=2)
-def _plane_terms(shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Return 1, x and y, from -1 to 1, of every place."""
-    y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in shape), indexing="ij")
-    return np.stack([np.ones(x.size), x.ravel(), y.ravel()], axis=1)
+        fit = np.asarray(np.linalg.solve(sums[:, :3], sums[:, 3]), np.float64)
+        subtract_plane(values, fit, x, y, rest)
+        if turn + 1 < _FITS:
+            sigma = _MAD_TO_SIGMA * median(np.abs(rest - median(rest)))
+            limit = _SIGMAS * max(sigma, 1e-9)
+    return rest

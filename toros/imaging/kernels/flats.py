@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from toros.imaging.kernels.compiled import kernel
 
 Pixels = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Bad = NDArray[np.bool_]
 
 BLOCK_PX = 8
@@ -74,3 +75,61 @@ def mask_blocks(pixels: Pixels, blocks: Bad, first_row: int, masked: np.float32)
             if blocks[y, x]:
                 for p in range(x * BLOCK_PX, (x + 1) * BLOCK_PX):
                     pixels[row, p] = masked
+
+
+@kernel
+def sum_planes(
+    values: Doubles, rest: Doubles, limit: float, x: Doubles, y: Doubles, sums: Doubles
+) -> int:
+    """Sum up the normal equations of the plane through `values` [y, x].
+
+    By a kernel, not by a product of matrices: so few unknowns are no work for BLAS and all its
+    threads.
+
+    Parameters
+    ----------
+    rest : numpy.ndarray
+        Places where its size is over `limit` take no part.
+    x, y : numpy.ndarray
+        The places along both axes.
+    sums : numpy.ndarray
+        [3, 4], to be filled: of 1, x and y, the products with each other and with the values.
+
+    Returns
+    -------
+    int
+        How many places take part.
+    """
+    sums[:] = 0
+    for j in range(y.size):
+        n = of_x = of_xx = of_v = of_xv = 0.0
+        for i in range(x.size):
+            used = 1.0 if abs(rest[j, i]) <= limit else 0.0
+            at, v = used * x[i], used * values[j, i]
+            n += used
+            of_x += at
+            of_xx += at * x[i]
+            of_v += v
+            of_xv += v * x[i]
+        sums[0, 0] += n
+        sums[0, 1] += of_x
+        sums[0, 2] += n * y[j]
+        sums[0, 3] += of_v
+        sums[1, 1] += of_xx
+        sums[1, 2] += of_x * y[j]
+        sums[1, 3] += of_xv
+        sums[2, 2] += n * y[j] * y[j]
+        sums[2, 3] += of_v * y[j]
+    for j in range(3):
+        for i in range(j):
+            sums[j, i] = sums[i, j]
+    return int(sums[0, 0])
+
+
+@kernel
+def subtract_plane(values: Doubles, fit: Doubles, x: Doubles, y: Doubles, rest: Doubles) -> None:
+    """Write `values` less the plane ``fit[0] + fit[1] x + fit[2] y`` into `rest`."""
+    for j in range(y.size):
+        start = fit[0] + fit[2] * y[j]
+        for i in range(x.size):
+            rest[j, i] = values[j, i] - (start + fit[1] * x[i])
