@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
-from toros.imaging.draft import error_of
 from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.master_file import MasterFile, open_master
@@ -59,19 +58,19 @@ class Pedestal:
             return None
         return measure_gain(flats, self.bias, self.read_noise_adu, self._options)
 
-    def error(
-        self, rows: slice, flats: Sequence[ExposureInfo], levels: Sequence[float]
-    ) -> Pixels | np.float32:
-        """Return the uncertainty of the pedestal, common to all frames, at a level of 1."""
-        total: Pixels | np.float32 = np.float32(0)
-        if self.bias is not None:
-            part = np.float32(np.mean(1 / np.array(levels)))
-            total = np.nan_to_num(error_of(self.bias.rows(rows)) * part)
-        if self.dark is not None:
-            parts = [self._scales[info.path] / at for info, at in zip(flats, levels, strict=True)]
-            dark = np.nan_to_num(error_of(self.dark.rows(rows)) * np.float32(np.mean(parts)))
-            total = np.hypot(total, dark)
-        return total
+    def shares(
+        self, flats: Sequence[ExposureInfo], levels: Sequence[float]
+    ) -> tuple[np.float32, np.float32]:
+        """Return how much of bias and dark is in the mean of `flats`, each at a level of 1."""
+        bias = np.float32(np.mean(1 / np.array(levels)))
+        parts = [self._scales[info.path] / at for info, at in zip(flats, levels, strict=True)]
+        return bias, np.float32(np.mean(parts))
+
+    def errors(self, rows: slice, width: int) -> tuple[Pixels, Pixels]:
+        """Return the uncertainties of bias and dark, common to all frames; 0 without a master."""
+        nothing = np.zeros((rows.stop - rows.start, width), np.float32)
+        bias = nothing if self.bias is None else self.bias.uncertainty(rows)
+        return bias, nothing if self.dark is None else self.dark.uncertainty(rows)
 
 
 @contextmanager

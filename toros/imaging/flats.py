@@ -10,10 +10,11 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
-from toros.imaging.draft import Draft, MasterResult, filled, finish, standard_error
+from toros.imaging.draft import Draft, MasterResult, finish, standard_error
 from toros.imaging.flat_levels import measure_levels
 from toros.imaging.flat_pedestal import open_pedestal
 from toros.imaging.frames import MaskBit, Pixels
+from toros.imaging.kernels.flat_rows import normalise, photon_noise, respond
 from toros.imaging.options import ReductionOptions
 from toros.imaging.photon_transfer import MeasuredGain
 from toros.imaging.planes import Combined
@@ -59,15 +60,25 @@ def make_master_flat(
         told = good[0].gain_e_adu or options.gain_e_adu
         gain = told or (measured.gain_e_adu if measured else None)
 
+        bias_share, dark_share = pedestal.shares(good, levels)
+
         def rows(at: slice) -> Strip:
             part = made.planes.rows(at)
             pixels, mask = _response(part, options)
             one = _noise_of_one(pixels, levels, gain, pedestal.read_noise_adu)
-            own = standard_error(made, part, one, options)
-            error = np.hypot(own, pedestal.error(at, good, levels)) / mean
-            pixels = pixels / mean
-            pixels[mask != 0] = 1.0
-            return Strip(pixels, np.asarray(error, np.float32), mask)
+            error = standard_error(made, part, one, options)
+            bias_error, dark_error = pedestal.errors(at, made.shape[1])
+            normalise(
+                pixels.reshape(-1),
+                mask.reshape(-1),
+                error.reshape(-1),
+                bias_error.reshape(-1),
+                bias_share,
+                dark_error.reshape(-1),
+                dark_share,
+                mean,
+            )
+            return Strip(pixels, error, mask)
 
         header = master_header("flat", good, "")
         set_card(header, "FILTER", good[0].filter, "filter")
@@ -87,8 +98,17 @@ def make_master_flat(
 
 
 def _response(part: Combined, options: ReductionOptions) -> tuple[Pixels, NDArray[np.uint8]]:
-    pixels, mask = filled(part, 1.0)
-    mask[pixels < options.flat_floor] |= MaskBit.BAD_FLAT.value
+    pixels = np.empty(part.pixels.shape, np.float32)
+    mask = np.empty(pixels.shape, np.uint8)
+    respond(
+        part.pixels.reshape(-1),
+        part.count.reshape(-1),
+        np.float32(options.flat_floor),
+        np.uint8(MaskBit.NO_DATA.value),
+        np.uint8(MaskBit.BAD_FLAT.value),
+        pixels.reshape(-1),
+        mask.reshape(-1),
+    )
     return pixels, mask
 
 
@@ -126,7 +146,6 @@ def _noise_of_one(
     # A frame of level L has a variance of p/(g·L) + (R/L)² at response p; the mean over frames:
     photons = sum(1 / (gain * level) for level in levels) / len(levels)
     read_out = sum(((read_noise_adu or 0.0) / level) ** 2 for level in levels) / len(levels)
-    noise: Pixels = np.sqrt(
-        np.clip(pixels, 0, None) * np.float32(photons) + np.float32(read_out), dtype=np.float32
-    )
+    noise = np.empty(pixels.shape, np.float32)
+    photon_noise(pixels.reshape(-1), np.float32(photons), np.float32(read_out), noise.reshape(-1))
     return noise

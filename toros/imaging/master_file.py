@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from toros.common.errors import MixedShapes, UnreadableFile
 from toros.imaging.fits_io import image_hdu, open_fits
-from toros.imaging.frames import Master, read_master
+from toros.imaging.frames import Master, Pixels, read_master
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.decoding import decode_reals
 from toros.imaging.pool import in_threads, strips
@@ -91,6 +91,21 @@ class MasterFile:
         if uncertainty and self._uncertainty is not None:
             error = self._read(self._uncertainty, rows)
         return Master(pixels, error, mask)
+
+    def uncertainty(self, rows: slice) -> Pixels:
+        """Return the uncertainty of some rows, not to be changed; 0 where the master has none.
+
+        Raises
+        ------
+        UnreadableFile
+            If the file is cut off.
+        """
+        known = None if self._whole is None else self._whole.uncertainty
+        if known is not None:
+            return known[rows]
+        if self._whole is None and self._uncertainty is not None:
+            return np.asarray(self._read(self._uncertainty, rows), np.float32)
+        return np.zeros((rows.stop - rows.start, self.shape[1]), np.float32)
 
     def keep(self) -> None:
         """Read the whole master into memory, where its rows are wanted many times."""
