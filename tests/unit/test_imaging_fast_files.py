@@ -23,7 +23,7 @@ from toros.imaging.fits_planes import Plane, image_header, planes_file
 from toros.imaging.fits_sums import encoded, folded
 from toros.imaging.headers import read_exposure
 from toros.imaging.kernels.correcting import count_bits
-from toros.imaging.kernels.decoding import decode_counts, decode_reals
+from toros.imaging.kernels.decoding import decode_counts
 from toros.imaging.kernels.encoding import sum_bytes, swap_words
 from toros.imaging.master_file import open_master
 from toros.imaging.options import ReductionOptions
@@ -353,17 +353,3 @@ def test_counts_become_numbers(saturation: int) -> None:
     decode_counts((counts ^ np.uint16(0x8000)).byteswap(), found, max(saturation, 0), MASKED)
     wanted = np.where(counts < saturation, counts.astype(np.float32), MASKED)
     np.testing.assert_array_equal(found, wanted)
-
-
-def test_reals_are_decoded_and_judged() -> None:
-    rng = np.random.default_rng(4)
-    # All patterns of bits: denormal numbers, infinities and NaN among them.
-    bits = rng.integers(0, 2**32, 10_000, dtype=np.uint32)
-    bits[:4] = [0x7F800000, 0xFF800000, 0x7FC00000, 0x80000000]
-    flags = (rng.random(bits.size) < 0.1).astype(np.uint8) * np.uint8(4)
-    pixels, bad = np.empty(bits.size, np.float32), np.empty(bits.size, np.bool_)
-    decode_reals(bits.byteswap(), flags, pixels.view(np.uint32), bad)
-    numbers = bits.view(np.float32)
-    finite = np.isfinite(numbers)
-    np.testing.assert_array_equal(bad, ~finite | (flags != 0))
-    np.testing.assert_array_equal(pixels.view(np.uint32), np.where(finite, bits, 0))

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from toros.imaging.clip_error import error_factor
 from toros.imaging.frames import MaskBit, Master, Pixels
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.kernels.masters import standard_errors
+from toros.imaging.medians import median_of
 from toros.imaging.noise import scatter
 from toros.imaging.options import ReductionOptions
 from toros.imaging.planes import Combined
@@ -91,6 +93,8 @@ def error_of(master: Master) -> Pixels | np.float32:
 def filled(part: Combined, value: float) -> tuple[Pixels, NDArray[np.uint8]]:
     """Return rows of a stack with `value` where there is none, and the mask."""
     none = part.count == 0
+    if not none.any():
+        return part.pixels.copy(), np.zeros(none.shape, np.uint8)
     mask = np.where(none, np.uint8(MaskBit.NO_DATA.value), np.uint8(0))
     return np.where(none, np.float32(value), part.pixels), mask
 
@@ -117,16 +121,25 @@ def standard_error(
         The step of the frames' values: 1 for whole ADU. The rounding of each frame is in its
         noise; that of their median comes on top, for it is rounded itself.
     """
-    count = np.maximum(part.count, 1)
-    error = np.asarray(noise_of_one / np.sqrt(count), dtype=np.float32)
-    error *= np.float32(error_factor(made.method, made.most, options.sigma_low, options.sigma_high))
+    factor = error_factor(made.method, made.most, options.sigma_low, options.sigma_high)
+    rounding = 0.0
     if made.method == "median" and step > 0:
         # Of an even number of frames the median is the mean of two.
         rounding = step / np.sqrt(12 if made.most % 2 else 24)
-        error = np.hypot(error, np.float32(rounding))
-    own = part.uncertainty
-    noisier = np.isfinite(own) & (own > _NOISY * error)
-    return np.where(noisier, own, error)
+    noise = noise_of_one
+    if not isinstance(noise, np.ndarray):
+        noise = np.full(part.pixels.shape, noise, np.float32)
+    error = np.empty(noise.shape, np.float32)
+    standard_errors(
+        noise.reshape(-1),
+        part.count.reshape(-1),
+        part.uncertainty.reshape(-1),
+        np.float32(factor),
+        float(np.float32(rounding)),
+        np.float32(_NOISY),
+        error.reshape(-1),
+    )
+    return error
 
 
 def finish(
@@ -142,7 +155,7 @@ def finish(
     """Write the master and say what came of it."""
     taken = [draft.rows(rows) for rows in sample_rows(draft.stack.shape)]
     usable = np.concatenate([part.pixels[part.mask == 0] for part in taken])
-    median, noise = (float(np.median(usable)), scatter(usable)) if usable.size else (0.0, 0.0)
+    median, noise = (median_of(usable), scatter(usable)) if usable.size else (0.0, 0.0)
     header = draft.header
     set_card(header, "COMBMETH", draft.stack.method, "how the frames were combined")
     set_card(header, "MEDIAN", median, "median of the good pixels")

@@ -17,6 +17,7 @@ from toros.imaging.amplifiers import assemble, read_noise_map
 from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.options import ReductionOptions
+from toros.imaging.raw import RawImage, raw_image, read_bytes
 
 if TYPE_CHECKING:
     from astropy.nddata import CCDData
@@ -113,6 +114,9 @@ def read_strips(
     UnreadableFile
         If the file cannot be read.
     """
+    image = raw_image(path) if info.layout is None else None
+    if image is not None and image.is_counts:
+        return _strips_of_counts(image, strips)
     with open_fits(path) as hdus:
         if info.layout is not None:
             whole = assemble(hdus, path, info, options)[0]
@@ -121,6 +125,17 @@ def read_strips(
         found = [read_pixels(hdu, path, rows).astype(np.float32) for rows in strips]
     for strip in found:
         strip[~np.isfinite(strip)] = 0
+    return found
+
+
+def _strips_of_counts(image: RawImage, strips: Sequence[slice]) -> list[Pixels]:
+    """Read strips of what cameras write most: astropy takes ten times as long."""
+    found = []
+    with image.path.open("rb", buffering=0) as file:
+        for rows in strips:
+            raw = np.empty((rows.stop - rows.start, image.shape[1]), image.kind)
+            read_bytes(file.fileno(), raw, image.offset + rows.start * image.row_bytes, image.path)
+            found.append(raw.astype(np.float32) + np.float32(image.zero))
     return found
 
 

@@ -17,11 +17,13 @@ from toros.common.errors import MixedShapes, UnreadableFile
 from toros.imaging.fits_io import image_hdu, open_fits
 from toros.imaging.frames import Master, Pixels, read_master
 from toros.imaging.headers import ExposureInfo
-from toros.imaging.kernels.decoding import decode_reals
+from toros.imaging.kernels.masters import decode_words
 from toros.imaging.pool import in_threads, strips
 from toros.imaging.raw import read_bytes
 
 _KINDS = {-32: ">f4", 8: "u1"}
+# What the extensions of our own masters hold.
+_OURS = {"UNCERT": "f", "MASK": "u"}
 
 
 @dataclass(frozen=True)
@@ -49,20 +51,21 @@ class MasterFile:
             for name in ("UNCERT", "MASK"):
                 if name in hdus and hdus[name].shape == first.shape:
                     others[name] = _place(hdus[name])
-        if pixels is None or None in others.values() or pixels.kind.kind != "f":
+        alike = all(place and place.kind.kind == _OURS[name] for name, place in others.items())
+        if pixels is None or pixels.kind.kind != "f" or not alike:
             # Not as we write masters: compressed, scaled, in integers.
             self._whole = read_master(path)
         else:
             self._pixels = pixels
             self._uncertainty, self._mask = others.get("UNCERT"), others.get("MASK")
 
-    def rows(self, rows: slice, *, uncertainty: bool = True) -> Master:
+    def rows(self, rows: slice, *, with_error: bool = True) -> Master:
         """Return some rows, not to be changed; where a pixel is not finite it is 0 and masked.
 
         Parameters
         ----------
-        uncertainty : bool
-            Whether it is wanted: reading it takes as long as reading the pixels.
+        with_error : bool
+            False: the uncertainty is not wanted, and need not be read.
 
         Raises
         ------
@@ -76,21 +79,13 @@ class MasterFile:
                 None if error is None else error[rows],
                 self._whole.mask[rows],
             )
-        words = self._read_bytes(self._pixels, rows).view(np.uint32)
-        pixels, mask = np.empty(words.shape, np.float32), np.empty(words.shape, np.bool_)
-        flags = np.zeros(words.shape, np.uint8)
-        if self._mask is not None:
-            flags = (self._read_bytes(self._mask, rows) != 0).view(np.uint8)
-        decode_reals(
-            words.reshape(-1),
-            flags.reshape(-1),
-            pixels.view(np.uint32).reshape(-1),
-            mask.reshape(-1),
-        )
+        shape = (rows.stop - rows.start, self.shape[1])
+        marks = np.zeros(shape, np.uint8) if self._mask is None else self._read(self._mask, rows)
+        pixels = self._read_floats(self._pixels, rows, marks)
         error = None
-        if uncertainty and self._uncertainty is not None:
-            error = self._read(self._uncertainty, rows)
-        return Master(pixels, error, mask)
+        if self._uncertainty is not None and with_error:
+            error = self._read_floats(self._uncertainty, rows, None)
+        return Master(pixels, error, marks.view(np.bool_))
 
     def uncertainty(self, rows: slice) -> Pixels:
         """Return the uncertainty of some rows, not to be changed; 0 where the master has none.
@@ -104,7 +99,7 @@ class MasterFile:
         if known is not None:
             return known[rows]
         if self._whole is None and self._uncertainty is not None:
-            return np.asarray(self._read(self._uncertainty, rows), np.float32)
+            return self._read_floats(self._uncertainty, rows, None)
         return np.zeros((rows.stop - rows.start, self.shape[1]), np.float32)
 
     def keep(self) -> None:
@@ -126,18 +121,19 @@ class MasterFile:
         self._whole = whole
 
     def _read(self, place: _Place, rows: slice) -> NDArray[Any]:
-        found = self._read_bytes(place, rows)
-        if found.dtype.isnative:
-            return found
-        return found.byteswap(inplace=True).view(found.dtype.newbyteorder("="))
-
-    def _read_bytes(self, place: _Place, rows: slice) -> NDArray[Any]:
-        """Read rows as they stand in the file."""
         width = self.shape[1]
         found = np.empty((rows.stop - rows.start, width), place.kind)
         start = place.offset + rows.start * width * place.kind.itemsize
         read_bytes(self._descriptor, found, start, self._path)
         return found
+
+    def _read_floats(self, place: _Place, rows: slice, marks: NDArray[np.uint8] | None) -> Pixels:
+        words = self._read(place, rows).view(np.uint32)
+        if marks is None:
+            decode_words(words.reshape(-1), np.empty(0, np.uint8), False)
+        else:
+            decode_words(words.reshape(-1), marks.reshape(-1), True)
+        return words.view(np.float32)
 
 
 def _place(hdu: Any) -> _Place | None:

@@ -14,7 +14,6 @@ from toros.common.errors import UnusableFrame
 from toros.imaging.draft import (
     Draft,
     MasterResult,
-    error_of,
     filled,
     finish,
     standard_error,
@@ -22,8 +21,10 @@ from toros.imaging.draft import (
 from toros.imaging.flats import make_master_flat
 from toros.imaging.frames import MaskBit, Master, Pixels, read_strips
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.kernels.masters import add_errors, dark_noises
 from toros.imaging.linearity import linearise
 from toros.imaging.master_file import MasterFile, open_master
+from toros.imaging.medians import median_of
 from toros.imaging.noise import read_noise_of_one, read_noise_of_pair
 from toros.imaging.options import ReductionOptions
 from toros.imaging.outliers import FEWEST, Kind, measure, odd_frames
@@ -146,16 +147,19 @@ def _dark_alone(
     def current(at: slice) -> tuple[Pixels, NDArray[np.uint8], Combined, Master]:
         part, master = made.planes.rows(at), bias.rows(at)
         pixels, mask = filled(part, 0.0)
-        return linearise(pixels - master.pixels, options.linearity), mask, part, master
+        pixels -= master.pixels
+        return linearise(pixels, options.linearity), mask, part, master
 
-    middle = float(np.median(np.concatenate([current(at)[0] for at in sample_rows(made.shape)])))
+    middle = median_of(np.concatenate(mapped(lambda at: current(at)[0], sample_rows(made.shape))))
 
     def rows(at: slice) -> Strip:
         pixels, mask, part, master = current(at)
         one = _noise_of_one_dark(pixels - np.float32(middle), temporal_adu, gain, made.most)
-        error = np.hypot(standard_error(made, part, one, options, _STEP_ADU), error_of(master))
-        mask[master.mask] |= MaskBit.BAD_MASTER.value
-        return Strip(pixels, np.asarray(error, np.float32), mask)
+        error = standard_error(made, part, one, options, _STEP_ADU)
+        if master.uncertainty is not None:
+            add_errors(error.reshape(-1), master.uncertainty.reshape(-1))
+        mask |= master.mask * np.uint8(MaskBit.BAD_MASTER.value)
+        return Strip(pixels, error, mask)
 
     return rows
 
@@ -209,9 +213,10 @@ def _noise_of_one_dark(
     temporal_adu : float
         Measured on pairs of frames: it holds the photon noise of the ordinary pixel already.
     """
-    measured = np.float32(temporal_adu**2)
     if gain is None:
         return np.full_like(excess, temporal_adu)
-    excess[excess < _HOT_SIGMAS * temporal_adu / np.sqrt(frames)] = 0
-    noise: Pixels = np.sqrt(measured + excess / np.float32(gain))
+    noise = np.empty_like(excess)
+    hot = float(_HOT_SIGMAS * temporal_adu / np.sqrt(frames))
+    measured = np.float32(temporal_adu**2)
+    dark_noises(excess.reshape(-1), hot, measured, np.float32(gain), noise.reshape(-1))
     return noise

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from toros.imaging.frames import read_strips
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.medians import median_of, medians_of_rows, quantile_of_sorted
 from toros.imaging.options import ReductionOptions
 
 Kind = Literal["bias", "dark", "flat"]
@@ -25,6 +26,8 @@ FEWEST = 4
 _STRIPS = 8
 _ROWS = 4
 _BLOCKS = 8
+# Where a Gaussian has its deviations.
+_ONE_SIGMA = (0.15865525393145708, 0.8413447460685429)
 _MAD_TO_SIGMA = 1.482602218505602
 
 # A frame is odd when it is this many deviations (from the MAD over the frames) off the others …
@@ -91,7 +94,7 @@ def measure_strips(strips: Sequence[NDArray[np.float32]]) -> Measure:
     # The first blocks are a pixel wider where the width is no multiple of their number.
     edge = width % count * (width // count + 1)
     parts = [
-        np.median(half.reshape(*half.shape[:2], -1, size), axis=(1, 3))
+        _block_medians(half, size)
         for half, size in (
             (sample[:, :, :edge], width // count + 1),
             (sample[:, :, edge:], width // count),
@@ -99,15 +102,22 @@ def measure_strips(strips: Sequence[NDArray[np.float32]]) -> Measure:
         if half.size
     ]
     shape = np.concatenate(parts, axis=1).astype(np.float64)
-    differences = np.diff(sample, axis=2)
-    # Percentiles, not the MAD: the differences of whole numbers are whole numbers.
-    low, high = np.percentile(differences, [15.865525393145708, 84.13447460685429])
+    differences = np.sort(np.diff(sample, axis=2), axis=None)
+    # Quantiles, not the MAD: the differences of whole numbers are whole numbers.
+    low, high = (quantile_of_sorted(differences, part) for part in _ONE_SIGMA)
     return Measure(
-        level=float(np.median(sample)),
-        noise=float(high - low) / 2 / float(np.sqrt(2)),
+        level=median_of(sample),
+        noise=(high - low) / 2 / float(np.sqrt(2)),
         shape=shape,
         block_pixels=sample.shape[1] * (width // count),
     )
+
+
+def _block_medians(sample: NDArray[np.float32], size: int) -> NDArray[np.floating]:
+    """Return the medians of blocks of so many columns of each strip [strip, block]."""
+    strips, rows, width = sample.shape
+    blocks = sample.reshape(strips, rows, -1, size).transpose(0, 2, 1, 3)
+    return medians_of_rows(blocks.reshape(-1, rows * size)).reshape(strips, width // size)
 
 
 def odd_frames(measures: Sequence[Measure], kind: Kind) -> dict[int, str]:

@@ -163,7 +163,7 @@ def _bands(info: ExposureInfo, bias: MasterFile | None, options: ReductionOption
             source.read_floats(rows, pixels.reshape(-1))
             pixels[pixels == MASKED] = np.nan
             if bias is not None:
-                pixels -= bias.rows(rows, uncertainty=False).pixels
+                pixels -= bias.rows(rows, with_error=False).pixels
             found.append(linearise(pixels, options.linearity))
     return np.concatenate(found)
 

@@ -60,7 +60,7 @@ class Preparation:
         masters = [
             Master(np.zeros(shape, np.float32), None, np.zeros(shape, np.bool_))
             if file is None
-            else file.rows(rows, uncertainty=False)
+            else file.rows(rows, with_error=False)
             for file in (self.bias, self.dark)
         ]
         bad = masters[0].mask | masters[1].mask

@@ -57,37 +57,3 @@ def decode_counts(
         r = raw[p]
         count = np.uint16(((r >> np.uint16(8)) | (r << np.uint16(8))) ^ np.uint16(0x8000))
         pixels[p] = np.float32(count) if np.int32(count) < limit else masked
-
-
-@kernel
-def decode_reals(
-    words: NDArray[np.uint32],
-    flags: NDArray[np.uint8],
-    pixels: NDArray[np.uint32],
-    bad: NDArray[np.bool_],
-) -> None:
-    """Decode big-endian float32 numbers and tell which are bad.
-
-    Parameters
-    ----------
-    words : numpy.ndarray
-        As they stand in the file.
-    flags : numpy.ndarray
-        Where not 0, the pixel is bad.
-    pixels : numpy.ndarray
-        The bits of the numbers; of what is not finite, 0.
-    bad : numpy.ndarray
-        Not finite, or flagged.
-    """
-    exponent = np.uint32(0x7F800000)
-    for p in range(words.size):
-        w = words[p]
-        bits = np.uint32(
-            (w << np.uint32(24))
-            | ((w & np.uint32(0xFF00)) << np.uint32(8))
-            | ((w >> np.uint32(8)) & np.uint32(0xFF00))
-            | (w >> np.uint32(24))
-        )
-        finite = (bits & exponent) != exponent
-        pixels[p] = bits if finite else np.uint32(0)
-        bad[p] = (flags[p] != 0) | (not finite)

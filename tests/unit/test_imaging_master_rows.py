@@ -1,0 +1,121 @@
+"""The kernels of a master's rows, and their errors, against plain numpy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from toros.imaging.clip_error import error_factor, simulated
+from toros.imaging.frames import read_master, read_strips
+from toros.imaging.headers import read_exposure
+from toros.imaging.kernels.masters import add_errors, dark_noises, decode_words, standard_errors
+from toros.imaging.master_file import open_master
+
+SIZES = st.shared(st.integers(1, 70), key="size")
+REALS = st.floats(-1e6, 1e6, width=32, allow_subnormal=False)
+ANY = st.one_of(REALS, st.sampled_from([np.nan, np.inf, -np.inf]))
+
+
+def floats(elements: st.SearchStrategy[float]) -> st.SearchStrategy[np.ndarray]:
+    return hnp.arrays(np.float32, SIZES, elements=elements)
+
+
+@given(floats(ANY), hnp.arrays(np.uint8, SIZES, elements=st.sampled_from([0, 0, 1, 4, 255])))
+def test_the_bytes_of_a_master_become_numbers_and_a_mask(
+    values: np.ndarray, marks: np.ndarray
+) -> None:
+    words = values.astype(">f4").view(np.uint32)
+    kept = words.copy()
+    bad = (marks != 0) | ~np.isfinite(values)
+    decode_words(words, marks, True)
+    np.testing.assert_array_equal(words.view(np.float32), np.where(np.isfinite(values), values, 0))
+    np.testing.assert_array_equal(marks, bad)
+    decode_words(kept, np.empty(0, np.uint8), False)
+    np.testing.assert_array_equal(kept.view(np.float32), values)
+
+
+@given(
+    floats(st.floats(0, 1e4, width=32)),
+    hnp.arrays(np.uint16, SIZES, elements=st.integers(0, 70)),
+    floats(st.one_of(st.floats(0, 1e4, width=32), st.sampled_from([np.nan, np.inf]))),
+    st.floats(1, 1.3),
+    st.sampled_from([0.0, 0.204, 0.289]),
+)
+def test_standard_errors_are_those_of_plain_numpy(
+    noise: np.ndarray, count: np.ndarray, own: np.ndarray, factor: float, rounding: float
+) -> None:
+    plain = np.asarray(noise / np.sqrt(np.maximum(count, 1)), np.float32) * np.float32(factor)
+    plain = np.hypot(plain, np.float32(rounding))
+    noisier = np.isfinite(own) & (own > 2.0 * plain)
+    found = np.empty_like(noise)
+    standard_errors(
+        noise, count, own, np.float32(factor), float(np.float32(rounding)), np.float32(2), found
+    )
+    # The last bit of a hypotenuse is the C library's choice.
+    np.testing.assert_allclose(found, np.where(noisier, own, plain), rtol=2e-7)
+
+
+@given(floats(REALS), st.floats(0.1, 50), st.floats(0.1, 20))
+def test_the_noise_of_a_dark_is_that_of_plain_numpy(
+    excess: np.ndarray, hot: float, gain: float
+) -> None:
+    plain = np.sqrt(
+        np.float32(9) + np.where(excess < np.float64(hot), 0, excess) / np.float32(gain)
+    )
+    found = np.empty_like(excess)
+    dark_noises(excess, hot, np.float32(9), np.float32(gain), found)
+    np.testing.assert_array_equal(found, plain)
+
+
+@given(floats(st.one_of(REALS, st.just(np.nan))), floats(st.one_of(REALS, st.just(np.nan))))
+def test_errors_add_in_quadrature(first: np.ndarray, second: np.ndarray) -> None:
+    plain = np.hypot(first, second)
+    add_errors(first, second)
+    np.testing.assert_allclose(first, plain, rtol=2e-7)
+
+
+@pytest.mark.parametrize("method", ["sigma_clip", "median"])
+@pytest.mark.parametrize("frames", [3, 5, 10, 31, 64, 65])
+def test_the_factors_in_the_table_are_those_that_are_simulated(method: str, frames: int) -> None:
+    told = error_factor(method, frames)
+    assert told == pytest.approx(simulated(method, frames, 3.0, 3.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("kinds", [("f4", "f4", "u1"), ("f4", "f8", "u1"), ("f4", "f4", "i2"),
+                                   ("f4", "u1", "f4"), ("f8", "f4", "u1")])  # fmt: skip
+def test_rows_of_a_master_are_those_of_the_whole(kinds: tuple[str, ...], tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    planes = [rng.normal(100, 5, (40, 30)), rng.uniform(1, 9, (40, 30)),
+              rng.random((40, 30)) < 0.1]  # fmt: skip
+    planes[0][3, 4] = np.nan
+    pixels, error, mask = (plane.astype(kind) for plane, kind in zip(planes, kinds, strict=True))
+    path = tmp_path / "master.fits"
+    fits.HDUList(
+        [fits.PrimaryHDU(pixels), fits.ImageHDU(error, name="UNCERT"),
+         fits.ImageHDU(mask, name="MASK")]
+    ).writeto(path)  # fmt: skip
+    whole = read_master(path)
+    with open_master(path, read_exposure(path)) as file:
+        part = file.rows(slice(2, 7))
+    np.testing.assert_array_equal(part.pixels, whole.pixels[2:7])
+    assert part.uncertainty is not None
+    assert whole.uncertainty is not None
+    np.testing.assert_array_equal(part.uncertainty, whole.uncertainty[2:7])
+    np.testing.assert_array_equal(part.mask, whole.mask[2:7])
+
+
+@pytest.mark.parametrize("kind", ["u2", "i2", "i4", "f4"])
+def test_strips_of_a_frame_hold_what_astropy_reads(kind: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(5).integers(0, 32000, (30, 20)).astype(kind)
+    if kind == "u2":
+        pixels[4, :2] = 0, 65535
+    path = tmp_path / "frame.fits"
+    fits.PrimaryHDU(pixels).writeto(path)
+    found = read_strips(path, read_exposure(path), [slice(3, 5), slice(28, 30)])
+    np.testing.assert_array_equal(np.concatenate(found), np.float32(pixels[[3, 4, 28, 29]]))

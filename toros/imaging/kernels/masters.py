@@ -1,0 +1,97 @@
+"""Rows of a master: as they stand in a file, and the noise of what is stacked."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toros.imaging.kernels.compiled import kernel
+
+Pixels = NDArray[np.float32]
+
+# Bits of a float32 that is not finite.
+_EXPONENT = np.uint32(0x7F800000)
+
+
+@kernel
+def decode_words(words: NDArray[np.uint32], marks: NDArray[np.uint8], lost_is_zero: bool) -> None:
+    """Turn the bytes of float32 round, in place.
+
+    Parameters
+    ----------
+    words : numpy.ndarray
+        The float32 as big-endian words.
+    marks : numpy.ndarray
+        0 or what marks a pixel as bad; becomes 1 there and where the value is not finite.
+    lost_is_zero : bool
+        Whether values that are not finite become 0 (else they stay, and `marks` too).
+    """
+    for p in range(words.size):
+        w = words[p]
+        words[p] = np.uint32(
+            ((w & np.uint32(0xFF)) << np.uint32(24))
+            | ((w & np.uint32(0xFF00)) << np.uint32(8))
+            | ((w >> np.uint32(8)) & np.uint32(0xFF00))
+            | (w >> np.uint32(24))
+        )
+    if lost_is_zero:
+        for p in range(words.size):
+            lost = (words[p] & _EXPONENT) == _EXPONENT
+            words[p] = np.uint32(0) if lost else words[p]
+            marks[p] = np.uint8(1) if lost | (marks[p] != 0) else np.uint8(0)
+
+
+@kernel
+def standard_errors(
+    noise: Pixels,
+    count: NDArray[np.uint16],
+    own: Pixels,
+    factor: np.float32,
+    rounding: float,
+    times: np.float32,
+    error: Pixels,
+) -> None:
+    """Find the standard error of each pixel of a stack; see `toros.imaging.draft.standard_error`.
+
+    Parameters
+    ----------
+    noise : numpy.ndarray
+        Of one frame.
+    count, own : numpy.ndarray
+        Frames in each pixel, and the standard error that they show themselves.
+    factor : float
+        How much worse the combination is than a mean.
+    rounding : float
+        What comes on top, in quadrature.
+    times : float
+        A pixel's own error is taken where it is so many times what it should be.
+    error : numpy.ndarray
+        To be filled.
+    """
+    for p in range(noise.size):
+        frames = count[p] if count[p] > 0 else np.uint16(1)
+        one = noise[p] / math.sqrt(np.float32(frames)) * factor
+        # In double precision, as `numpy.hypot` does it.
+        should = np.float32(math.sqrt(np.float64(one) * np.float64(one) + rounding * rounding))
+        noisier = (own[p] < np.float32(np.inf)) & (own[p] > times * should)
+        error[p] = own[p] if noisier else should
+
+
+@kernel
+def dark_noises(
+    excess: Pixels, hot: float, measured: np.float32, gain: np.float32, noise: Pixels
+) -> None:
+    """Find the noise of one dark frame: what is `hot` has the photon noise of its excess too."""
+    for p in range(excess.size):
+        more = np.float32(0) if np.float64(excess[p]) < hot else excess[p]
+        noise[p] = math.sqrt(measured + more / gain)
+
+
+@kernel
+def add_errors(error: Pixels, other: Pixels) -> None:
+    """Add an error in quadrature, in place, as `numpy.hypot` does it."""
+    for p in range(error.size):
+        a, b = np.float64(error[p]), np.float64(other[p])
+        error[p] = np.float32(math.sqrt(a * a + b * b))
