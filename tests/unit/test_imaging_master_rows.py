@@ -14,7 +14,13 @@ from hypothesis.extra import numpy as hnp
 from toros.imaging.clip_error import error_factor, simulated
 from toros.imaging.frames import read_master, read_strips
 from toros.imaging.headers import read_exposure
-from toros.imaging.kernels.masters import add_errors, dark_noises, decode_words, standard_errors
+from toros.imaging.kernels.masters import (
+    add_errors,
+    block_means,
+    dark_noises,
+    decode_words,
+    standard_errors,
+)
 from toros.imaging.master_file import open_master
 
 SIZES = st.shared(st.integers(1, 70), key="size")
@@ -119,3 +125,21 @@ def test_strips_of_a_frame_hold_what_astropy_reads(kind: str, tmp_path: Path) ->
     fits.PrimaryHDU(pixels).writeto(path)
     found = read_strips(path, read_exposure(path), [slice(3, 5), slice(28, 30)])
     np.testing.assert_array_equal(np.concatenate(found), np.float32(pixels[[3, 4, 28, 29]]))
+
+
+@given(
+    hnp.arrays(np.float32, st.tuples(st.integers(1, 3), st.just(23)), elements=REALS),
+    st.integers(1, 23),
+    st.data(),
+)
+def test_means_of_blocks_leave_out_what_is_bad(
+    pixels: np.ndarray, across: int, data: st.DataObject
+) -> None:
+    bad = data.draw(hnp.arrays(np.bool_, pixels.shape))
+    means = np.empty(23 // across)
+    block_means(pixels, bad, across, means)
+    for block, mean in enumerate(means):
+        at = slice(block * across, (block + 1) * across)
+        good = pixels[:, at][~bad[:, at]].astype(np.float64)
+        plain = good.mean() if good.size else np.nan
+        np.testing.assert_allclose(mean, plain, rtol=1e-12, atol=1e-9)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.imaging.headers import read_exposure
+from toros.imaging.kernels.masters import block_means
 from toros.imaging.master_file import MasterFile, open_master
 
 # Rows that are averaged for one row of the picture: more would hardly be seen.
@@ -45,16 +46,11 @@ def _averaged_down(file: MasterFile, side: int) -> NDArray[np.float64]:
     height, width = file.shape[-2:]
     step = max(1, -(-max(height, width) // side))
     down, across = min(step, height), min(step, width)
-    columns = width // across * across
-    lines = []
-    for start in range(0, height // down * down, down):
-        part = file.rows(slice(start, start + min(down, _ROWS)))
-        good = ~part.mask[:, :columns]
-        values = np.where(good, part.pixels[:, :columns], 0).astype(np.float64)
-        total = values.reshape(-1, columns // across, across).sum(axis=(0, 2))
-        count = good.reshape(-1, columns // across, across).sum(axis=(0, 2))
-        lines.append(np.where(count > 0, total / np.maximum(count, 1), np.nan))
-    return np.array(lines)
+    means = np.empty((height // down, width // across))
+    for line, start in enumerate(range(0, height // down * down, down)):
+        part = file.rows(slice(start, start + min(down, _ROWS)), with_error=False)
+        block_means(part.pixels, part.mask, across, means[line])
+    return means
 
 
 def _grey(pixels: NDArray[np.float64]) -> NDArray[np.uint8]:

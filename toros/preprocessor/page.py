@@ -18,6 +18,7 @@ import toros
 from toros.archive import queries
 from toros.archive.models import Combination, Exposure, FileBatch
 from toros.common.errors import CalibrationError, status_codes
+from toros.imaging.pool import mapped
 from toros.imaging.thumbnail import thumbnail
 from toros.preprocessor.report import problems
 
@@ -140,6 +141,8 @@ def page_of(session: Session, batch: FileBatch) -> Page:
     products = queries.products(session, batch)
     units = queries.step_runs(session, batch)
     became = _became(session, products)
+    masters = [row for row in products if row.kind in _MASTERS]
+    pictures = mapped(_picture, [Path(row.path) for row in masters])
     folder = Path(batch.folder)
     lights = [row.date_obs for row in exposures if row.date_obs is not None]
     meanings = status_codes()
@@ -159,7 +162,9 @@ def page_of(session: Session, batch: FileBatch) -> Page:
         made=_made(products),
         bytes_in=sum(row.size_bytes or 0 for row in exposures),
         bytes_out=sum(_size(Path(row.path)) for row in products),
-        masters=[_master(session, row) for row in products if row.kind in _MASTERS],
+        masters=[
+            _master(session, row, picture) for row, picture in zip(masters, pictures, strict=True)
+        ],
         frames=[
             _frame(row, became.get(row.id), folder, meanings)
             for row in sorted(exposures, key=_by_type)
@@ -229,7 +234,7 @@ def _size(path: Path) -> int:
         return 0  # taken away since
 
 
-def _master(session: Session, row: Combination) -> MasterCard:
+def _master(session: Session, row: Combination, picture: str | None) -> MasterCard:
     inputs = queries.input_exposures(session, row.id) or queries.input_products(session, row.id)
     purpose = [row.filter or ""] if row.kind in ("master_flat", "master_dark") else []
     if row.kind == "master_dark" and row.exptime is not None:
@@ -245,7 +250,7 @@ def _master(session: Session, row: Combination) -> MasterCard:
         taken=row.date_obs,
         measured=_measured(row),
         notes=list(row.quality.get("notes", ())),
-        picture=_picture(Path(row.path)),
+        picture=picture,
     )
 
 

@@ -95,3 +95,17 @@ def add_errors(error: Pixels, other: Pixels) -> None:
     for p in range(error.size):
         a, b = np.float64(error[p]), np.float64(other[p])
         error[p] = np.float32(math.sqrt(a * a + b * b))
+
+
+@kernel
+def block_means(
+    pixels: Pixels, bad: NDArray[np.bool_], across: int, means: NDArray[np.float64]
+) -> None:
+    """Find the means of blocks of so many columns and all rows; NaN where all is bad."""
+    for block in range(means.size):
+        total, count = 0.0, 0
+        for y in range(pixels.shape[0]):
+            for x in range(block * across, (block + 1) * across):
+                total += 0.0 if bad[y, x] else np.float64(pixels[y, x])
+                count += 0 if bad[y, x] else 1
+        means[block] = total / count if count > 0 else np.nan
