@@ -8,6 +8,7 @@ faint to a bright flat; here the errors of both are known, so that a pixel is ju
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntFlag
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.imaging.frames import Master, Pixels
+from toros.imaging.medians import median_of
 from toros.imaging.noise import scatter
 from toros.imaging.pool import in_threads, strips
 from toros.imaging.sampling import thinned
@@ -71,15 +73,17 @@ def hot_pixels(
     dark: Master, exptime_s: float, gain_e_adu: float | None, limits: BadPixelLimits = _LIMITS
 ) -> Mask:
     """Return the hot pixels of a bias-subtracted master dark [ADU]."""
-    good = ~dark.mask
-    if not good.any() or exptime_s <= 0:
+    if dark.mask.all() or exptime_s <= 0:
         return np.zeros(dark.mask.shape, dtype=np.bool_)
-    rate = dark.pixels * np.float32((gain_e_adu or 1.0) / exptime_s)
-    sample = _sample(rate, good)
-    middle = float(np.median(sample))
-    sigma = scatter(sample)
-    hot: Mask = rate > middle + max(limits.hot_sigmas * sigma, limits.hot_e_s)
-    return hot & good
+    scale = np.float32((gain_e_adu or 1.0) / exptime_s)
+    sample = _sample(dark.pixels, dark.mask) * scale
+    limit = median_of(sample) + max(limits.hot_sigmas * scatter(sample), limits.hot_e_s)
+
+    def judge(rows: slice) -> Mask:
+        hot: Mask = dark.pixels[rows] * scale > limit
+        return hot & ~dark.mask[rows]
+
+    return _by_strips(judge, dark.mask.shape)
 
 
 def noisy_pixels(
@@ -96,28 +100,51 @@ def noisy_pixels(
     gain_e_adu : float, optional
         For the photon noise of hot pixels, which is no defect of its own.
     """
-    good = ~dark.mask
-    if dark.uncertainty is None or not good.any():
-        return np.zeros(dark.mask.shape, dtype=np.bool_)
-    typical = float(np.median(_sample(dark.uncertainty, good)))
-    level = np.clip(dark.pixels - np.median(_sample(dark.pixels, good)), 0, None)
-    expected = np.sqrt(typical**2 + level / ((gain_e_adu or 1.0) * max(frames, 1)))
-    noisy: Mask = good & (dark.uncertainty > limits.noisy_ratio * expected)
-    return noisy & (typical > 0)
+    none = np.zeros(dark.mask.shape, dtype=np.bool_)
+    uncertainty = dark.uncertainty
+    if uncertainty is None or dark.mask.all():
+        return none
+    typical = median_of(_sample(uncertainty, dark.mask))
+    middle = np.float32(median_of(_sample(dark.pixels, dark.mask)))
+    if not typical > 0:
+        return none
+
+    def judge(rows: slice) -> Mask:
+        level = np.clip(dark.pixels[rows] - middle, 0, None)
+        expected = np.sqrt(typical**2 + level / ((gain_e_adu or 1.0) * max(frames, 1)))
+        noisy: Mask = uncertainty[rows] > limits.noisy_ratio * expected
+        return noisy & ~dark.mask[rows]
+
+    return _by_strips(judge, dark.mask.shape)
 
 
-def _sample(values: Pixels, good: Mask) -> NDArray[np.floating]:
+def _sample(values: Pixels, bad: Mask) -> NDArray[np.floating]:
     """Return at most about a million good values, or all where those are none."""
-    sample = thinned(values)[thinned(good)]
-    return sample if sample.size else values[good]
+    sample = thinned(values)[~thinned(bad)]
+    return sample if sample.size else values[~bad]
+
+
+def _by_strips(judge: Callable[[slice], Mask], shape: tuple[int, ...]) -> Mask:
+    """Return a mask of which `judge` makes some rows, in all threads."""
+    found = np.empty(shape, np.bool_)
+
+    def fill(rows: slice) -> None:
+        found[rows] = judge(rows)
+
+    in_threads(fill, strips(shape[0], shape[1]))
+    return found
 
 
 def dead_pixels(flat: Master, limits: BadPixelLimits = _LIMITS) -> Mask:
     """Return pixels of a master flat whose response is far from that around them."""
-    around = _around(flat.pixels, flat.mask)
-    response = flat.pixels / around
-    odd: Mask = (response < limits.dead_response) | (response > 2 - limits.dead_response)
-    return odd & ~flat.mask
+    around = _surroundings(flat.pixels, flat.mask)
+
+    def judge(rows: slice) -> Mask:
+        response = flat.pixels[rows] / around(rows)
+        odd: Mask = (response < limits.dead_response) | (response > 2 - limits.dead_response)
+        return odd & ~flat.mask[rows]
+
+    return _by_strips(judge, flat.mask.shape)
 
 
 def nonlinear_pixels(faint: Master, bright: Master, limits: BadPixelLimits = _LIMITS) -> Mask:
@@ -146,8 +173,9 @@ def bad_columns(bad: Mask, limits: BadPixelLimits = _LIMITS) -> Mask:
     found = np.zeros_like(bad)
     for start in range(0, bad.shape[0], _SEGMENT_PX):
         rows = slice(start, min(start + _SEGMENT_PX, bad.shape[0]))
-        part = bad[rows].view(np.uint8).sum(axis=0, dtype=np.uint16) / (rows.stop - rows.start)
-        found[rows, part > limits.bad_column] = True
+        if bad[rows].any():
+            part = bad[rows].view(np.uint8).sum(axis=0, dtype=np.uint16) / (rows.stop - rows.start)
+            found[rows, part > limits.bad_column] = True
     return found
 
 
@@ -166,7 +194,20 @@ def _odd_segments(ratio: Pixels, good: Mask, sigma: float, limits: BadPixelLimit
 
 
 def _around(image: Pixels, bad: Mask) -> Pixels:
-    """Return the median of the image around each pixel: of boxes, and of boxes beside them."""
+    around, rows = np.empty(image.shape, np.float32), _surroundings(image, bad)
+
+    def fill(at: slice) -> None:
+        around[at] = rows(at)
+
+    in_threads(fill, strips(*image.shape))
+    return around
+
+
+def _surroundings(image: Pixels, bad: Mask) -> Callable[[slice], Pixels]:
+    """Return what gives, for some rows, the median of the image around each pixel.
+
+    The median of boxes, and of boxes beside them.
+    """
     height, width = image.shape
     size = max(1, min(_BOX_PX, height, width))
     middle = _beside(_box_medians(image, bad, size)).astype(np.float64)
@@ -174,16 +215,14 @@ def _around(image: Pixels, bad: Mask) -> Pixels:
         _between(length, number, size)
         for length, number in zip(image.shape, middle.shape, strict=True)
     )
-    around = np.empty(image.shape, np.float32)
 
-    def expand(rows: slice) -> None:
+    def expand(rows: slice) -> Pixels:
         part = down[rows, None]
         lines = middle[top[rows]] * (1 - part) + middle[below[rows]] * part
-        around[rows] = lines[:, left] * (1 - across) + lines[:, right] * across
+        around = (lines[:, left] * (1 - across) + lines[:, right] * across).astype(np.float32)
+        return np.where(around <= 0, np.float32(1), around)
 
-    in_threads(expand, strips(height, width))
-    around[around <= 0] = 1
-    return around
+    return expand
 
 
 def _box_medians(image: Pixels, bad: Mask, size: int) -> Pixels:
@@ -232,6 +271,7 @@ def combine(parts: dict[Defect, Mask], limits: BadPixelLimits = _LIMITS) -> NDAr
     result = np.zeros(masks[0].shape, dtype=np.uint8)
     for defect, mask in parts.items():
         if mask.any():
-            result[mask] |= defect.value
-    result[bad_columns(result != 0, limits) & (result == 0)] |= Defect.COLUMN.value
+            result |= mask * np.uint8(defect.value)
+    if result.any():
+        result[bad_columns(result != 0, limits) & (result == 0)] |= Defect.COLUMN.value
     return result
