@@ -188,6 +188,18 @@ def step_run(
     return session.scalars(query).one_or_none()
 
 
+def step_runs_in(
+    session: Session, file_batch_id: int, generation: int, step: str
+) -> Sequence[StepRun]:
+    """Return all units of a step."""
+    query = select(StepRun).where(
+        StepRun.file_batch_id == file_batch_id,
+        StepRun.generation == generation,
+        StepRun.step == step,
+    )
+    return session.scalars(query).all()
+
+
 def has_same_problem(session: Session, row: StepRun) -> bool:
     """Return whether another unit of the same step of the batch had the same problem."""
     query = select(StepRun.id).where(

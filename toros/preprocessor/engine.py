@@ -32,7 +32,8 @@ def run_step(step: Step[Any, Any], run: Run) -> None:
     """
     with run.sessions.begin() as session:
         units = step.units(session, run)
-        pending = [unit for unit in units if not _finished(session, step, run, unit)]
+        finished = _finished(session, step, run)
+        pending = [unit for unit in units if unit.key not in finished]
         _leave_out(session, step, run, units)
     total, done = len(units), len(units) - len(pending)
     run.progress(step.name, done, total)
@@ -52,11 +53,14 @@ def _leave_out(
             row.state = "superseded"
 
 
-def _finished(session: Session, step: Step[Any, Any], run: Run, unit: Unit[Any]) -> bool:
-    found = queries.step_run(session, run.file_batch_id, run.generation, step.name, unit.key)
-    if found is None or found.state not in ("done", "failed"):
-        return False  # never begun, left by a dead process, or requeued
-    return found.code == 0 or not run.retry
+def _finished(session: Session, step: Step[Any, Any], run: Run) -> set[str]:
+    """Return the keys of the units that need not be done.
+
+    Not those that a dead process left, nor those that were requeued.
+    """
+    rows = queries.step_runs_in(session, run.file_batch_id, run.generation, step.name)
+    ended = [row for row in rows if row.state in ("done", "failed")]
+    return {row.key for row in ended if row.code == 0 or not run.retry}
 
 
 def _in_turn(
