@@ -93,13 +93,22 @@ def test_the_factors_in_the_table_are_those_that_are_simulated(method: str, fram
     assert told == pytest.approx(simulated(method, frames, 3.0, 3.0), rel=1e-6)
 
 
-@pytest.mark.parametrize("kinds", [("f4", "f4", "u1"), ("f4", "f8", "u1"), ("f4", "f4", "i2"),
-                                   ("f4", "u1", "f4"), ("f8", "f4", "u1")])  # fmt: skip
+KINDS = [
+    ("f4", "f4", "u1"),
+    ("f4", "f8", "u1"),
+    ("f4", "f4", "i2"),
+    ("f4", "u1", "f4"),
+    ("u1", "f4", "u1"),
+    ("f8", "f4", "u1"),
+]
+
+
+@pytest.mark.parametrize("kinds", KINDS)
 def test_rows_of_a_master_are_those_of_the_whole(kinds: tuple[str, ...], tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     planes = [rng.normal(100, 5, (40, 30)), rng.uniform(1, 9, (40, 30)),
               rng.random((40, 30)) < 0.1]  # fmt: skip
-    planes[0][3, 4] = np.nan
+    planes[0][3, 4] = np.nan if kinds[0] != "u1" else 0
     pixels, error, mask = (plane.astype(kind) for plane, kind in zip(planes, kinds, strict=True))
     path = tmp_path / "master.fits"
     fits.HDUList(

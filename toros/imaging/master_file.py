@@ -52,8 +52,8 @@ class MasterFile:
                 if name in hdus and hdus[name].shape == first.shape:
                     others[name] = _place(hdus[name])
         alike = all(place and place.kind.kind == _OURS[name] for name, place in others.items())
-        if pixels is None or pixels.kind.kind != "f" or not alike:
-            # Not as we write masters: compressed, scaled, in integers.
+        if pixels is None or not alike:
+            # Not as we write masters: compressed, scaled, in large integers.
             self._whole = read_master(path)
         else:
             self._pixels = pixels
@@ -81,7 +81,11 @@ class MasterFile:
             )
         shape = (rows.stop - rows.start, self.shape[1])
         marks = np.zeros(shape, np.uint8) if self._mask is None else self._read(self._mask, rows)
-        pixels = self._read_floats(self._pixels, rows, marks)
+        if self._pixels.kind.kind == "u":  # a bad-pixel mask
+            pixels = self._read(self._pixels, rows).astype(np.float32)
+            marks = (marks != 0).view(np.uint8)
+        else:
+            pixels = self._read_floats(self._pixels, rows, marks)
         error = None
         if self._uncertainty is not None and with_error:
             error = self._read_floats(self._uncertainty, rows, None)
