@@ -13,7 +13,7 @@ from types import TracebackType
 
 _FITS_NAME = re.compile(r"\.(fits|fit|fts)(\.gz|\.fz)?$", re.IGNORECASE)
 # Each piece is waited for, where another thread has the interpreter's lock.
-_PIECE_BYTES = 4 * 1024**2
+_PIECE_BYTES = 16 * 1024**2
 
 
 def find_fits(folder: Path) -> list[Path]:
