@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -19,6 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.night_frames import Camera
 from tests.support.preprocessor_node import ROOT, Node
+from tests.support.product_identity import identity_of, recorded_identity
 from tests.support.waiting import wait_until
 from tests.support.web_folder import WebFolder, serve
 from toros.archive import queries
@@ -81,7 +81,7 @@ def test_the_old_products_stay_until_the_new_ones_are_whole(
     assert any(between[name] == old[name] for name in old), "nothing was left to be made"
     with sessions() as session:
         for row in session.scalars(select(Combination)):
-            assert row.sha256 == hashlib.sha256(between[Path(row.path).name]).hexdigest()
+            assert recorded_identity(row) == identity_of(Path(row.path))
     reduce(tmp_path / "raw", "mean")
     assert products(tmp_path / "out") == new
 

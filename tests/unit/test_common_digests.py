@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.waiting import wait_until
 from toros.common import digests
-from toros.common.digests import DigestsAhead, sha256_of
+from toros.common.digests import DigestsAhead, begin_digest, sha256_of
 
 
 def frames(folder: Path, count: int) -> list[Path]:
@@ -88,3 +88,11 @@ def test_the_end_begins_no_further_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert 1 <= len(begun) <= ahead._pool._max_workers
     # What was not begun is still to be had.
     assert [ahead.of(path) for path in found] == [digest(path) for path in found]
+
+
+def test_a_file_may_get_its_name_while_it_is_digested(tmp_path: Path) -> None:
+    path = frames(tmp_path / "a", 1)[0]
+    wanted = digest(path)
+    taken = begin_digest(path)
+    path.replace(tmp_path / "elsewhere.fits")
+    assert taken.result() == wanted

@@ -250,7 +250,9 @@ def _load_kernels() -> None:
     from toros.imaging.kernels.encoding import sum_bytes
 
     sum_bytes(np.zeros(4, np.uint8), 0)
-    import_module("toros.imaging.masters")
+    # What the end wants last: by then the kernels are at work, and leave the interpreter alone.
+    for name in ("toros.imaging.masters", "toros.preprocessor.page", "jinja2", "PIL.Image"):
+        import_module(name)
 
 
 @contextmanager

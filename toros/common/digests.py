@@ -6,8 +6,10 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 
@@ -33,10 +35,30 @@ def find_fits(folder: Path) -> list[Path]:
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of the file's bytes, in hexadecimal."""
-    digest, buffer = hashlib.sha256(), bytearray(_PIECE_BYTES)
     with path.open("rb", buffering=0) as file:
-        while size := file.readinto(buffer):
-            digest.update(memoryview(buffer)[:size])
+        return _digest(file)
+
+
+def begin_digest(path: Path) -> Future[str]:
+    """Begin to take the SHA-256 of a file, which may be renamed meanwhile."""
+    file = path.open("rb", buffering=0)
+
+    def take() -> str:
+        with file:
+            return _digest(file)
+
+    return _pool().submit(take)
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="digest")
+
+
+def _digest(file: FileIO) -> str:
+    digest, buffer = hashlib.sha256(), bytearray(_PIECE_BYTES)
+    while size := file.readinto(buffer):
+        digest.update(memoryview(buffer)[:size])
     return digest.hexdigest()
 
 

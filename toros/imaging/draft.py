@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from toros.common.digests import begin_digest
 from toros.imaging.clip_error import error_factor
 from toros.imaging.frames import MaskBit, Master, Pixels
 from toros.imaging.headers import ExposureInfo
@@ -34,6 +36,8 @@ class MasterResult:
     ----------
     path : pathlib.Path
         The master's file.
+    sha256 : str
+        Of its bytes.
     kind : str
         ``"master_bias"``, ``"master_dark"`` or ``"master_flat"``.
     inputs : tuple of pathlib.Path
@@ -59,6 +63,7 @@ class MasterResult:
     """
 
     path: Path
+    sha256: str
     kind: str
     inputs: tuple[Path, ...]
     median: float
@@ -163,9 +168,18 @@ def finish(
     add_history(header, [f"Combined: {info.path.name}" for info in draft.infos])
     add_history(header, [f"Left out: {path.name}: {reason}" for path, reason in left_out])
     add_history(header, draft.notes)
-    masked = write_rows(target, header, draft.stack.shape, draft.rows)
+    # The file is digested while it is flushed: either takes a master as long as to write it.
+    digests: list[Future[str]] = []
+    masked = write_rows(
+        target,
+        header,
+        draft.stack.shape,
+        draft.rows,
+        lambda path: digests.append(begin_digest(path)),
+    )
     return MasterResult(
         path=target,
+        sha256=digests[0].result(),
         kind=f"master_{draft.kind}",
         inputs=tuple(info.path for info in draft.infos),
         median=median,

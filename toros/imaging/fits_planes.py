@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,9 +135,18 @@ def write_at(descriptor: int, content: NDArray[Any], offset: int) -> None:
 
 @contextmanager
 def planes_file(
-    target: Path, planes: Sequence[Plane], compression: Compression | None = None
+    target: Path,
+    planes: Sequence[Plane],
+    compression: Compression | None = None,
+    written: Callable[[Path], object] | None = None,
 ) -> Iterator[PlanesFile | TilesFile]:
-    """Open `target` for its planes; it appears when they are written, or not at all."""
+    """Open `target` for its planes; it appears when they are written, or not at all.
+
+    Parameters
+    ----------
+    written : callable
+        Called with the path of the finished file, before it is flushed and gets its name.
+    """
     with atomic_path(target) as temporary:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC)
         try:
@@ -152,6 +161,8 @@ def planes_file(
             file.finish()
         finally:
             os.close(descriptor)
+        if written is not None:
+            written(temporary)
 
 
 def image_header(

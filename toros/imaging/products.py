@@ -119,7 +119,11 @@ class Strip:
 
 
 def write_rows(
-    target: Path, header: fits.Header, shape: tuple[int, int], rows: Callable[[slice], Strip]
+    target: Path,
+    header: fits.Header,
+    shape: tuple[int, int],
+    rows: Callable[[slice], Strip],
+    written: Callable[[Path], object] | None = None,
 ) -> int:
     """Write a product with UNCERT and MASK, atomically, with CHECKSUM and DATASUM.
 
@@ -127,6 +131,8 @@ def write_rows(
     ----------
     rows : callable
         Returns some rows; called from several threads.
+    written : callable
+        Called with the path of the finished file, before it is flushed and gets its name.
 
     Returns
     -------
@@ -135,7 +141,7 @@ def write_rows(
     """
     planes = image_planes(header, shape)
     masked: list[int] = []
-    with planes_file(target, planes) as file:
+    with planes_file(target, planes, written=written) as file:
 
         def write(at: slice) -> None:
             part = rows(at)

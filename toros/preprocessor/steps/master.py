@@ -16,7 +16,7 @@ from toros.archive.models import Exposure
 from toros.common.config.preprocessor import PreprocessorSettings
 from toros.common.errors import TorosError, UnreadableFile, UnusableFrame
 from toros.imaging.frames import read_frame
-from toros.imaging.headers import ExposureInfo, read_exposure, sha256_of
+from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.options import ReductionOptions
 from toros.preprocessor.grouping import Group, digest, master_name
 from toros.preprocessor.run import Outcome, Problem, Run, Unit
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 _NOT_MEASURED = frozenset(
     {
         "path",
+        "sha256",
         "kind",
         "inputs",
         "left_out",
@@ -76,7 +77,6 @@ class Made:
     """A master that was made."""
 
     result: MasterResult
-    sha256: str
     chosen: tuple[Chosen, ...]
     left_out: dict[Path, tuple[int, str]]  # code and reason of frames that are not in it
     verdict: Verdict | None  # None for the first of its kind
@@ -155,7 +155,7 @@ class MasterStep:
         left_out = {path: (UnusableFrame.code, why) for path, why in result.left_out}
         left_out |= {path: (UnreadableFile.code, why) for path, why in broken.items()}
         verdict = judge(making.target, self.image_type, making.previous, run.settings)
-        return Made(result, sha256_of(making.target), chosen, left_out, verdict)
+        return Made(result, chosen, left_out, verdict)
 
     def record(self, session: Session, run: Run, unit: Unit[Making], product: Made) -> Outcome:
         """Record the master, what went into it and what was measured on it."""
@@ -168,7 +168,7 @@ class MasterStep:
             Product(
                 path=making.target,
                 kind=self.name,
-                sha256=product.sha256,
+                sha256=product.result.sha256,
                 like=by_path[product.result.inputs[0]],
                 exposures=tuple((self.image_type, by_path[p]) for p in product.result.inputs),
                 masters=used(product.chosen),
