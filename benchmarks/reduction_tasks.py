@@ -131,7 +131,10 @@ def masters_of(folder: Path) -> dict[str, Path]:
     """Return the masters of a night, made if they are not there."""
     from toros.imaging.masters import make_master_bias, make_master_dark, make_master_flat
 
-    made = {kind: folder.with_name(f"{folder.name}_masters") / f"{kind}.fits" for kind in ("bias", "dark", "flat")}
+    made = {
+        kind: folder.with_name(f"{folder.name}_masters") / f"{kind}.fits"
+        for kind in ("bias", "dark", "flat")
+    }
     if not made["flat"].exists():
         frames = {kind: sorted(folder.glob(f"{kind}_*.fits")) for kind in made}
         make_master_bias(frames["bias"], made["bias"])
@@ -240,6 +243,7 @@ def main() -> None:
     if flush == "no":
         # The disk is not what is measured: nobody waits for it, neither we nor the floor.
         os.fsync = lambda _: None  # type: ignore[assignment]
+        os.posix_fadvise = lambda *_: None  # begins a flush early
     run = TASKS[name](folder)
     if runs > 1:
         run()  # warm: libraries, kernels, page cache

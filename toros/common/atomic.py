@@ -52,6 +52,15 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def begin_flush(descriptor: int, offset: int, size: int) -> None:
+    """Have some bytes that were just written to a file begin their way to the disk.
+
+    The flush at the end then waits for the last of them only. They stay in memory: Linux takes the
+    advice for what is on the disk already, and starts writing the rest.
+    """
+    os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_DONTNEED)
+
+
 def write_bytes(target: Path, content: bytes) -> None:
     """Write `content` to `target`, whole or not at all."""
     with atomic_path(target) as temporary:

@@ -18,7 +18,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from toros.common.atomic import atomic_path
+from toros.common.atomic import atomic_path, begin_flush
 from toros.imaging.fits_sums import folded, sealed
 from toros.imaging.kernels.encoding import sum_bytes, swap_words
 
@@ -103,6 +103,7 @@ class PlanesFile:
             content = flat
             total = sum_bytes(flat, offset % 4)
         write_at(self._descriptor, content, plane.start + offset)
+        begin_flush(self._descriptor, plane.start + offset, content.nbytes)
         with self._lock:
             plane.data_sum = folded(plane.data_sum + total)
 
