@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from toros.imaging.bad_pixels import _around
 from toros.imaging.flat_stars import _level, _middle_flat, _with_neighbours
 from toros.imaging.kernels.flats import (
     BLOCK_PX,
@@ -19,6 +18,7 @@ from toros.imaging.kernels.flats import (
 )
 from toros.imaging.sampling import median
 from toros.imaging.sources import MASKED
+from toros.imaging.surroundings import around, surroundings
 
 SIZE = 16  # pixels of a box
 
@@ -56,7 +56,10 @@ def test_what_is_around_a_pixel_is_what_scipy_finds(shape: tuple[int, int]) -> N
     image = (slope + rng.normal(0, 0.05, shape)).astype(np.float32)
     bad = rng.random(shape) < 0.1
     bad[: shape[0] // 2, : shape[1] // 3] = True  # boxes with nothing good in them
-    np.testing.assert_allclose(_around(image, bad), _plain_around(image, bad), rtol=2e-7)
+    grid = surroundings(shape, lambda rows: (image[rows], bad[rows]))
+    plain = _plain_around(image, bad)
+    np.testing.assert_allclose(around(grid, slice(0, shape[0])), plain, rtol=2e-7)
+    np.testing.assert_allclose(around(grid, slice(5, 9)), plain[5:9], rtol=2e-7)
 
 
 def test_blocks_mask_any_rows() -> None:

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from toros.imaging.bad_pixels import (
     Defect,
+    Judge,
     bad_columns,
-    combine,
-    dead_pixels,
-    hot_pixels,
-    noisy_pixels,
-    nonlinear_pixels,
+    dark_judge,
+    find_defects,
+    flat_judge,
 )
 from toros.imaging.bleeding import bleed_mask
 from toros.imaging.flat_stars import star_blocks
@@ -25,6 +24,7 @@ from toros.imaging.frames import Master
 from toros.imaging.fringes import fit_fringes
 from toros.imaging.kernels.flats import BLOCK_PX, mean_blocks
 from toros.imaging.linearity import linearise, linearise_raw
+from toros.imaging.nonlinear import linearity_judge
 from toros.imaging.outliers import measure_strips, odd_frames, strips_of
 from toros.imaging.photon_transfer import gain_of_pair
 
@@ -295,18 +295,26 @@ def master(pixels: np.ndarray, error: float | np.ndarray) -> Master:
     return Master(pixels, uncertainty, np.zeros(pixels.shape, bool))
 
 
+def found_by(judge: Judge, defect: Defect, shape: tuple[int, ...]) -> np.ndarray:
+    mask, counts = find_defects([judge], shape)
+    found = mask & defect.value != 0
+    assert counts[defect] == found.sum()
+    return found
+
+
 def test_hot_and_noisy_pixels() -> None:
     rng = RNG(3)
     dark = rng.normal(30, 1.5, (128, 128))
     hot = rng.random(dark.shape) < 0.003
     dark[hot] += rng.uniform(200, 5000, hot.sum())
-    found = hot_pixels(master(dark, 1.5), 60.0, 2.0)
+    found = found_by(dark_judge(master(dark, 1.5), 60.0, 10, 2.0), Defect.HOT, dark.shape)
     np.testing.assert_array_equal(found, hot)
     error = np.full(dark.shape, 1.5)
     error[5, 7] = 30
     # The photon noise of hot pixels is what it should be.
     error = np.hypot(error, np.sqrt(np.clip(dark - 30, 0, None) / 2.0 / 10))
-    noisy = noisy_pixels(master(dark, error), 10, 2.0)
+    judge = dark_judge(master(dark, error), 60.0, 10, 2.0)
+    noisy = found_by(judge, Defect.NOISY, dark.shape)
     assert noisy[5, 7]
     assert noisy.sum() == 1
 
@@ -320,7 +328,8 @@ def test_dead_pixels_are_dead_on_any_vignetting() -> None:
     flat[truth] *= 0.3
     flat[100, 100] *= 1.8
     truth[100, 100] = True
-    np.testing.assert_array_equal(dead_pixels(master(flat, 0.01)), truth)
+    found = found_by(flat_judge(master(flat, 0.01)), Defect.DEAD, flat.shape)
+    np.testing.assert_array_equal(found, truth)
 
 
 def test_nonlinear_pixels_and_columns_as_ccdmask_sees_them() -> None:
@@ -332,9 +341,10 @@ def test_nonlinear_pixels_and_columns_as_ccdmask_sees_them() -> None:
     truth[rng.random(faint.shape) < 0.001] = True
     truth[64:256, 99] = True
     ratio = np.where(truth, 0.8, 1.0)
-    found = nonlinear_pixels(
+    judge = linearity_judge(
         master(response * faint, 0.01), master(response * bright * ratio, 0.004)
     )
+    found = found_by(judge, Defect.NONLINEAR, faint.shape)
     assert found[truth].all()
     # What the segments of the column drag along is at most the column itself.
     assert found[~truth].sum() <= 0
@@ -348,7 +358,8 @@ def test_a_faint_column_that_no_single_pixel_gives_away() -> None:
     faint = 1 + rng.normal(0, 0.01, (256, 64))
     bright = 1 + rng.normal(0, 0.004, faint.shape)
     bright[:, 20] *= 0.98
-    found = nonlinear_pixels(master(faint, 0.01), master(bright, 0.004))
+    judge = linearity_judge(master(faint, 0.01), master(bright, 0.004))
+    found = found_by(judge, Defect.NONLINEAR, faint.shape)
     assert found[:, 20].all()
     assert found.sum() == 256
 
@@ -360,6 +371,8 @@ def test_a_column_that_is_bad_for_a_good_part_is_bad() -> None:
     found = bad_columns(bad)
     assert found[:64, 3].all()
     assert found.sum() == 64
-    mask = combine({Defect.HOT: bad})
+    bits = bad * np.uint8(Defect.HOT.value)
+    mask, counts = find_defects([lambda rows: (bits[rows], ~bad[rows] & False)], bad.shape)
     assert (mask[40:64, 3] == Defect.COLUMN).all()
     assert (mask[:40, 3] == Defect.HOT).all()
+    assert (counts[Defect.HOT], counts[Defect.COLUMN], counts[Defect.DEAD]) == (50, 24, 0)

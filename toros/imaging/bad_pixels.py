@@ -8,20 +8,25 @@ faint to a bright flat; here the errors of both are known, so that a pixel is ju
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toros.imaging.frames import Master, Pixels
+from toros.imaging.frames import MasterRows, Pixels
+from toros.imaging.kernels.defects import DarkLimits, mark_dark, mark_dead
 from toros.imaging.medians import median_of
 from toros.imaging.noise import scatter
-from toros.imaging.pool import in_threads, strips
-from toros.imaging.sampling import thinned
+from toros.imaging.pool import mapped, strips
+from toros.imaging.sampling import thinning
+from toros.imaging.surroundings import surroundings
 
 Mask = NDArray[np.bool_]
+Bits = NDArray[np.uint8]
+# Tells the defects (`Defect`) in some rows of a master, and where it has no value.
+Judge = Callable[[slice], tuple[Bits, Mask]]
 
 
 class Defect(IntFlag):
@@ -65,213 +70,147 @@ class BadPixelLimits:
 
 
 _LIMITS = BadPixelLimits()
-_SEGMENT_PX = 64
-_BOX_PX = 16
+SEGMENT_PX = 64
 
 
-def hot_pixels(
-    dark: Master, exptime_s: float, gain_e_adu: float | None, limits: BadPixelLimits = _LIMITS
-) -> Mask:
-    """Return the hot pixels of a bias-subtracted master dark [ADU]."""
-    if dark.mask.all() or exptime_s <= 0:
-        return np.zeros(dark.mask.shape, dtype=np.bool_)
-    scale = np.float32((gain_e_adu or 1.0) / exptime_s)
-    sample = _sample(dark.pixels, dark.mask) * scale
-    limit = median_of(sample) + max(limits.hot_sigmas * scatter(sample), limits.hot_e_s)
-
-    def judge(rows: slice) -> Mask:
-        hot: Mask = dark.pixels[rows] * scale > limit
-        return hot & ~dark.mask[rows]
-
-    return _by_strips(judge, dark.mask.shape)
-
-
-def noisy_pixels(
-    dark: Master, frames: int, gain_e_adu: float | None, limits: BadPixelLimits = _LIMITS
-) -> Mask:
-    """Return pixels that scatter over the frames of a master dark far more than they should.
+def dark_judge(
+    dark: MasterRows,
+    exptime_s: float,
+    frames: int,
+    gain_e_adu: float | None,
+    limits: BadPixelLimits = _LIMITS,
+) -> Judge:
+    """Return what finds hot and noisy pixels in a bias-subtracted master dark [ADU].
 
     Parameters
     ----------
-    dark : Master
+    dark : MasterRows
         Its uncertainty is what the frames show where that is more than expected.
     frames : int
         How many frames are in it.
     gain_e_adu : float, optional
-        For the photon noise of hot pixels, which is no defect of its own.
+        For electrons, and for the photon noise of hot pixels, which is no defect of its own.
     """
-    none = np.zeros(dark.mask.shape, dtype=np.bool_)
-    uncertainty = dark.uncertainty
-    if uncertainty is None or dark.mask.all():
-        return none
-    typical = median_of(_sample(uncertainty, dark.mask))
-    middle = np.float32(median_of(_sample(dark.pixels, dark.mask)))
-    if not typical > 0:
-        return none
+    codes = _dark_limits(dark, exptime_s, frames, gain_e_adu, limits)
 
-    def judge(rows: slice) -> Mask:
-        level = np.clip(dark.pixels[rows] - middle, 0, None)
-        expected = np.sqrt(typical**2 + level / ((gain_e_adu or 1.0) * max(frames, 1)))
-        noisy: Mask = uncertainty[rows] > limits.noisy_ratio * expected
-        return noisy & ~dark.mask[rows]
+    def judge(rows: slice) -> tuple[Bits, Mask]:
+        part = dark.rows(rows)
+        bits = np.empty(part.mask.shape, np.uint8)
+        # Without an uncertainty nothing is noisy: the limit is infinite then.
+        error = part.pixels if part.uncertainty is None else part.uncertainty
+        mark_dark(
+            part.pixels.reshape(-1),
+            error.reshape(-1),
+            part.mask.reshape(-1),
+            codes,
+            np.uint8(Defect.HOT.value),
+            np.uint8(Defect.NOISY.value),
+            bits.reshape(-1),
+        )
+        return bits, part.mask
 
-    return _by_strips(judge, dark.mask.shape)
-
-
-def _sample(values: Pixels, bad: Mask) -> NDArray[np.floating]:
-    """Return at most about a million good values, or all where those are none."""
-    sample = thinned(values)[~thinned(bad)]
-    return sample if sample.size else values[~bad]
+    return judge
 
 
-def _by_strips(judge: Callable[[slice], Mask], shape: tuple[int, ...]) -> Mask:
-    """Return a mask of which `judge` makes some rows, in all threads."""
-    found = np.empty(shape, np.bool_)
+def _dark_limits(
+    dark: MasterRows,
+    exptime_s: float,
+    frames: int,
+    gain_e_adu: float | None,
+    limits: BadPixelLimits,
+) -> DarkLimits:
+    gain = gain_e_adu or 1.0
+    pixels, errors = _samples(dark)
+    scale, hot, middle, variance = np.float32(1), np.inf, 0.0, np.inf
+    if pixels.size and exptime_s > 0:
+        scale = np.float32(gain / exptime_s)
+        rates = pixels * scale
+        hot = median_of(rates) + max(limits.hot_sigmas * scatter(rates), limits.hot_e_s)
+    if pixels.size and errors is not None:
+        typical = median_of(errors)
+        middle = median_of(pixels)
+        variance = typical**2 if typical > 0 else np.inf
+    electrons = gain * max(frames, 1)
+    found = (scale, hot, middle, variance, electrons, limits.noisy_ratio)
+    return DarkLimits(*(np.float32(one) for one in found))
 
-    def fill(rows: slice) -> None:
-        found[rows] = judge(rows)
 
-    in_threads(fill, strips(shape[0], shape[1]))
-    return found
+def _samples(master: MasterRows) -> tuple[Pixels, Pixels | None]:
+    """Return about a million good values and their errors, or all where those are none."""
+    height, width = master.shape
+    for step in (thinning(height * width), 1):
+
+        def take(rows: slice, step: int = step) -> tuple[Pixels, Pixels | None]:
+            part = master.rows(rows)
+            at = slice(-rows.start * width % step, None, step)
+            good = ~part.mask.reshape(-1)[at]
+            error = None if part.uncertainty is None else part.uncertainty.reshape(-1)[at][good]
+            return part.pixels.reshape(-1)[at][good], error
+
+        found = mapped(take, strips(height, width))
+        pixels = np.concatenate([part for part, _ in found])
+        if pixels.size:
+            break
+    errors = [error for _, error in found if error is not None]
+    return pixels, np.concatenate(errors) if errors else None
 
 
-def dead_pixels(flat: Master, limits: BadPixelLimits = _LIMITS) -> Mask:
-    """Return pixels of a master flat whose response is far from that around them."""
-    around = _surroundings(flat.pixels, flat.mask)
+def flat_judge(flat: MasterRows, limits: BadPixelLimits = _LIMITS) -> Judge:
+    """Return what finds pixels of a master flat whose response is far from that around them."""
 
-    def judge(rows: slice) -> Mask:
-        response = flat.pixels[rows] / around(rows)
-        odd: Mask = (response < limits.dead_response) | (response > 2 - limits.dead_response)
-        return odd & ~flat.mask[rows]
+    def read(rows: slice) -> tuple[Pixels, Mask]:
+        part = flat.rows(rows, with_error=False)
+        return part.pixels, part.mask
 
-    return _by_strips(judge, flat.mask.shape)
+    grid = surroundings(flat.shape, read)
+    low, high = np.float32(limits.dead_response), np.float32(2 - limits.dead_response)
+
+    def judge(rows: slice) -> tuple[Bits, Mask]:
+        pixels, mask = read(rows)
+        bits = np.empty(mask.shape, np.uint8)
+        mark_dead(pixels, mask, grid, rows.start, low, high, np.uint8(Defect.DEAD.value), bits)
+        return bits, mask
+
+    return judge
 
 
-def nonlinear_pixels(faint: Master, bright: Master, limits: BadPixelLimits = _LIMITS) -> Mask:
-    """Return pixels whose response differs between master flats of few and of many counts.
+def segments(shape: tuple[int, ...]) -> list[slice]:
+    """Return the rows of an image in strips, none of which cuts the segment of a column."""
+    height, width = shape
+    step = strips(height, width)[0].stop // SEGMENT_PX * SEGMENT_PX or SEGMENT_PX
+    return [slice(at, min(at + step, height)) for at in range(0, height, step)]
 
-    Columns are judged by their segments too: a small change that a whole segment shares.
-    """
-    good = ~(faint.mask | bright.mask) & (faint.pixels > 0.1) & (bright.pixels > 0.1)
-    ratio = np.where(good, bright.pixels / np.where(good, faint.pixels, 1), np.float32(1))
-    ratio = ratio / _around(ratio, ~good)
-    error = np.zeros_like(ratio)
-    for flat in (faint, bright):
-        if flat.uncertainty is not None:
-            relative = np.nan_to_num(flat.uncertainty) / np.where(good, flat.pixels, 1)
-            error = np.hypot(error, relative)
-    measured = scatter(ratio[good]) if good.any() else 0.0
-    error = np.maximum(error, np.float32(measured))
-    ratio = np.asarray(ratio, dtype=np.float32)
-    off = np.abs(ratio - 1)
-    bad: Mask = good & (off > limits.nonlinear_sigmas * error) & (off > limits.nonlinear_ratio)
-    return bad | (_odd_segments(ratio, good, measured, limits) & good)
+
+def find_defects(
+    judges: Sequence[Judge], shape: tuple[int, ...], limits: BadPixelLimits = _LIMITS
+) -> tuple[Bits, dict[Defect, int]]:
+    """Return one mask of `Defect` bits from all judges, bad columns added, and how many of each."""
+    mask = np.empty(shape, np.uint8)
+
+    def count(rows: slice) -> NDArray[np.intp]:
+        mask[rows] = _judged([judge(rows) for judge in judges], limits)
+        bad = mask[rows][mask[rows] != 0]
+        return np.array([np.count_nonzero(bad & defect.value) for defect in Defect])
+
+    counts = np.sum(mapped(count, segments(shape)), axis=0)
+    return mask, {defect: int(number) for defect, number in zip(Defect, counts, strict=True)}
+
+
+def _judged(judged: Sequence[tuple[Bits, Mask]], limits: BadPixelLimits) -> Bits:
+    bits: Bits = np.bitwise_or.reduce([bits for bits, _ in judged])
+    # A hole in one flat may be a star in all of its frames; in every master it is a defect.
+    nowhere = np.logical_and.reduce([mask for _, mask in judged])
+    bits[nowhere] |= Defect.NO_VALUE.value
+    bits[bad_columns(bits != 0, limits) & (bits == 0)] |= Defect.COLUMN.value
+    return bits
 
 
 def bad_columns(bad: Mask, limits: BadPixelLimits = _LIMITS) -> Mask:
     """Return the segments of columns that are bad for a good part of their length."""
     found = np.zeros_like(bad)
-    for start in range(0, bad.shape[0], _SEGMENT_PX):
-        rows = slice(start, min(start + _SEGMENT_PX, bad.shape[0]))
+    for start in range(0, bad.shape[0], SEGMENT_PX):
+        rows = slice(start, min(start + SEGMENT_PX, bad.shape[0]))
         if bad[rows].any():
             part = bad[rows].view(np.uint8).sum(axis=0, dtype=np.uint16) / (rows.stop - rows.start)
             found[rows, part > limits.bad_column] = True
     return found
-
-
-def _odd_segments(ratio: Pixels, good: Mask, sigma: float, limits: BadPixelLimits) -> Mask:
-    found = np.zeros_like(good)
-    for start in range(0, ratio.shape[0], _SEGMENT_PX):
-        rows = slice(start, min(start + _SEGMENT_PX, ratio.shape[0]))
-        many = good[rows].sum(axis=0)
-        middle = np.median(ratio[rows], axis=0)
-        # The standard error of a median of so many.
-        error = 1.2533 * sigma / np.sqrt(np.maximum(many, 1))
-        off = np.abs(middle - 1)
-        odd = (off > limits.nonlinear_sigmas * error) & (off > limits.nonlinear_ratio / 3)
-        found[rows, odd & (many > _SEGMENT_PX // 4)] = True
-    return found
-
-
-def _around(image: Pixels, bad: Mask) -> Pixels:
-    around, rows = np.empty(image.shape, np.float32), _surroundings(image, bad)
-
-    def fill(at: slice) -> None:
-        around[at] = rows(at)
-
-    in_threads(fill, strips(*image.shape))
-    return around
-
-
-def _surroundings(image: Pixels, bad: Mask) -> Callable[[slice], Pixels]:
-    """Return what gives, for some rows, the median of the image around each pixel.
-
-    The median of boxes, and of boxes beside them.
-    """
-    height, width = image.shape
-    size = max(1, min(_BOX_PX, height, width))
-    middle = _beside(_box_medians(image, bad, size)).astype(np.float64)
-    (top, below, down), (left, right, across) = (
-        _between(length, number, size)
-        for length, number in zip(image.shape, middle.shape, strict=True)
-    )
-
-    def expand(rows: slice) -> Pixels:
-        part = down[rows, None]
-        lines = middle[top[rows]] * (1 - part) + middle[below[rows]] * part
-        around = (lines[:, left] * (1 - across) + lines[:, right] * across).astype(np.float32)
-        return np.where(around <= 0, np.float32(1), around)
-
-    return expand
-
-
-def _box_medians(image: Pixels, bad: Mask, size: int) -> Pixels:
-    """Return the median of the good pixels of each box, 1 where there are none."""
-    height, width = image.shape
-    rows, columns = -(-height // size), -(-width // size)
-    middle = np.empty((rows, columns), np.float32)
-
-    def take(row: int) -> None:
-        at = slice(row * size, min((row + 1) * size, height))
-        padded = np.full((at.stop - at.start, columns * size), np.nan, dtype=np.float32)
-        padded[:, :width] = np.where(bad[at], np.float32(np.nan), image[at])
-        boxes = padded.reshape(-1, columns, size).transpose(1, 0, 2).reshape(columns, -1)
-        boxes.sort(axis=-1)  # NaN go last
-        count = np.isfinite(boxes).sum(axis=-1)
-        found = boxes[np.arange(columns), np.maximum(count, 1) // 2]
-        middle[row] = np.where(count > 0, found, np.float32(1))
-
-    in_threads(take, range(rows))
-    return middle
-
-
-def _beside(middle: Pixels) -> Pixels:
-    """Return the median of each box and the eight beside it; the border's are repeated."""
-    wide = np.pad(middle, 1, mode="edge")
-    height, width = middle.shape
-    nine = [wide[y : y + height, x : x + width] for y in range(3) for x in range(3)]
-    return np.asarray(np.median(nine, axis=0), dtype=np.float32)
-
-
-def _between(
-    length: int, number: int, size: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """Return, for each pixel, the boxes before and after it, and how far it is between them.
-
-    Linear between the boxes' centres, so that a slope of the light leaves no steps.
-    """
-    at = np.clip((np.arange(length) + 0.5) / size - 0.5, 0, number - 1)
-    before = np.floor(at).astype(np.intp)
-    return before, np.minimum(before + 1, number - 1), at - before
-
-
-def combine(parts: dict[Defect, Mask], limits: BadPixelLimits = _LIMITS) -> NDArray[np.uint8]:
-    """Return one mask of `Defect` bits from a mask of each, bad columns added."""
-    masks = list(parts.values())
-    result = np.zeros(masks[0].shape, dtype=np.uint8)
-    for defect, mask in parts.items():
-        if mask.any():
-            result |= mask * np.uint8(defect.value)
-    if result.any():
-        result[bad_columns(result != 0, limits) & (result == 0)] |= Defect.COLUMN.value
-    return result

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,18 +14,19 @@ from numpy.typing import NDArray
 from toros.common.errors import MixedShapes, NoFilesFound, UnreadableFile
 from toros.imaging.bad_pixels import (
     BadPixelLimits,
+    Bits,
     Defect,
-    combine,
-    dead_pixels,
-    hot_pixels,
-    noisy_pixels,
-    nonlinear_pixels,
+    Judge,
+    dark_judge,
+    find_defects,
+    flat_judge,
 )
 from toros.imaging.fits_io import image_hdu, open_fits, read_pixels, write_fits
-from toros.imaging.frames import Master
+from toros.imaging.frames import MasterRows
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.master_file import open_master
 from toros.imaging.matching import is_bias_subtracted
+from toros.imaging.nonlinear import linearity_judge
 from toros.imaging.products import add_history, master_header, set_card
 
 _DEFAULTS = BadPixelLimits()
@@ -89,84 +91,67 @@ def make_bad_pixel_mask(
     if not paths:
         raise NoFilesFound("There is no master to find bad pixels in.")
     infos = [read_exposure(path) for path in paths]
-    masters = [_whole(path, infos[0]) for path in paths]
-    parts: dict[Defect, NDArray[np.bool_]] = {
-        defect: np.zeros(masters[0].mask.shape, dtype=np.bool_) for defect in Defect
-    }
     notes: list[str] = []
-    if dark is not None:
-        _judge_dark(infos[0], masters[0], parts, notes, limits)
-    first = 0 if dark is None else 1
-    for flat in masters[first:]:
-        parts[Defect.DEAD] |= dead_pixels(flat, limits)
-    _judge_linearity(infos[first:], masters[first:], parts, notes, limits)
-    # A hole in one flat may be a star in all of its frames; in every master it is a defect.
-    parts[Defect.NO_VALUE] = np.logical_and.reduce([master.mask for master in masters])
-    return _write(target, infos, parts, notes, limits)
+    with ExitStack() as opened:
+        masters = [opened.enter_context(open_master(path, infos[0])) for path in paths]
+        judges: list[Judge] = []
+        if dark is not None:
+            judges.append(_judge_of_dark(infos[0], masters[0], notes, limits))
+        first = 0 if dark is None else 1
+        judges += [flat_judge(flat, limits) for flat in masters[first:]]
+        judges += _judges_of_linearity(infos[first:], masters[first:], notes, limits)
+        mask, counts = find_defects(judges, masters[0].shape, limits)
+    return _write(target, infos, mask, counts, notes)
 
 
-def _whole(path: Path, like: ExposureInfo) -> Master:
-    with open_master(path, like) as file:
-        file.keep()
-        return file.rows(slice(0, file.shape[0]))
-
-
-def _judge_dark(
-    info: ExposureInfo,
-    master: Master,
-    parts: dict[Defect, NDArray[np.bool_]],
-    notes: list[str],
-    limits: BadPixelLimits,
-) -> None:
+def _judge_of_dark(
+    info: ExposureInfo, master: MasterRows, notes: list[str], limits: BadPixelLimits
+) -> Judge:
     if not is_bias_subtracted(info):
         notes.append("The master dark holds the bias: hot pixels are judged above its median.")
-    parts[Defect.HOT] = hot_pixels(master, info.exptime_s or 0.0, info.gain_e_adu, limits)
-    frames = info.header.get("NCOMBINE")
-    parts[Defect.NOISY] = noisy_pixels(
-        master, frames if isinstance(frames, int) else 1, info.gain_e_adu, limits
-    )
+    combined = info.header.get("NCOMBINE")
+    frames = combined if isinstance(combined, int) else 1
+    return dark_judge(master, info.exptime_s or 0.0, frames, info.gain_e_adu, limits)
 
 
-def _judge_linearity(
+def _judges_of_linearity(
     infos: Sequence[ExposureInfo],
-    flats: Sequence[Master],
-    parts: dict[Defect, NDArray[np.bool_]],
+    flats: Sequence[MasterRows],
     notes: list[str],
     limits: BadPixelLimits,
-) -> None:
-    by_filter: dict[str | None, list[tuple[float, Master]]] = {}
+) -> list[Judge]:
+    by_filter: dict[str | None, list[tuple[float, MasterRows]]] = {}
     for info, flat in zip(infos, flats, strict=True):
         level = info.header.get("FLATLEV")
         if isinstance(level, int | float):
             by_filter.setdefault(info.filter, []).append((float(level), flat))
+    judges = []
     for name, of_one in by_filter.items():
         of_one.sort(key=lambda pair: pair[0])
         faint, bright = of_one[0], of_one[-1]
         if len(of_one) > 1 and bright[0] >= 2 * faint[0]:
-            parts[Defect.NONLINEAR] |= nonlinear_pixels(faint[1], bright[1], limits)
+            judges.append(linearity_judge(faint[1], bright[1], limits))
             notes.append(
                 f"Linearity from flats in {name} of {faint[0]:.0f} and {bright[0]:.0f} ADU."
             )
+    return judges
 
 
 def _write(
     target: Path,
     infos: Sequence[ExposureInfo],
-    parts: dict[Defect, NDArray[np.bool_]],
+    mask: Bits,
+    counts: Mapping[Defect, int],
     notes: Sequence[str],
-    limits: BadPixelLimits,
 ) -> MaskResult:
-    mask = combine(parts, limits)
     header = master_header("defects", infos[:1], "")
     set_card(header, "NCOMBINE", len(infos), "number of masters it is made from")
-    bad = mask[mask != 0]
-    counts = {defect: int(np.count_nonzero(bad & defect.value)) for defect in Defect}
     for defect in Defect:
         name = (defect.name or "").lower()
         bit = defect.value.bit_length() - 1
         set_card(header, f"BIT{bit}", name, f"meaning of bit value {defect.value}")
         set_card(header, f"NBIT{bit}", counts[defect], "pixels that have it")
-    masked = bad.size
+    masked = int(np.count_nonzero(mask))
     set_card(header, "NMASKED", masked, "bad pixels")
     add_history(header, [f"Made from: {info.path.name}" for info in infos])
     add_history(header, notes)

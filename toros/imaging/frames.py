@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntFlag
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from astropy.io import fits
@@ -170,6 +170,16 @@ class Master:
     uncertainty: Pixels | None
     mask: NDArray[np.bool_]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(height, width)."""
+        return self.mask.shape
+
+    def rows(self, rows: slice, *, with_error: bool = True) -> Master:
+        """Return some rows, not to be changed, without the uncertainty where that is not wanted."""
+        error = self.uncertainty if with_error else None
+        return Master(self.pixels[rows], None if error is None else error[rows], self.mask[rows])
+
     def as_ccddata(self, unit: str = "adu") -> CCDData:
         """Return the master as ccdproc takes it."""
         # Imported here: a command that only reduces starts half a second sooner without.
@@ -177,6 +187,17 @@ class Master:
 
         uncertainty = None if self.uncertainty is None else StdDevUncertainty(self.uncertainty)
         return CCDData(self.pixels, unit=unit, uncertainty=uncertainty, mask=self.mask)
+
+
+class MasterRows(Protocol):
+    """A master of which rows are had: in memory or, as `MasterFile`, in its file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(height, width)."""
+
+    def rows(self, rows: slice, *, with_error: bool = True) -> Master:
+        """Return some rows, not to be changed; called from several threads."""
 
 
 def read_master(path: Path) -> Master:

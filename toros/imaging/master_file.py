@@ -18,7 +18,6 @@ from toros.imaging.fits_io import image_hdu, open_fits
 from toros.imaging.frames import Master, Pixels, read_master
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.masters import decode_words
-from toros.imaging.pool import in_threads, strips
 from toros.imaging.raw import read_bytes
 
 _KINDS = {-32: ">f4", 8: "u1"}
@@ -73,12 +72,7 @@ class MasterFile:
             If the file is cut off.
         """
         if self._whole is not None:
-            error = self._whole.uncertainty
-            return Master(
-                self._whole.pixels[rows],
-                None if error is None else error[rows],
-                self._whole.mask[rows],
-            )
+            return self._whole.rows(rows, with_error=with_error)
         shape = (rows.stop - rows.start, self.shape[1])
         marks = np.zeros(shape, np.uint8) if self._mask is None else self._read(self._mask, rows)
         if self._pixels.kind.kind == "u":  # a bad-pixel mask
@@ -105,24 +99,6 @@ class MasterFile:
         if self._whole is None and self._uncertainty is not None:
             return self._read_floats(self._uncertainty, rows, None)
         return np.zeros((rows.stop - rows.start, self.shape[1]), np.float32)
-
-    def keep(self) -> None:
-        """Read the whole master into memory, where its rows are wanted many times."""
-        if self._whole is not None:
-            return
-        first = self.rows(slice(0, 1))
-        shape = (self.shape[0], self.shape[1])
-        error = None if first.uncertainty is None else np.empty(shape, np.float32)
-        whole = Master(np.empty(shape, np.float32), error, np.empty(shape, np.bool_))
-
-        def fill(rows: slice) -> None:
-            part = self.rows(rows)
-            whole.pixels[rows], whole.mask[rows] = part.pixels, part.mask
-            if error is not None and part.uncertainty is not None:
-                error[rows] = part.uncertainty
-
-        in_threads(fill, strips(*shape))
-        self._whole = whole
 
     def _read(self, place: _Place, rows: slice) -> NDArray[Any]:
         width = self.shape[1]

@@ -7,6 +7,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from toros.imaging.kernels.masters import running_sums
+
 _T = TypeVar("_T", bound=np.generic)
 
 # The error of a median of so many pixels is 0.0025 of their scatter.
@@ -31,15 +33,18 @@ def sample_rows(shape: tuple[int, int], pixels: int = _SAMPLE_PIXELS) -> list[sl
     return [slice(int(at), int(at) + together) for at in starts]
 
 
-def thinned(values: NDArray[_T]) -> NDArray[_T]:
-    """Return at most about a million of `values`, evenly spread, flat.
+def thinning(size: int) -> int:
+    """Return every how many-th of `size` values to take for about a million of them.
 
     Every 101st for instance: a step that divides no usual width, or it would see some columns
     of the detector only.
     """
-    flat = values.reshape(-1)
-    step = next((step for step in _STEPS if flat.size <= step * _THINNED), _STEPS[-1])
-    return flat[::step]
+    return next((step for step in _STEPS if size <= step * _THINNED), _STEPS[-1])
+
+
+def thinned(values: NDArray[_T]) -> NDArray[_T]:
+    """Return at most about a million of `values`, evenly spread, flat."""
+    return values.reshape(-1)[:: thinning(values.size)]
 
 
 def median(values: NDArray[np.floating]) -> float:
@@ -73,9 +78,8 @@ def clipped_median(
     ordered = np.sort(values, axis=None).astype(np.float64)
     middle = ordered[ordered.size // 2]
     # Counted from the median: the squares of large levels would drown their scatter.
-    off = ordered - middle
-    sums = np.concatenate([[0.0], np.cumsum(off)])
-    squares = np.concatenate([[0.0], np.cumsum(off**2)])
+    sums, squares = np.empty(ordered.size + 1), np.empty(ordered.size + 1)
+    running_sums(ordered, float(middle), sums, squares)
     start, stop = 0, ordered.size
     for done in range(iterations + 1):
         count = stop - start

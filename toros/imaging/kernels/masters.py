@@ -109,3 +109,20 @@ def block_means(
                 total += 0.0 if bad[y, x] else np.float64(pixels[y, x])
                 count += 0 if bad[y, x] else 1
         means[block] = total / count if count > 0 else np.nan
+
+
+@kernel
+def running_sums(
+    ordered: NDArray[np.float64],
+    origin: float,
+    sums: NDArray[np.float64],
+    squares: NDArray[np.float64],
+) -> None:
+    """Fill the sums of the values before each place, and of their squares, from `origin`."""
+    total, square = 0.0, 0.0
+    sums[0] = squares[0] = 0.0
+    for p in range(ordered.size):
+        off = ordered[p] - origin
+        total += off
+        square += off * off
+        sums[p + 1], squares[p + 1] = total, square
