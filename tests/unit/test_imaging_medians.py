@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -15,8 +16,15 @@ VALUES = st.one_of(
 LISTS = hnp.arrays(np.float32, st.integers(1, 60), elements=VALUES)
 
 
-@given(LISTS)
-def test_a_median_is_that_of_numpy(values: np.ndarray) -> None:
+@given(LISTS, st.sampled_from([np.float32, np.float64]))
+def test_a_median_is_that_of_numpy(values: np.ndarray, kind: type[np.floating]) -> None:
+    values = values.astype(kind)
+    assert median_of(values) == np.median(values)
+
+
+@pytest.mark.parametrize("shape", [(1000, 6), (77, 1001)])
+def test_a_median_of_many_is_that_of_numpy(shape: tuple[int, int]) -> None:
+    values = np.random.default_rng(shape[0]).normal(0, 1, shape).astype(np.float32)
     assert median_of(values) == np.median(values)
 
 

@@ -15,10 +15,11 @@ from toros.imaging.flat_stars import Blocks, star_blocks
 from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.flats import BLOCK_PX, mean_blocks
+from toros.imaging.medians import median_of
 from toros.imaging.options import ReductionOptions
 from toros.imaging.outliers import Measure, measure_strips, odd_frames, strips_of
 from toros.imaging.pool import in_threads, mapped
-from toros.imaging.sampling import median, sample_rows
+from toros.imaging.sampling import sample_rows
 from toros.imaging.sources import Source
 from toros.imaging.stack import Preparation, open_alike
 
@@ -112,7 +113,7 @@ def _measure(flat: _Flat) -> _Seen | str:
         return "Most of its pixels are saturated."
     sample = np.concatenate([part for part, _ in parts])
     usable = sample[np.isfinite(sample)]
-    level = median(usable) if usable.size else 0.0
+    level = median_of(usable) if usable.size else 0.0
     if level <= 0:
         return "There is no light in it above the pedestal."
     strips = [flat.rows(rows)[0] for rows in strips_of(shape[0])]

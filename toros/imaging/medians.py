@@ -1,4 +1,4 @@
-"""Medians by sorting: `numpy.median` selects, which takes ten times as long as a vector sort."""
+"""Medians and quantiles to the last bit as numpy finds them, and several times as fast."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from numpy.typing import NDArray
 
 
 def medians_of_rows(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the median of each row of finite values [row, value], in their type."""
+    """Return the median of each row of finite values [row, value], in their type.
+
+    Of short rows a vector sort takes a tenth of what numpy takes to select.
+    """
     ordered = np.sort(values, axis=1)
     size = values.shape[1]
     found: NDArray[np.floating] = (ordered[:, (size - 1) // 2] + ordered[:, size // 2]) / 2
@@ -27,13 +30,16 @@ def quantile_of_sorted(ordered: NDArray[np.floating], part: float) -> float:
 
 
 def median_of(values: NDArray[np.floating]) -> float:
-    """Return the median of all `values`, to the last bit as `numpy.median`; NaN if one is NaN."""
-    return median_of_sorted(np.sort(values, axis=None))
+    """Return the median of all `values`, to the last bit as `numpy.median`; NaN if one is NaN.
 
-
-def median_of_sorted(ordered: NDArray[np.floating]) -> float:
-    """Return the median of values in ascending order (NaN last), at least one."""
-    if np.isnan(ordered[-1]):
+    numpy is quick to find one place in the order, not the two and the last that its own looks for.
+    """
+    half = values.size // 2
+    ordered = np.partition(values, half, axis=None)
+    upper, last = ordered[half], ordered[half:].max()
+    if np.isnan(last):
         return float("nan")
+    if values.size % 2:
+        return float(upper)
     # In the type of the values, as numpy does it.
-    return float((ordered[(ordered.size - 1) // 2] + ordered[ordered.size // 2]) / 2)
+    return float((ordered[:half].max() + upper) / 2)

@@ -19,9 +19,9 @@ from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.linearity import linearise
 from toros.imaging.master_file import MasterFile
+from toros.imaging.medians import median_of
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import mapped
-from toros.imaging.sampling import median
 from toros.imaging.sources import MASKED, open_sources
 
 _BLOCK_PX = 64
@@ -87,15 +87,15 @@ def _of_block(
     if a.size < 32:
         return None
     a, b = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
-    signal = (median(a), median(b))
+    signal = (median_of(a), median_of(b))
     if min(signal) < _FEWEST_ADU:
         return None
     ratio = signal[0] / signal[1]
     # What is common to both (pixel response) cancels; a slope of the light within the block too.
     difference = a - ratio * b
-    difference -= median(difference)
+    difference -= median_of(difference)
     distance = np.abs(difference)
-    sigma = 1.4826 * median(distance)
+    sigma = 1.4826 * median_of(distance)
     kept = distance < 5 * max(sigma, 1e-9)
     # var(a - r·b) = s/g + r²·(s/r)/g + (1 + r²)·R², means over the pixels that are kept
     level = float(np.mean(a[kept])) + ratio**2 * float(np.mean(b[kept]))
@@ -179,4 +179,4 @@ def _comparable(first: float, second: float) -> bool:
 
 def _level(pixels: Pixels) -> float:
     good = pixels[np.isfinite(pixels)]
-    return median(good) if good.size else 0.0
+    return median_of(good) if good.size else 0.0

@@ -47,17 +47,6 @@ def thinned(values: NDArray[_T]) -> NDArray[_T]:
     return values.reshape(-1)[:: thinning(values.size)]
 
 
-def median(values: NDArray[np.floating]) -> float:
-    """Return the median of `values`, of which there is at least one and none is NaN.
-
-    As `numpy.median`, ten times as fast: numpy is quick to find one place, not two and the last.
-    """
-    ordered, half = np.partition(values, values.size // 2, axis=None), values.size // 2
-    if values.size % 2:
-        return float(ordered[half])
-    return float((ordered[:half].max() + ordered[half]) / 2)
-
-
 def clipped_median(
     values: NDArray[np.floating], *, sigma: float, iterations: int
 ) -> tuple[float, float]:
