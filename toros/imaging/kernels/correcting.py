@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.imaging.kernels.compiled import inlined, kernel
+from toros.imaging.kernels.words import count_of
 
 Pixels = NDArray[np.float32]
 Bits = NDArray[np.uint8]
@@ -44,8 +45,7 @@ def decode_counts_with_mask(
 ) -> None:
     """Decode big-endian 16-bit integers with BZERO = 32768."""
     for p in range(raw.size):
-        r = raw[p]
-        count = np.uint16(((r >> np.uint16(8)) | (r << np.uint16(8))) ^ np.uint16(0x8000))
+        count = count_of(raw[p])
         pixels[p] = np.float32(count)
         mask[p] = saturated if np.int32(count) >= saturation else np.uint8(0)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.imaging.kernels.compiled import kernel
+from toros.imaging.kernels.words import count_of
 
 Pixels = NDArray[np.float32]
 Raw = NDArray[Any]
@@ -54,6 +55,5 @@ def decode_counts(
     """
     limit = np.int32(min(saturation, 65536))
     for p in range(raw.size):
-        r = raw[p]
-        count = np.uint16(((r >> np.uint16(8)) | (r << np.uint16(8))) ^ np.uint16(0x8000))
+        count = count_of(raw[p])
         pixels[p] = np.float32(count) if np.int32(count) < limit else masked

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from toros.imaging.kernels.compiled import inlined, kernel
+from toros.imaging.kernels.compiled import kernel
+from toros.imaging.kernels.words import turned
 
 
 @kernel
@@ -18,7 +19,7 @@ def swap_words(words: NDArray[np.uint32], swapped: NDArray[np.uint32]) -> int:
     total = np.uint64(0)
     for p in range(words.size):
         w = words[p]
-        swapped[p] = _turned(w)
+        swapped[p] = turned(w)
         total += np.uint64(w)
     return int(total)
 
@@ -37,20 +38,9 @@ def sum_bytes(content: NDArray[np.uint8], phase: int) -> int:
     words = content[:body].view(np.uint32)
     total = np.uint64(0)
     for p in range(words.size):
-        w = np.uint64(_turned(words[p]))
+        w = np.uint64(turned(words[p]))
         total += (w >> turn) | ((w << (np.uint64(32) - turn)) & np.uint64(0xFFFFFFFF))
     for k in range(body, content.size):
         place = (phase + k) % 4
         total += np.uint64(content[k]) << np.uint64(24 - 8 * place)
     return int(total)
-
-
-@inlined
-def _turned(w: np.uint32) -> np.uint32:
-    """Return a word with its bytes turned round."""
-    return np.uint32(
-        ((w & np.uint32(0xFF)) << np.uint32(24))
-        | ((w & np.uint32(0xFF00)) << np.uint32(8))
-        | ((w >> np.uint32(8)) & np.uint32(0xFF00))
-        | (w >> np.uint32(24))
-    )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.imaging.kernels.compiled import kernel
+from toros.imaging.kernels.words import turned
 
 Pixels = NDArray[np.float32]
 
@@ -29,13 +30,7 @@ def decode_words(words: NDArray[np.uint32], marks: NDArray[np.uint8], lost_is_ze
         Whether values that are not finite become 0 (else they stay, and `marks` too).
     """
     for p in range(words.size):
-        w = words[p]
-        words[p] = np.uint32(
-            ((w & np.uint32(0xFF)) << np.uint32(24))
-            | ((w & np.uint32(0xFF00)) << np.uint32(8))
-            | ((w >> np.uint32(8)) & np.uint32(0xFF00))
-            | (w >> np.uint32(24))
-        )
+        words[p] = turned(words[p])
     if lost_is_zero:
         for p in range(words.size):
             lost = (words[p] & _EXPONENT) == _EXPONENT

@@ -13,6 +13,7 @@ from toros.imaging.kernels.floats import combine_floats, valid_in
 from toros.imaging.kernels.integers import combine_counts
 from toros.imaging.kernels.rules import RuleCode
 from toros.imaging.kernels.sorting import sort_pixels
+from toros.imaging.kernels.words import count_of
 
 Counts = NDArray[np.uint16]
 Pixels = NDArray[np.float32]
@@ -62,8 +63,7 @@ def stack_counts(
         for i in range(frames):
             source, row = raw[i, start:stop], tile[i]
             for p in range(row.size):
-                r = source[p]
-                row[p] = ((r >> np.uint16(8)) | (r << np.uint16(8))) ^ np.uint16(0x8000)
+                row[p] = count_of(source[p])
         combine_counts(
             tile, pairs, saturation, code, value[start:stop], error[start:stop], count[start:stop]
         )
