@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from toros.common.errors import UnusableFrame
 from toros.imaging.draft import Draft, MasterResult, finish, standard_error
 from toros.imaging.flat_levels import measure_levels
-from toros.imaging.flat_pedestal import open_pedestal
+from toros.imaging.flat_pedestal import Pedestal, open_pedestal
 from toros.imaging.frames import MaskBit, Pixels
+from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.flat_rows import normalise, photon_noise, respond
 from toros.imaging.options import ReductionOptions
 from toros.imaging.photon_transfer import MeasuredGain
@@ -48,38 +50,22 @@ def make_master_flat(
         If the filters differ, no frame is well exposed, or the dark cannot be used.
     """
     infos = read_inputs(paths, "flat")
-    filters = sorted({info.filter or "unknown" for info in infos})
-    if len(filters) > 1:
-        raise UnusableFrame(f"The flat frames have several filters: {', '.join(filters)}.")
+    name = _one_filter(infos)
     with open_pedestal(infos, bias, dark, options) as pedestal:
         seen = measure_levels(infos, pedestal, options)
         good, levels = seen.flats, seen.levels
         made = stack(good, options, pedestal.preparation(good, levels, seen.stars))
-        mean = _mean(made, options, filters[0])
         measured = pedestal.measured_gain(good)
         told = good[0].gain_e_adu or options.gain_e_adu
-        gain = told or (measured.gain_e_adu if measured else None)
-
-        bias_share, dark_share = pedestal.shares(good, levels)
-
-        def rows(at: slice) -> Strip:
-            part = made.planes.rows(at)
-            pixels, mask = _response(part, options)
-            one = _noise_of_one(pixels, levels, gain, pedestal.read_noise_adu)
-            error = standard_error(made, part, one, options)
-            bias_error, dark_error = pedestal.errors(at, made.shape[1])
-            normalise(
-                pixels.reshape(-1),
-                mask.reshape(-1),
-                error.reshape(-1),
-                bias_error.reshape(-1),
-                bias_share,
-                dark_error.reshape(-1),
-                dark_share,
-                mean,
-            )
-            return Strip(pixels, error, mask)
-
+        flat = _Flat(
+            made=made,
+            mean=_mean(made, options, name),
+            levels=levels,
+            gain_e_adu=told or (measured.gain_e_adu if measured else None),
+            pedestal=pedestal,
+            shares=pedestal.shares(good, levels),
+            options=options,
+        )
         header = master_header("flat", good, "")
         set_card(header, "FILTER", good[0].filter, "filter")
         set_card(header, "EXPTIME", good[0].exptime_s, "[s] exposure time of the first frame")
@@ -89,12 +75,61 @@ def make_master_flat(
         set_card(header, "DARKCOR", dark.name if dark else NONE, "master dark subtracted")
         notes = () if bias or dark else (_NO_PEDESTAL,)
         return finish(
-            Draft("flat", good, made, rows, header, notes),
+            Draft("flat", good, made, flat.rows, header, notes),
             target,
             filter_name=good[0].filter,
             left_out=seen.left_out,
             measured_gain_e_adu=measured.gain_e_adu if measured else None,
         )
+
+
+def _one_filter(infos: Sequence[ExposureInfo]) -> str:
+    filters = sorted({info.filter or "unknown" for info in infos})
+    if len(filters) > 1:
+        raise UnusableFrame(f"The flat frames have several filters: {', '.join(filters)}.")
+    return filters[0]
+
+
+@dataclass(frozen=True)
+class _Flat:
+    """The stack of flats, and what makes rows of the master of it.
+
+    Parameters
+    ----------
+    mean : float
+        Of the usable pixels of the stack.
+    levels : sequence of float
+        Of the frames [ADU].
+    shares : tuple of float
+        How much of bias and dark is in the stack.
+    """
+
+    made: Stack
+    mean: np.float32
+    levels: Sequence[float]
+    gain_e_adu: float | None
+    pedestal: Pedestal
+    shares: tuple[np.float32, np.float32]
+    options: ReductionOptions
+
+    def rows(self, at: slice) -> Strip:
+        """Return some rows, with a mean of 1; called from several threads."""
+        part = self.made.planes.rows(at)
+        pixels, mask = _response(part, self.options)
+        one = _noise_of_one(pixels, self.levels, self.gain_e_adu, self.pedestal.read_noise_adu)
+        error = standard_error(self.made, part, one, self.options)
+        bias, dark = self.pedestal.errors(at, self.made.shape[1])
+        normalise(
+            pixels.reshape(-1),
+            mask.reshape(-1),
+            error.reshape(-1),
+            bias.reshape(-1),
+            self.shares[0],
+            dark.reshape(-1),
+            self.shares[1],
+            self.mean,
+        )
+        return Strip(pixels, error, mask)
 
 
 def _response(part: Combined, options: ReductionOptions) -> tuple[Pixels, NDArray[np.uint8]]:
