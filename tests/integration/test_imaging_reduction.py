@@ -292,9 +292,9 @@ def test_a_bogus_wcs_is_taken_out_and_a_real_one_kept(night: Night, tmp_path: Pa
 def test_the_same_input_gives_the_same_bytes(night: Night, tmp_path: Path) -> None:
     raw = night.camera.take("again", "light", 60.0, light_adu=SKY_ADU)
     sums = set()
-    for name in ("a", "b"):
+    for name, alone in (("a", False), ("b", False), ("alone", True)):
         target = tmp_path / name / "calib.fits"
-        calibrate_light(raw, target, bias=night.bias, dark=night.dark, flat=night.flat)
+        calibrate_light(raw, target, bias=night.bias, dark=night.dark, flat=night.flat, alone=alone)
         write_preview(target, target.with_suffix(".png"))
         sums.add((sha256_of(target), sha256_of(target.with_suffix(".png"))))
         assert sorted(path.name for path in target.parent.iterdir()) == ["calib.fits", "calib.png"]

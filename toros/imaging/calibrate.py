@@ -97,6 +97,7 @@ def calibrate_light(
     fringe: Path | None = None,
     options: ReductionOptions = _DEFAULTS,
     missing: Mapping[str, str] | None = None,
+    alone: bool = False,
 ) -> CalibratedResult:
     """Calibrate one raw light: overscan, bias, linearity, dark, gain, flat, uncertainty, mask.
 
@@ -113,6 +114,9 @@ def calibrate_light(
         A fringe frame: its pattern, fitted to the sky, is subtracted.
     missing : mapping, optional
         For ``"bias"``, ``"dark"``, ``"flat"``: why there is none. Written into HISTORY.
+    alone : bool
+        Calibrate the rows in the calling thread, for who has a light for every core: two threads
+        that write to one file wait for each other.
 
     Raises
     ------
@@ -174,6 +178,7 @@ def calibrate_light(
             lambda mask: mark_bleeding(correction, options, mask),
             light,
             options,
+            alone,
         )
     return replace(result, **asdict(measured))
 

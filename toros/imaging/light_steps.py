@@ -138,6 +138,7 @@ def write_light(
     finish_mask: Callable[[Bits], bool],
     light: RawLight,
     options: ReductionOptions,
+    alone: bool = False,
 ) -> Measured:
     """Write a light and measure it; what is found goes into the header too.
 
@@ -152,6 +153,8 @@ def write_light(
         whether it has set bits.
     options : ReductionOptions
         Whether it is compressed, and how.
+    alone : bool
+        See `toros.imaging.calibrate.calibrate_light`.
 
     Raises
     ------
@@ -182,7 +185,11 @@ def write_light(
         # The sky is one of the parts: measured before them it would keep all cores but one waiting.
         parts: list[Callable[[], None]] = [measure_sky]
         parts += [partial(write, rows) for rows in strips(*shape)]
-        in_threads(_do, parts)
+        if alone:
+            for part in parts:
+                part()
+        else:
+            in_threads(_do, parts)
         measured = Measured.of(sky[0], np.sum(counts, axis=0))
         if measured.saturated and finish_mask(mask):
             counts.clear()

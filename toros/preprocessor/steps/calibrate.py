@@ -14,6 +14,7 @@ from toros.archive import queries
 from toros.archive.models import Exposure
 from toros.common.errors import TorosError
 from toros.imaging.headers import read_exposure
+from toros.imaging.pool import cores
 from toros.preprocessor.grouping import slug
 from toros.preprocessor.run import Outcome, Run, Unit
 from toros.preprocessor.sources import stem
@@ -45,6 +46,7 @@ class Calibrating:
     path: Path
     target: Path
     offers: dict[Role, Offers]
+    alone: bool  # in one thread: there are others for the other cores
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Calibrate:
         keys = [run.key(Path(light.path)) for light in lights]
         names = product_names([Path(key) for key in keys])
         offers = offers_for(session, run, ROLES, lights)
+        alone = min(run.threads, len(lights)) >= cores()
         return [
             Unit(
                 key,
@@ -74,6 +77,7 @@ class Calibrate:
                     path=Path(light.path),
                     target=run.products / name,
                     offers=offered,
+                    alone=alone,
                 ),
             )
             for light, key, name, offered in zip(lights, keys, names, offers, strict=True)
@@ -101,6 +105,7 @@ class Calibrate:
             fringe=fringe_for(run.settings, info),
             options=options,
             missing={found.role: found.choice.why for found in chosen if found.error is not None},
+            alone=inputs.alone,
         )
         if run.settings.previews:
             from toros.imaging.preview import write_preview
