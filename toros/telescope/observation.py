@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from toros.alpaca import MountState
@@ -184,7 +184,9 @@ def _check_wanted(telescope: Telescope, running: Running) -> None:
         raise Interrupted(f"gave way to {running.yield_to}")
     frame_s = running.exptime_s + telescope.settings.frame_overhead_s
     if running.until and telescope.clock.unix() + frame_s > running.until.timestamp():
-        raise Interrupted(f"gave way to what is planned from {running.until:%H:%M:%S} UTC on")
+        # To the nearest second: the times of a plan may be some microseconds off.
+        then = running.until + timedelta(seconds=0.5)
+        raise Interrupted(f"gave way to what is planned from {then:%H:%M:%S} UTC on")
     with telescope.sessions() as session:
         row = session.get_one(Observation, running.observation_id)
     if row.state == target_queue.CANCELLED:
