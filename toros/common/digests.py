@@ -13,6 +13,8 @@ from io import FileIO
 from pathlib import Path
 from types import TracebackType
 
+from toros.common.file_stamp import file_stamp
+
 _FITS_NAME = re.compile(r"\.(fits|fit|fts)(\.gz|\.fz)?$", re.IGNORECASE)
 # Each piece is waited for, where another thread has the interpreter's lock.
 _PIECE_BYTES = 16 * 1024**2
@@ -109,7 +111,7 @@ class DigestsAhead:
         if ahead is None or ahead.cancel() or ahead.cancelled():
             return sha256_of(path)
         known = ahead.result()
-        return known.digest if known and known.stamp == _stamp(path) else sha256_of(path)
+        return known.digest if known and known.stamp == file_stamp(path) else sha256_of(path)
 
 
 @dataclass(frozen=True)
@@ -118,15 +120,9 @@ class _Known:
     digest: str
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    """Return what changes when the file does."""
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
 def _known(path: Path) -> _Known | None:
     try:
-        return _Known(_stamp(path), sha256_of(path))
+        return _Known(file_stamp(path), sha256_of(path))
     except OSError:
         return None
 

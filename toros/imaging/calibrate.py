@@ -8,7 +8,7 @@ from pathlib import Path
 
 from toros.common.errors import AlreadyCalibrated, NoMasterDark, UnusableFrame
 from toros.imaging.frames import read_master_for
-from toros.imaging.headers import ExposureInfo, read_exposure
+from toros.imaging.headers import ExposureInfo, read_exposure, read_exposure_once
 from toros.imaging.light_header import light_header
 from toros.imaging.light_noise import Noise, noise_of, variance_of
 from toros.imaging.light_pixels import Correction, open_light
@@ -24,7 +24,7 @@ from toros.imaging.light_steps import (
 from toros.imaging.matching import dark_scale, is_bias_subtracted
 from toros.imaging.options import ReductionOptions
 from toros.imaging.products import Strip
-from toros.imaging.recipe import Ingredients, read_master_header, recipe_for
+from toros.imaging.recipe import Ingredients, recipe_for
 
 _DEFAULTS = ReductionOptions()
 
@@ -215,7 +215,7 @@ def _ingredients(
     notes: list[str] = []
     scale, holds_bias = 1.0, False
     if dark is not None:
-        dark_info = read_master_header(dark)
+        dark_info = read_exposure_once(dark)
         holds_bias = not is_bias_subtracted(dark_info)
         if bias is not None and holds_bias:
             raise UnusableFrame(f"{dark}: holds the bias too, which would be subtracted twice.")

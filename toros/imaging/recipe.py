@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.common.errors import UnreadableFile
+from toros.common.file_stamp import file_stamp
 from toros.imaging.defects import read_bad_pixels
 from toros.imaging.frames import MaskBit, Master, Pixels
-from toros.imaging.headers import ExposureInfo, read_exposure
+from toros.imaging.headers import ExposureInfo
 from toros.imaging.master_file import MasterFile, open_master
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import in_threads
@@ -147,28 +148,11 @@ class _Files:
             return self._files[path]
 
 
-def read_master_header(path: Path) -> ExposureInfo:
-    """Read the header of a master, which many lights use, once.
-
-    Raises
-    ------
-    UnreadableFile
-        If the file cannot be read.
-    """
-    return _header(path, _stamp(path))
-
-
-@lru_cache(maxsize=64)
-def _header(path: Path, _stamp: tuple[str, int, int, int]) -> ExposureInfo:
-    return read_exposure(path)
-
-
-def _stamp(path: Path) -> tuple[str, int, int, int]:
+def _stamp(path: Path) -> tuple[int, ...]:
     try:
-        found = path.stat()
+        return file_stamp(path)
     except OSError as error:
         raise UnreadableFile(f"{path}: cannot be opened: {error}.") from error
-    return (str(path.absolute()), found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _base(

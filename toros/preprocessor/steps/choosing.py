@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +21,7 @@ from toros.common.errors import (
     NoMasterFlat,
     UnreadableFile,
 )
-from toros.imaging.headers import ExposureInfo, read_exposure
+from toros.imaging.headers import ExposureInfo, read_exposure_once
 from toros.imaging.matching import (
     Choice,
     is_bias_subtracted,
@@ -179,7 +178,7 @@ def _choose_from(
     candidates = []
     for offer in offers:
         try:
-            candidate = _exposure(offer.path)
+            candidate = read_exposure_once(offer.path)
         except UnreadableFile as error:
             log.warning("A master in the archive cannot be used: %s", error)
             continue
@@ -190,21 +189,6 @@ def _choose_from(
     choice = _MATCH[role](frame, candidates, options)
     chosen = choice.chosen
     return Chosen(role, choice, by_path[chosen.path] if chosen is not None else None)
-
-
-def _exposure(path: Path) -> ExposureInfo:
-    """Return the header of a master, read once for all frames that may choose it."""
-    try:
-        found = path.stat()
-    except OSError:
-        return read_exposure(path)  # which says what is wrong
-    return _exposure_of(path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-@lru_cache(maxsize=256)
-def _exposure_of(path: Path, *state: int) -> ExposureInfo:
-    """Read a header; a file that was written anew has another `state`."""
-    return read_exposure(path)
 
 
 def missing(chosen: Iterable[Chosen]) -> Problem | None:

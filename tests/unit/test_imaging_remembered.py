@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from toros.common.atomic import atomic_path
 from toros.common.errors import UnreadableFile
-from toros.preprocessor.steps.choosing import _exposure
+from toros.imaging.headers import read_exposure_once
 
 
 def _write(path: Path, exptime_s: float) -> None:
@@ -24,11 +24,11 @@ def test_a_header_is_read_once_for_all_frames_and_again_when_the_master_is_new(
 ) -> None:
     path = tmp_path / "master.fits"
     _write(path, 10.0)
-    first = _exposure(path)
+    first = read_exposure_once(path)
     assert first.exptime_s == 10.0
-    assert _exposure(path) is first
+    assert read_exposure_once(path) is first
     _write(path, 20.0)
-    assert _exposure(path).exptime_s == 20.0
+    assert read_exposure_once(path).exptime_s == 20.0
     path.unlink()
     with pytest.raises(UnreadableFile, match="no such file"):
-        _exposure(path)
+        read_exposure_once(path)
