@@ -111,19 +111,6 @@ def requeued(session: Session, batch: FileBatch) -> Sequence[StepRun]:
     return session.scalars(query.order_by(StepRun.id)).all()
 
 
-def requeued_of(
-    session: Session, file_batch_id: int, generation: int, step: str
-) -> Sequence[StepRun]:
-    """Return the units of one step that are to be done again."""
-    query = select(StepRun).where(
-        StepRun.file_batch_id == file_batch_id,
-        StepRun.generation == generation,
-        StepRun.step == step,
-        StepRun.state == "requeued",
-    )
-    return session.scalars(query).all()
-
-
 def requeued_batches(session: Session, node: str) -> Sequence[FileBatch]:
     """Return the file batches that are to be resumed and that an order to this node began."""
     query = (

@@ -32,9 +32,10 @@ def run_step(step: Step[Any, Any], run: Run) -> None:
     """
     with run.sessions.begin() as session:
         units = step.units(session, run)
-        finished = _finished(session, step, run)
+        begun = queries.step_runs_in(session, run.file_batch_id, run.generation, step.name)
+        finished = {row.key for row in begun if _is_finished(row, run)}
         pending = [unit for unit in units if unit.key not in finished]
-        _leave_out(session, step, run, units)
+        _leave_out(begun, units)
     total, done = len(units), len(units) - len(pending)
     run.progress(step.name, done, total)
     with ThreadPoolExecutor(run.threads, thread_name_prefix=step.name) as pool:
@@ -43,24 +44,18 @@ def run_step(step: Step[Any, Any], run: Run) -> None:
             run.progress(step.name, done, total)
 
 
-def _leave_out(
-    session: Session, step: Step[Any, Any], run: Run, units: Sequence[Unit[Any]]
-) -> None:
+def _leave_out(begun: Sequence[StepRun], units: Sequence[Unit[Any]]) -> None:
     """Mark what was to be done again, and is a unit no more: what it was made of is not there."""
     wanted = {unit.key for unit in units}
-    for row in queries.requeued_of(session, run.file_batch_id, run.generation, step.name):
-        if row.key not in wanted:
+    for row in begun:
+        if row.state == "requeued" and row.key not in wanted:
             row.state = "superseded"
 
 
-def _finished(session: Session, step: Step[Any, Any], run: Run) -> set[str]:
-    """Return the keys of the units that need not be done.
-
-    Not those that a dead process left, nor those that were requeued.
-    """
-    rows = queries.step_runs_in(session, run.file_batch_id, run.generation, step.name)
-    ended = [row for row in rows if row.state in ("done", "failed")]
-    return {row.key for row in ended if row.code == 0 or not run.retry}
+def _is_finished(row: StepRun, run: Run) -> bool:
+    if row.state not in ("done", "failed"):
+        return False  # left by a dead process, or requeued
+    return row.code == 0 or not run.retry
 
 
 def _in_turn(
