@@ -185,16 +185,12 @@ def write_light(
         # The sky is one of the parts: measured before them it would keep all cores but one waiting.
         parts: list[Callable[[], None]] = [measure_sky]
         parts += [partial(write, rows) for rows in strips(*shape)]
-        if alone:
-            for part in parts:
-                part()
-        else:
-            in_threads(_do, parts)
+        in_threads(_do, parts, alone=alone)
         measured = Measured.of(sky[0], np.sum(counts, axis=0))
         if measured.saturated and finish_mask(mask):
             counts.clear()
             file.forget(2)
-            in_threads(write_mask, strips(*shape))
+            in_threads(write_mask, strips(*shape), alone=alone)
             measured = Measured.of(sky[0], np.sum(counts, axis=0))
         # Known only now; the cards are there, so that the header keeps its length.
         for keyword, value in (

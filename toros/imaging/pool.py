@@ -34,12 +34,12 @@ def strips(height: int, width: int) -> list[slice]:
     return [slice(at, min(at + step, height)) for at in range(0, height, step)]
 
 
-def in_threads(work: Callable[[T], None], parts: Iterable[T]) -> None:
+def in_threads(work: Callable[[T], None], parts: Iterable[T], *, alone: bool = False) -> None:
     """Do `work` for each of `parts`, in all threads; the first error is raised.
 
-    `work` must not call this function itself.
+    `work` must not call this function itself. With `alone` it is done in the calling thread.
     """
-    if cores() == 1:
+    if alone or cores() == 1:
         for part in parts:
             work(part)
         return
