@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from toros.common.digests import begin_digest
 from toros.imaging.clip_error import error_factor
-from toros.imaging.frames import MaskBit, Master, Pixels
+from toros.imaging.frames import MaskBit, Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.masters import standard_errors
 from toros.imaging.medians import median_of
@@ -88,11 +88,6 @@ class Draft:
     rows: Callable[[slice], Strip]
     header: fits.Header
     notes: tuple[str, ...] = ()
-
-
-def error_of(master: Master) -> Pixels | np.float32:
-    """Return the uncertainty of a master, 0 where it has none."""
-    return np.float32(0) if master.uncertainty is None else master.uncertainty
 
 
 def filled(part: Combined, value: float) -> tuple[Pixels, NDArray[np.uint8]]:

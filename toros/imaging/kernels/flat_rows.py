@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from toros.imaging.kernels.compiled import inlined, kernel
+from toros.imaging.kernels.masters import in_quadrature
 
 Pixels = NDArray[np.float32]
 Mask = NDArray[np.uint8]
@@ -55,12 +54,6 @@ def _finite(value: np.float32) -> np.float32:
     return min(max(number, -_LARGEST), _LARGEST)
 
 
-@inlined
-def _both(one: np.float32, other: np.float32) -> np.float32:
-    a, b = np.float64(one), np.float64(other)
-    return np.float32(math.sqrt(a * a + b * b))
-
-
 @kernel
 def normalise(
     pixels: Pixels,
@@ -84,6 +77,6 @@ def normalise(
         How much of them is in the stack.
     """
     for p in range(pixels.size):
-        under = _both(_finite(bias[p] * bias_share), _finite(dark[p] * dark_share))
-        error[p] = _both(error[p], under) / mean
+        under = in_quadrature(_finite(bias[p] * bias_share), _finite(dark[p] * dark_share))
+        error[p] = in_quadrature(error[p], under) / mean
         pixels[p] = np.float32(1) if mask[p] != 0 else pixels[p] / mean

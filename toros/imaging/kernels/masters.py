@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from toros.imaging.kernels.compiled import kernel
+from toros.imaging.kernels.compiled import inlined, kernel
 from toros.imaging.kernels.words import turned
 
 Pixels = NDArray[np.float32]
@@ -86,10 +86,16 @@ def dark_noises(
 
 @kernel
 def add_errors(error: Pixels, other: Pixels) -> None:
-    """Add an error in quadrature, in place, as `numpy.hypot` does it."""
+    """Add an error in quadrature, in place."""
     for p in range(error.size):
-        a, b = np.float64(error[p]), np.float64(other[p])
-        error[p] = np.float32(math.sqrt(a * a + b * b))
+        error[p] = in_quadrature(error[p], other[p])
+
+
+@inlined
+def in_quadrature(one: np.float32, other: np.float32) -> np.float32:
+    """Return the root of the sum of two squares, as `numpy.hypot` does it."""
+    a, b = np.float64(one), np.float64(other)
+    return np.float32(math.sqrt(a * a + b * b))
 
 
 @kernel
