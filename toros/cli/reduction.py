@@ -198,13 +198,15 @@ def _reduce(
 ) -> None:
     # Digests, headers and imports take turns with the interpreter's lock: shorter turns than usual.
     sys.setswitchinterval(_TURN_S)
-    gc.disable()  # until all is imported
     with DigestsAhead(folders, leave_out=target) as digests:
-        # First: it looks through all modules that are loaded, and there are few.
-        import_module("astropy.io.fits")
-        # numba and the kernels take a while to load: that happens while the headers are read.
-        threading.Thread(target=_load_kernels, name="load").start()
-        report = _reduced(folders, target, config, digests.of, masters_only=masters_only)
+        with _no_garbage():
+            # First: it looks through all modules that are loaded, and there are few.
+            import_module("astropy.io.fits")
+            # numba and the kernels take a while to load: that happens while headers are read.
+            threading.Thread(target=_load_kernels, name="load").start()
+            import_module("toros.preprocessor.reduce")
+            settings = config_or_defaults(config)
+        report = _reduced(folders, target, config, settings, digests.of, masters_only=masters_only)
     if as_json:
         print_json(report.document)
     else:
@@ -217,6 +219,7 @@ def _reduced(
     folders: list[Path],
     target: Path,
     config: Path | None,
+    settings: Config,
     digest_of: Callable[[Path], str],
     *,
     masters_only: bool,
@@ -224,9 +227,6 @@ def _reduced(
     from toros.common.database import make_sessions
     from toros.preprocessor.reduce import reduce_folder
 
-    settings = config_or_defaults(config)
-    gc.freeze()
-    gc.enable()
     with _archive(settings, config, target) as engine, progress_bar() as progress:
         return reduce_folder(
             folders,
@@ -238,6 +238,17 @@ def _reduced(
             masters_only=masters_only,
             digest_of=digest_of,
         )
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Do not look for garbage meanwhile, nor later among what was made: imports make none."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _load_kernels() -> None:
