@@ -18,7 +18,8 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from toros.common.atomic import atomic_path, begin_flush
+from toros.common.atomic import atomic_path
+from toros.imaging.direct_file import CachedFile, DirectFile, open_direct
 from toros.imaging.fits_sums import folded, sealed
 from toros.imaging.kernels.encoding import sum_bytes, swap_words
 
@@ -67,9 +68,11 @@ class Plane:
 class PlanesFile:
     """An open FITS file of some planes; `write` may be called from several threads."""
 
-    def __init__(self, descriptor: int, planes: Sequence[Plane]) -> None:
+    def __init__(
+        self, descriptor: int, planes: Sequence[Plane], file: CachedFile | DirectFile
+    ) -> None:
         self.planes = planes
-        self._descriptor = descriptor
+        self._file = file
         self._lock = threading.Lock()
         self._headers: list[int] = []
         at = 0
@@ -96,14 +99,13 @@ class PlanesFile:
         plane = self.planes[index]
         flat = np.ascontiguousarray(rows, dtype=plane.kind).reshape(-1)
         offset = first_row * plane.shape[1] * plane.kind.itemsize
+        room = self._file.room(plane.start + offset, flat.nbytes)
         if plane.kind.itemsize == 4:
-            content = np.empty(flat.size, np.uint32)
-            total = swap_words(flat.view(np.uint32), content)
+            total = swap_words(flat.view(np.uint32), room.content.view(np.uint32))
         else:
-            content = flat
+            room.content[:] = flat
             total = sum_bytes(flat, offset % 4)
-        write_at(self._descriptor, content, plane.start + offset)
-        begin_flush(self._descriptor, plane.start + offset, content.nbytes)
+        self._file.write(room)
         with self._lock:
             plane.data_sum = folded(plane.data_sum + total)
 
@@ -123,15 +125,10 @@ class PlanesFile:
             content = sealed(plane.header, plane.data_sum)
             if at + len(content) != plane.start:
                 raise ValueError("The header has grown while its image was written.")
-            write_at(self._descriptor, np.frombuffer(content, np.uint8), at)
-
-
-def write_at(descriptor: int, content: NDArray[Any], offset: int) -> None:
-    """Write all of `content` at `offset`."""
-    view = content.data.cast("B")
-    while view:
-        done = os.pwrite(descriptor, view, offset)
-        view, offset = view[done:], offset + done
+            room = self._file.room(at, len(content))
+            room.content[:] = np.frombuffer(content, np.uint8)
+            self._file.write(room)
+        self._file.finish(self.planes[-1].end)
 
 
 @contextmanager
@@ -140,20 +137,25 @@ def planes_file(
     planes: Sequence[Plane],
     compression: Compression | None = None,
     written: Callable[[Path], object] | None = None,
+    direct: bool = False,
 ) -> Iterator[PlanesFile | TilesFile]:
     """Open `target` for its planes; it appears when they are written, or not at all.
 
     Parameters
     ----------
+    direct : bool
+        Nobody will read it soon: it is written past the page cache, where that is possible.
     written : callable
         Called with the path of the finished file, before it is flushed and gets its name.
     """
     with atomic_path(target) as temporary:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC)
+        past = open_direct(temporary) if direct and compression is None else None
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC) if past is None else past
         try:
             file: PlanesFile | TilesFile
             if compression is None:
-                file = PlanesFile(descriptor, planes)
+                way = CachedFile(descriptor) if past is None else DirectFile(descriptor)
+                file = PlanesFile(descriptor, planes, way)
             else:
                 from toros.imaging.fits_tiles import TilesFile
 

@@ -24,7 +24,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
-from toros.imaging.fits_planes import BLOCK, Plane, write_at
+from toros.imaging.direct_file import write_at
+from toros.imaging.fits_planes import BLOCK, Plane
 from toros.imaging.fits_sums import folded, sealed
 from toros.imaging.kernels.encoding import sum_bytes
 

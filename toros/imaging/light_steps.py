@@ -166,7 +166,7 @@ def write_light(
     mask = np.empty(shape, np.uint8)
     counts: list[NDArray[np.int64]] = []
     sky: list[tuple[float, float]] = []
-    with planes_file(target, planes, compression_of(options)) as file:
+    with planes_file(target, planes, compression_of(options), direct=alone) as file:
 
         def write(rows: slice) -> None:
             part = strip(rows)

@@ -1,0 +1,115 @@
+"""Files written past the page cache hold what they would hold otherwise."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from toros.imaging import direct_file
+from toros.imaging.direct_file import DirectFile, open_direct
+
+# Parts of a file: shorter than a block, just as long, and some blocks long.
+SIZES = st.lists(st.integers(1, 3 * 4096 + 5), min_size=1, max_size=12)
+
+
+@contextmanager
+def direct() -> Iterator[tuple[int, Path]]:
+    with tempfile.NamedTemporaryFile() as made:
+        path = Path(made.name)
+        descriptor = open_direct(path)
+        if descriptor is None:
+            pytest.skip("This file system has no direct writes.")
+        try:
+            yield descriptor, path
+        finally:
+            os.close(descriptor)
+
+
+def write(file: DirectFile, content: NDArray[np.uint8], parts: list[tuple[int, int]]) -> None:
+    for start, stop in parts:
+        room = file.room(start, stop - start)
+        room.content[:] = content[start:stop]
+        file.write(room)
+
+
+def parts_of(sizes: list[int]) -> list[tuple[int, int]]:
+    ends = np.cumsum([0, *sizes]).tolist()
+    return list(pairwise(ends))
+
+
+def noise(size: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(1, 256, size, np.uint8)
+
+
+@given(SIZES, st.randoms(use_true_random=False))
+def test_parts_in_any_order_make_the_file(sizes: list[int], order: random.Random) -> None:
+    content, parts = noise(sum(sizes)), parts_of(sizes)
+    order.shuffle(parts)
+    with direct() as (descriptor, path):
+        file = DirectFile(descriptor)
+        write(file, content, parts)
+        file.finish(content.size)
+        assert path.read_bytes() == content.tobytes()
+
+
+@given(SIZES, st.data())
+def test_what_is_written_again_replaces_what_was_there(
+    sizes: list[int], data: st.DataObject
+) -> None:
+    parts = parts_of(sizes)
+    again = parts[data.draw(st.integers(0, len(parts) - 1)) :]
+    old = noise(sum(sizes))
+    new = old.copy()
+    new[again[0][0] :] ^= 0x55
+    with direct() as (descriptor, path):
+        file = DirectFile(descriptor)
+        write(file, old, parts)
+        write(file, new, again)
+        file.finish(new.size)
+        assert path.read_bytes() == new.tobytes()
+
+
+def test_what_is_not_written_is_zero() -> None:
+    with direct() as (descriptor, path):
+        os.posix_fallocate(descriptor, 0, 20_000)
+        file = DirectFile(descriptor)
+        write(file, noise(20_000), [(9000, 9100)])
+        file.finish(20_000)
+        expected = bytearray(20_000)
+        expected[9000:9100] = noise(20_000)[9000:9100].tobytes()
+        assert path.read_bytes() == bytes(expected)
+
+
+def test_a_disk_of_larger_blocks_is_written_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    # To a disk, blocks of 64 bytes are what blocks of 4096 are to one of larger blocks.
+    monkeypatch.setattr(direct_file, "_BLOCK", 64)
+    content = noise(100_000)
+    with direct() as (descriptor, path):
+        file = DirectFile(descriptor)
+        write(file, content, [(0, 10_000), (10_000, 100_000)])
+        file.finish(content.size)
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            pytest.skip("This file system takes direct writes of 64 bytes.")
+        assert path.read_bytes() == content.tobytes()
+
+
+def test_a_file_system_without_direct_writes_is_no_error() -> None:
+    # The system's own files know no such thing.
+    assert open_direct(Path("/proc/self/comm")) is None
+
+
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        open_direct(tmp_path / "missing")
