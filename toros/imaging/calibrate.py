@@ -134,7 +134,8 @@ def calibrate_light(
         raise AlreadyCalibrated(f"{path}: {info.processed}")
     used, notes = _ingredients(info, bias, dark, flat, bad_pixels, options)
     noise = noise_of(info, bias, flat, options, notes)
-    with open_light(info, options) as light, recipe_for(info, used, options) as recipe:
+    recipe = recipe_for(info, used)
+    with open_light(info, options) as light:
         pedestal = bias is not None or light.without_pedestal
         correction = Correction(
             light=light,
@@ -142,13 +143,15 @@ def calibrate_light(
             linearity=linearity_for(pedestal, options, notes),
             gain_e_adu=noise.gain_e_adu,
             variance_adu2=variance_of(light, noise, used, notes),
+            flat_floor=options.flat_floor,
         )
         strip: Callable[[slice], Strip] = correction.strip
+        encode = correction.encode if correction.is_of_counts else None
         fitted = None
         if fringe is not None or options.cosmic_rays:
             # These look at more than one strip at a time.
             whole = in_memory(correction)
-            strip = rows_of(whole)
+            strip, encode = rows_of(whole), None
             fitted = _whole_steps(whole, info, fringe, noise, options, notes)
         result = CalibratedResult(
             path=target,
@@ -175,6 +178,7 @@ def calibrate_light(
             target,
             header,
             strip,
+            encode,
             lambda mask: mark_bleeding(correction, options, mask),
             light,
             options,

@@ -19,7 +19,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from toros.common.atomic import atomic_path
-from toros.imaging.direct_file import CachedFile, DirectFile, open_direct
+from toros.imaging.direct_file import CachedFile, DirectFile, Room, open_direct
 from toros.imaging.fits_sums import folded, sealed
 from toros.imaging.kernels.encoding import sum_bytes, swap_words
 
@@ -98,14 +98,24 @@ class PlanesFile:
         """
         plane = self.planes[index]
         flat = np.ascontiguousarray(rows, dtype=plane.kind).reshape(-1)
-        offset = first_row * plane.shape[1] * plane.kind.itemsize
-        room = self._file.room(plane.start + offset, flat.nbytes)
+        room = self.room(index, first_row, len(rows))
         if plane.kind.itemsize == 4:
             total = swap_words(flat.view(np.uint32), room.content.view(np.uint32))
         else:
             room.content[:] = flat
-            total = sum_bytes(flat, offset % 4)
+            total = sum_bytes(flat, first_row * plane.shape[1] % 4)
+        self.put(index, room, total)
+
+    def room(self, index: int, first_row: int, count: int) -> Room:
+        """Return memory for `count` rows of plane `index`, to be filled as they stand in a file."""
+        plane = self.planes[index]
+        row = plane.shape[1] * plane.kind.itemsize
+        return self._file.room(plane.start + first_row * row, count * row)
+
+    def put(self, index: int, room: Room, total: int) -> None:
+        """Write what `room` was filled with, whose words have the sum `total`."""
         self._file.write(room)
+        plane = self.planes[index]
         with self._lock:
             plane.data_sum = folded(plane.data_sum + total)
 

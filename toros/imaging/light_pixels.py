@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -14,8 +16,17 @@ from numpy.typing import NDArray
 from toros.imaging.fits_io import image_hdu, open_fits
 from toros.imaging.frames import Frame, MaskBit, Pixels, read_frame, whole_header
 from toros.imaging.headers import ExposureInfo
-from toros.imaging.kernels.correcting import correct, decode_counts_with_mask, decode_with_mask
+from toros.imaging.kernels.correcting import (
+    MaskBits,
+    Terms,
+    Words,
+    correct,
+    correct_counts,
+    decode_counts_with_mask,
+    decode_with_mask,
+)
 from toros.imaging.linearity import linearise_raw
+from toros.imaging.master_words import flat
 from toros.imaging.options import ReductionOptions
 from toros.imaging.products import Strip
 from toros.imaging.raw import RawImage, raw_image, read_bytes
@@ -24,8 +35,13 @@ from toros.imaging.sources import NO_BLANK, open_file
 
 Bits = NDArray[np.uint8]
 
-_NO_DATA = np.uint8(MaskBit.NO_DATA)
-_SATURATED = np.uint8(MaskBit.SATURATED)
+_MARKS = MaskBits(
+    no_data=np.uint8(MaskBit.NO_DATA),
+    saturated=np.uint8(MaskBit.SATURATED),
+    bad_master=np.uint8(MaskBit.BAD_MASTER),
+    bad_flat=np.uint8(MaskBit.BAD_FLAT),
+    bad_pixel=np.uint8(MaskBit.BAD_PIXEL),
+)
 
 
 class RawLight:
@@ -66,20 +82,38 @@ class RawLight:
         if isinstance(self._image, Frame):
             return self._image.pixels[rows].copy(), self._image.mask[rows].copy()
         image, size = self._image, (rows.stop - rows.start, self._image.shape[1])
-        raw = np.empty(size[0] * size[1], image.kind)
-        read_bytes(self._descriptor, raw, image.offset + rows.start * image.row_bytes, image.path)
+        raw = self.raw(rows)
         pixels, mask = np.empty(raw.size, np.float32), np.empty(raw.size, np.uint8)
         if image.is_counts:
-            saturation = 65536 if self._saturation > 65535 else int(np.ceil(self._saturation))
-            decode_counts_with_mask(raw.view(np.uint16), pixels, mask, saturation, _SATURATED)
+            counts = raw.view(np.uint16)
+            decode_counts_with_mask(counts, pixels, mask, self.saturation, _MARKS.saturated)
         else:
             native = raw.byteswap(inplace=True).view(raw.dtype.newbyteorder("="))
             blank = NO_BLANK if image.blank is None else image.blank
             decode_with_mask(
                 native, pixels, mask, image.scale, image.zero, blank, self._saturation,
-                _NO_DATA, _SATURATED,
+                _MARKS.no_data, _MARKS.saturated,
             )  # fmt: skip
         return pixels.reshape(size), mask.reshape(size)
+
+    @property
+    def is_counts(self) -> bool:
+        """Whether the file holds unsigned 16-bit integers, with nothing to be done to them."""
+        return isinstance(self._image, RawImage) and self._image.is_counts
+
+    @property
+    def saturation(self) -> int:
+        """The smallest count that is saturated; 65536: none."""
+        return 65536 if self._saturation > 65535 else int(np.ceil(self._saturation))
+
+    def raw(self, rows: slice) -> NDArray[Any]:
+        """Return rows of a plain image as they stand in its file."""
+        image = self._image
+        if not isinstance(image, RawImage):
+            raise TypeError(f"{self.info.path}: is no plain image.")
+        raw = np.empty((rows.stop - rows.start) * image.shape[1], image.kind)
+        read_bytes(self._descriptor, raw, image.offset + rows.start * image.row_bytes, image.path)
+        return raw
 
 
 @contextmanager
@@ -122,32 +156,62 @@ class Correction:
     recipe: Recipe
     gain_e_adu: float | None
     variance_adu2: float | Pixels
+    flat_floor: float
     linearity: Sequence[float] = ()
 
     def strip(self, rows: slice) -> Strip:
         """Read and correct some rows."""
         pixels, mask = self.light.rows(rows)
-        base, response = self.recipe.base(rows), self.recipe.response(rows)
         if self.linearity:
-            pixels[:] = linearise_raw(pixels, base.pedestal, self.linearity)
+            pixels[:] = linearise_raw(pixels, self.recipe.pedestal(rows), self.linearity)
         uncertainty = np.empty_like(pixels)
-        gain, variance, of_read_out = self.gain_e_adu, base.variance, self.variance_adu2
-        if not isinstance(of_read_out, float):
-            variance, of_read_out = variance + of_read_out[rows], 0.0
         correct(
             pixels.reshape(-1),
             mask.reshape(-1),
             uncertainty.reshape(-1),
-            base.pedestal.reshape(-1),
-            base.offset.reshape(-1),
-            variance.reshape(-1),
-            base.bad.reshape(-1),
-            response.flat.reshape(-1),
-            response.error.reshape(-1),
-            response.bad.reshape(-1),
-            np.float32(gain or 1.0),
-            np.float32(1 / gain if gain else 0.0),
-            np.float32(of_read_out),
-            _NO_DATA,
+            self.recipe.rows(rows),
+            self._read_variance(rows),
+            self._terms,
+            _MARKS,
         )
         return Strip(pixels, uncertainty, mask)
+
+    @property
+    def is_of_counts(self) -> bool:
+        """Whether `encode` can be used."""
+        return self.light.is_counts and not self.linearity
+
+    def encode(self, rows: slice, pixels: Words, uncertainty: Words, mask: Bits) -> tuple[int, int]:
+        """Do what `strip` does, into words as they stand in a FITS file; return their sums."""
+        return correct_counts(
+            self.light.raw(rows).view(np.uint16),
+            self.light.saturation,
+            self.recipe.rows(rows),
+            self._read_variance(rows),
+            self._terms,
+            _MARKS,
+            pixels,
+            uncertainty,
+            mask,
+        )
+
+    @property
+    def _terms(self) -> Terms:
+        gain = self.gain_e_adu
+        return Terms(
+            dark_scale=np.float32(self.recipe.dark_scale),
+            dark_is_pedestal=self.recipe.dark_is_pedestal,
+            flat_floor=np.float32(self.flat_floor),
+            gain=np.float32(gain or 1.0),
+            per_photon=np.float32(1 / gain if gain else 0.0),
+        )
+
+    def _read_variance(self, rows: slice) -> Pixels:
+        if isinstance(self.variance_adu2, float):
+            return _same(self.variance_adu2, (rows.stop - rows.start) * self.light.shape[1])
+        return flat(self.variance_adu2, rows)
+
+
+@lru_cache(maxsize=4)
+def _same(value: float, size: int) -> Pixels:
+    return flat(np.full(size, value, np.float32), slice(None))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from toros.common.errors import UnusableFrame
 from toros.imaging.bleeding import bleed_mask
 from toros.imaging.cosmic_rays import CosmicRayOptions, remove_cosmic_rays
-from toros.imaging.fits_planes import planes_file
+from toros.imaging.fits_planes import PlanesFile, planes_file
 from toros.imaging.frames import MaskBit, Master, Pixels
 from toros.imaging.fringes import FringeFit, fit_fringes
 from toros.imaging.kernels.correcting import count_bits
@@ -28,6 +28,9 @@ from toros.imaging.sampling import clipped_median, sample_rows
 
 if TYPE_CHECKING:
     from toros.imaging.fits_tiles import Compression
+
+Words = NDArray[np.uint32]
+Encode = Callable[[slice, Words, Words, Bits], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ def write_light(
     target: Path,
     header: fits.Header,
     strip: Callable[[slice], Strip],
+    encode: Encode | None,
     finish_mask: Callable[[Bits], bool],
     light: RawLight,
     options: ReductionOptions,
@@ -148,6 +152,8 @@ def write_light(
         With a place for each number that is measured here.
     strip : callable
         Returns some rows, corrected; called from several threads.
+    encode : callable, optional
+        Makes the same rows as they stand in a file; `Correction.encode`.
     finish_mask : callable
         Called with the whole mask, once all rows are there, if any pixel is saturated; returns
         whether it has set bits.
@@ -169,10 +175,17 @@ def write_light(
     with planes_file(target, planes, compression_of(options), direct=alone) as file:
 
         def write(rows: slice) -> None:
-            part = strip(rows)
-            file.write(0, rows.start, part.pixels, part.uncertainty)
-            file.write(1, rows.start, part.uncertainty)
-            mask[rows] = part.mask
+            if encode is not None and isinstance(file, PlanesFile):
+                rooms = [file.room(index, rows.start, rows.stop - rows.start) for index in (0, 1)]
+                pixels, errors = (room.content.view(np.uint32) for room in rooms)
+                sums = encode(rows, pixels, errors, mask[rows].reshape(-1))
+                for index, room, total in zip((0, 1), rooms, sums, strict=True):
+                    file.put(index, room, total)
+            else:
+                part = strip(rows)
+                file.write(0, rows.start, part.pixels, part.uncertainty)
+                file.write(1, rows.start, part.uncertainty)
+                mask[rows] = part.mask
             write_mask(rows)
 
         def write_mask(rows: slice) -> None:

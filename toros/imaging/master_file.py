@@ -26,8 +26,8 @@ _OURS = {"UNCERT": "f", "MASK": "u"}
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where the pixels of one HDU are."""
+class Place:
+    """Where the pixels of one HDU are, and of what kind."""
 
     offset: int
     kind: np.dtype[Any]
@@ -37,11 +37,11 @@ class MasterFile:
     """An open master: ours, or any image with optional UNCERT and MASK extensions."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
-        self._descriptor = descriptor
+        self.path = path
+        self.descriptor = descriptor
         self._whole: Master | None = None
-        self._uncertainty: _Place | None = None
-        self._mask: _Place | None = None
+        self._uncertainty: Place | None = None
+        self._mask: Place | None = None
         with open_fits(path) as hdus:
             first = image_hdu(hdus, path)
             pixels = _place(first)
@@ -57,6 +57,16 @@ class MasterFile:
         else:
             self._pixels = pixels
             self._uncertainty, self._mask = others.get("UNCERT"), others.get("MASK")
+
+    @property
+    def places(self) -> tuple[Place, Place | None, Place | None] | None:
+        """Where the float32 pixels, UNCERT and MASK are; None unless they stand as we write them.
+
+        None too for what extension there is not.
+        """
+        if self._whole is not None or self._pixels.kind.kind != "f":
+            return None
+        return self._pixels, self._uncertainty, self._mask
 
     def rows(self, rows: slice, *, with_error: bool = True) -> Master:
         """Return some rows, not to be changed; where a pixel is not finite it is 0 and masked.
@@ -100,14 +110,14 @@ class MasterFile:
             return self._read_floats(self._uncertainty, rows, None)
         return np.zeros((rows.stop - rows.start, self.shape[1]), np.float32)
 
-    def _read(self, place: _Place, rows: slice) -> NDArray[Any]:
+    def _read(self, place: Place, rows: slice) -> NDArray[Any]:
         width = self.shape[1]
         found = np.empty((rows.stop - rows.start, width), place.kind)
         start = place.offset + rows.start * width * place.kind.itemsize
-        read_bytes(self._descriptor, found, start, self._path)
+        read_bytes(self.descriptor, found, start, self.path)
         return found
 
-    def _read_floats(self, place: _Place, rows: slice, marks: NDArray[np.uint8] | None) -> Pixels:
+    def _read_floats(self, place: Place, rows: slice, marks: NDArray[np.uint8] | None) -> Pixels:
         words = self._read(place, rows).view(np.uint32)
         if marks is None:
             decode_words(words.reshape(-1), np.empty(0, np.uint8), False)
@@ -116,7 +126,7 @@ class MasterFile:
         return words.view(np.float32)
 
 
-def _place(hdu: Any) -> _Place | None:
+def _place(hdu: Any) -> Place | None:
     header = hdu.header
     scaled = header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0
     kind = _KINDS.get(header.get("BITPIX"))
@@ -127,7 +137,7 @@ def _place(hdu: Any) -> _Place | None:
     # A compressed file is decompressed as it is read: its bytes are elsewhere.
     if where is None or hdu._file.compression is not None:
         return None
-    return _Place(where["datLoc"], np.dtype(kind))
+    return Place(where["datLoc"], np.dtype(kind))
 
 
 @contextmanager
@@ -147,10 +157,21 @@ def open_master(path: Path, info: ExposureInfo) -> Iterator[MasterFile]:
         raise UnreadableFile(f"{path}: cannot be opened: {error}.") from error
     try:
         file = MasterFile(path, descriptor)
-        if file.shape != info.shape:
-            ours = "×".join(str(size) for size in reversed(info.shape or ()))
-            theirs = "×".join(str(size) for size in reversed(file.shape))
-            raise MixedShapes(f"{path.name} is {theirs}, but {info.path.name} is {ours}.")
+        check_size(path, file.shape, info)
         yield file
     finally:
         os.close(descriptor)
+
+
+def check_size(path: Path, shape: tuple[int, ...], info: ExposureInfo) -> None:
+    """Raise unless a master has the shape of the frame `info`.
+
+    Raises
+    ------
+    MixedShapes
+        If it has not.
+    """
+    if shape != info.shape:
+        ours = "×".join(str(size) for size in reversed(info.shape or ()))
+        theirs = "×".join(str(size) for size in reversed(shape))
+        raise MixedShapes(f"{path.name} is {theirs}, but {info.path.name} is {ours}.")
