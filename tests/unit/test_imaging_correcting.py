@@ -18,6 +18,7 @@ from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.kernels.correcting import correct, correct_counts
 from toros.imaging.kernels.encoding import swap_words
 from toros.imaging.light_pixels import Correction, RawLight
+from toros.imaging.master_words import let_go
 from toros.imaging.raw import RawImage
 from toros.imaging.recipe import Ingredients, Recipe, recipe_for
 
@@ -208,16 +209,12 @@ def test_a_master_that_was_replaced_is_read_again(info: ExposureInfo, tmp_path: 
     assert (flat_of(info, path) == 2).all()
 
 
-def test_a_master_that_was_removed_takes_no_room(info: ExposureInfo, tmp_path: Path) -> None:
-    old, other = (
-        write_master(tmp_path / f"{name}.fits", 1, 1.0, "um") for name in ("old", "other")
-    )
-    flat_of(info, old)
-    old.unlink()
-    flat_of(info, other)
-    held = Path("/proc/self/maps").read_text()
-    assert str(other) in held
-    assert str(old) not in held
+def test_what_is_let_go_of_is_not_mapped_any_more(info: ExposureInfo, tmp_path: Path) -> None:
+    path = write_master(tmp_path / "flat.fits", 1, 1.0, "um")
+    flat_of(info, path)
+    assert str(path) in Path("/proc/self/maps").read_text()
+    let_go()
+    assert str(path) not in Path("/proc/self/maps").read_text()
 
 
 def test_a_master_that_is_cut_off_is_an_error(info: ExposureInfo, tmp_path: Path) -> None:

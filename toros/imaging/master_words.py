@@ -161,7 +161,6 @@ def _hold(kind: str, path: Path, make: Callable[[], T]) -> T:
         stamp = _stamp(path)
         found = _held.get((kind, path))
         if found is None or found[0] != stamp:
-            _let_go()
             found = _held[kind, path] = (stamp, make())
         _held.move_to_end((kind, path))
         while len(_held) > _MOST:
@@ -169,15 +168,10 @@ def _hold(kind: str, path: Path, make: Callable[[], T]) -> T:
     return cast("T", found[1])
 
 
-def _let_go() -> None:
-    """Let go of files that are no more: their room on the disk would not be free."""
-    for key, (stamp, _) in list(_held.items()):
-        try:
-            same = file_stamp(key[1]) == stamp
-        except OSError:
-            same = False
-        if not same:
-            del _held[key]
+def let_go() -> None:
+    """Let go of all files that are held."""
+    with _lock:
+        _held.clear()
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

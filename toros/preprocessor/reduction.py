@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from toros.archive.models import FileBatch
 from toros.common.errors import Cancelled, DatabaseNotReady, LostOwnership, TorosError
+from toros.imaging.master_words import let_go
 from toros.preprocessor import batches
 from toros.preprocessor.engine import run_step
 from toros.preprocessor.night_report import NAME as REPORT
@@ -72,9 +73,7 @@ def reduce_batch(
     try:
         run = arrive(run)
         _sweep(run)
-        for step in steps:
-            run.raise_if_cancelled()
-            run_step(step, run)
+        _do_all(steps, run)
         write_report(run)
         tidy(run)
         with run.sessions.begin() as session:
@@ -99,6 +98,16 @@ def reduce_batch(
             batches.end(session, batch, run.clock, failure)
         raise
     log.info("File batch %s is done.", batch.name)
+
+
+def _do_all(steps: tuple[Step[Any, Any], ...], run: Run) -> None:
+    try:
+        for step in steps:
+            run.raise_if_cancelled()
+            run_step(step, run)
+    finally:
+        # A disk whose files are mapped cannot be unmounted.
+        let_go()
 
 
 def archive_unusable(error: OperationalError) -> DatabaseNotReady:
