@@ -315,6 +315,18 @@ def test_preview_of_any_image(tmp_path: Path) -> None:
         assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_preview_does_not_depend_on_how_the_numbers_stand_in_the_file(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(3).normal(500, 30, (1700, 1651)).astype(np.float32)
+    pixels[::97, ::89] = np.nan
+    made = []
+    for kind in (">f4", ">f8"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        fits.PrimaryHDU(pixels.astype(kind)).writeto(folder / "same.fits")
+        made.append(write_preview(folder / "same.fits", folder / "same.png").read_bytes())
+    assert made[0] == made[1]
+
+
 # What cannot be: each is refused with its own error, and nothing is left behind.
 
 
