@@ -19,11 +19,14 @@ from toros.imaging.kernels.correcting import correct, correct_counts
 from toros.imaging.kernels.encoding import swap_words
 from toros.imaging.light_pixels import Correction, RawLight
 from toros.imaging.master_words import let_go
+from toros.imaging.options import ReductionOptions
 from toros.imaging.raw import RawImage
 from toros.imaging.recipe import Ingredients, Recipe, recipe_for
 
 SHAPE = (7, 33)
 FLOOR = 0.05
+# Masters are mapped, or read by rows.
+AMPLE, TIGHT = ReductionOptions(), ReductionOptions(memory_limit_bytes=1)
 ODD = (np.nan, np.inf, -np.inf, 0.0, -1.0, 1e30, 1e-30)
 WHOLE = slice(0, SHAPE[0])
 
@@ -137,6 +140,7 @@ PARTS = st.sampled_from(PARTS_SEEN)
     gain=st.sampled_from([None, 1.5, 0.3]),
     by_pixel=st.booleans(),
     marked=st.booleans(),
+    options=st.sampled_from([AMPLE, TIGHT]),
 )
 def test_both_kernels_do_what_numpy_does(
     tmp_path_factory: pytest.TempPathFactory,
@@ -149,6 +153,7 @@ def test_both_kernels_do_what_numpy_does(
     gain: float | None,
     by_pixel: bool,
     marked: bool,
+    options: ReductionOptions,
 ) -> None:
     folder = tmp_path_factory.mktemp("correcting")
     rng = np.random.default_rng(seed)
@@ -164,7 +169,9 @@ def test_both_kernels_do_what_numpy_does(
         fits.PrimaryHDU(marks.astype(np.uint8) * 2).writeto(bad_pixels)
     used = Ingredients(**paths, bad_pixels=bad_pixels, dark_scale=scale, dark_holds_bias=holds_bias)
     variance = rng.uniform(1, 90, SHAPE).astype(np.float32) if by_pixel else 30.25
-    correction, file = corrected(light, recipe_for(read_exposure(light), used), gain, variance)
+    correction, file = corrected(
+        light, recipe_for(read_exposure(light), used, options), gain, variance
+    )
     with file, np.errstate(all="ignore"):
         strip = correction.strip(WHOLE)
         counts = fits.getdata(light).astype(np.float32)
@@ -196,7 +203,7 @@ def ingredients(flat: Path, **more: Path) -> Ingredients:
 
 
 def flat_of(info: ExposureInfo, path: Path) -> NDArray[np.float32]:
-    found = recipe_for(info, ingredients(path)).rows(WHOLE).flat.pixels
+    found = recipe_for(info, ingredients(path), AMPLE).rows(WHOLE).flat.pixels
     return found.byteswap().view(np.float32)
 
 
@@ -217,12 +224,15 @@ def test_what_is_let_go_of_is_not_mapped_any_more(info: ExposureInfo, tmp_path: 
     assert str(path) not in Path("/proc/self/maps").read_text()
 
 
-def test_a_master_that_is_cut_off_is_an_error(info: ExposureInfo, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [AMPLE, TIGHT])
+def test_a_master_that_is_cut_off_is_an_error(
+    options: ReductionOptions, info: ExposureInfo, tmp_path: Path
+) -> None:
     path = write_master(tmp_path / "flat.fits", 1, 1.0, "um")
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size - 2880)
     with pytest.raises(UnreadableFile, match=r"flat\.fits"):
-        flat_of(info, path)
+        recipe_for(info, ingredients(path), options).rows(WHOLE)
 
 
 def test_a_master_of_another_size_is_an_error_each_time(info: ExposureInfo, tmp_path: Path) -> None:
@@ -230,13 +240,14 @@ def test_a_master_of_another_size_is_an_error_each_time(info: ExposureInfo, tmp_
     fits.PrimaryHDU(np.ones((5, 5), np.float32)).writeto(path)
     other = tmp_path / "small.fits"
     fits.PrimaryHDU(np.ones((5, 5), np.uint16)).writeto(other)
-    flat_of_small = recipe_for(read_exposure(other), ingredients(path))
+    flat_of_small = recipe_for(read_exposure(other), ingredients(path), AMPLE)
     assert flat_of_small.width == 5
     for _ in range(2):
         with pytest.raises(MixedShapes, match="5×5"):
             flat_of(info, path)
+    flat = write_master(tmp_path / "f.fits", 1, 1.0, "")
     with pytest.raises(MixedShapes):
-        recipe_for(info, ingredients(write_master(tmp_path / "f.fits", 1, 1, ""), bad_pixels=path))
+        recipe_for(info, ingredients(flat, bad_pixels=path), AMPLE)
 
 
 def test_a_master_that_is_not_there_is_an_error(info: ExposureInfo, tmp_path: Path) -> None:
@@ -251,7 +262,7 @@ def test_whatever_masters_there_are_a_kernel_is_compiled_once(
         path = None if parts is None else write_master(tmp_path / f"{index}.fits", 1, 1.0, parts)
         for variance in (30.25, np.ones(SHAPE, np.float32)):
             used = Ingredients(bias=path, dark=None, flat=path)
-            correction, file = corrected(info.path, recipe_for(info, used), 1.5, variance)
+            correction, file = corrected(info.path, recipe_for(info, used, AMPLE), 1.5, variance)
             with file:
                 correction.strip(WHOLE)
                 words = [np.empty(SHAPE[0] * SHAPE[1], np.uint32) for _ in range(2)]

@@ -134,7 +134,7 @@ def calibrate_light(
         raise AlreadyCalibrated(f"{path}: {info.processed}")
     used, notes = _ingredients(info, bias, dark, flat, bad_pixels, options)
     noise = noise_of(info, bias, flat, options, notes)
-    recipe = recipe_for(info, used)
+    recipe = recipe_for(info, used, options)
     with open_light(info, options) as light:
         pedestal = bias is not None or light.without_pedestal
         correction = Correction(

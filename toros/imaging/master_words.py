@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import errno
 import mmap
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,22 +28,31 @@ from toros.imaging.defects import read_bad_pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.correcting import MasterWords
 from toros.imaging.master_file import MasterFile, Place, check_size, open_master
+from toros.imaging.raw import read_bytes
 
 Words = NDArray[np.uint32]
-Bits = NDArray[np.uint8]
 T = TypeVar("T")
-S = TypeVar("S", bound=np.generic)
 
 # Files that are held: the masters of a camera in some filters.
 _MOST = 12
 # Linux's word for: read all of it now, and say so if that fails. Python 3.11 has no name for it.
 _POPULATE_READ = 22
 _FLOAT = np.dtype(">f4")
+_WORDS: dict[int, np.dtype[Any]] = {4: np.dtype(np.uint32), 1: np.dtype(np.uint8)}
+# Bias, dark and flat.
+_MASTERS = 3
+
+
+class Plane(Protocol):
+    """A plane [y, x] of which rows are had: an array, or `PlaneInFile`."""
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
+        """Return some rows."""
 
 
 @dataclass(frozen=True)
 class WholeMaster:
-    """The planes [y, x] of a master; None where it has no such plane, or there is no master.
+    """The planes of a master; None where it has no such plane, or there is no master.
 
     Parameters
     ----------
@@ -49,9 +60,9 @@ class WholeMaster:
         Of the pixels, where there is no master.
     """
 
-    pixels: Words | None = None
-    error: Words | None = None
-    bad: Bits | None = None
+    pixels: Plane | None = None
+    error: Plane | None = None
+    bad: Plane | None = None
     value: float = 0.0
 
     def rows(self, rows: slice, width: int) -> MasterWords:
@@ -65,7 +76,7 @@ class WholeMaster:
         )
 
 
-def flat(plane: NDArray[S], rows: slice) -> NDArray[S]:
+def flat(plane: Plane, rows: slice) -> NDArray[Any]:
     """Return some rows of a plane for a kernel, which is compiled for what is not to be changed."""
     found = plane[rows].reshape(-1)
     found.flags.writeable = False
@@ -80,8 +91,14 @@ def constant(value: float, size: int) -> Words:
     return made
 
 
-def whole_master(path: Path, info: ExposureInfo) -> WholeMaster:
+def whole_master(path: Path, info: ExposureInfo, limit_bytes: int) -> WholeMaster:
     """Return the master `path` for the frame `info`; those of the last files are held.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        Where the masters of a light would take more memory than this, their rows are read when
+        they are wanted.
 
     Raises
     ------
@@ -91,13 +108,12 @@ def whole_master(path: Path, info: ExposureInfo) -> WholeMaster:
         If the master has another size.
     """
 
-    def make() -> WholeMaster:
+    def make() -> tuple[WholeMaster, tuple[int, ...]]:
         with open_master(path, info) as file:
-            return _mapped(file) or _decoded(file)
+            return _in_file(file, limit_bytes) or _decoded(file), file.shape
 
-    made = _hold("master", path, make)
-    if made.pixels is not None:
-        check_size(path, made.pixels.shape, info)
+    made, shape = _hold("master", path, make)
+    check_size(path, shape, info)
     return made
 
 
@@ -108,26 +124,65 @@ def whole_bad_pixels(path: Path, info: ExposureInfo) -> NDArray[np.bool_]:
     return made
 
 
-def _mapped(file: MasterFile) -> WholeMaster | None:
-    """Map the file of a master into memory; None where it does not stand there as we write it."""
+def _in_file(file: MasterFile, limit_bytes: int) -> WholeMaster | None:
+    """Return the planes of a file, mapped or to be read; None unless it is as we write masters."""
     places = file.places
     if places is None:
         return None
     size = file.shape[0] * file.shape[1]
     end = max(place.offset + size * place.kind.itemsize for place in places if place is not None)
+    plane = _mapped(file, end) if _MASTERS * end <= limit_bytes else _by_rows(file)
+    pixels, error, bad = (None if place is None else plane(place) for place in places)
+    return WholeMaster(pixels, error, bad)
+
+
+def _mapped(file: MasterFile, end: int) -> Callable[[Place], Plane]:
     try:
         memory = mmap.mmap(file.descriptor, end, prot=mmap.PROT_READ)
         _read_all(memory)
     except (OSError, ValueError) as error:  # ValueError: the file is shorter
         raise UnreadableFile(f"{file.path}: cannot be read: {error}.") from error
+    size = file.shape[0] * file.shape[1]
 
-    def plane(place: Place | None, kind: type[np.generic]) -> NDArray[Any] | None:
-        if place is None:
-            return None
-        return np.frombuffer(memory, kind, size, place.offset).reshape(file.shape)
+    def plane(place: Place) -> Plane:
+        words = np.frombuffer(memory, _WORDS[place.kind.itemsize], size, place.offset)
+        return words.reshape(file.shape)
 
-    pixels, error_, bad = places
-    return WholeMaster(plane(pixels, np.uint32), plane(error_, np.uint32), plane(bad, np.uint8))
+    return plane
+
+
+def _by_rows(file: MasterFile) -> Callable[[Place], Plane]:
+    opened = _Opened(os.dup(file.descriptor))
+    return lambda place: PlaneInFile(opened, file.path, place, file.shape[1])
+
+
+class _Opened:
+    """A descriptor that is closed when nothing refers to it any more."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        weakref.finalize(self, os.close, descriptor)
+
+
+class PlaneInFile:
+    """A plane of which rows are read, where all of it would take too much memory."""
+
+    def __init__(self, opened: _Opened, path: Path, place: Place, width: int) -> None:
+        self._opened, self._path, self._place, self._width = opened, path, place, width
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """Return some rows.
+
+        Raises
+        ------
+        UnreadableFile
+            If the file is cut off, or the disk fails.
+        """
+        size = self._place.kind.itemsize
+        found = np.empty((rows.stop - rows.start, self._width), _WORDS[size])
+        start = self._place.offset + rows.start * self._width * size
+        read_bytes(self._opened.descriptor, found, start, self._path)
+        return found
 
 
 def _read_all(memory: mmap.mmap) -> None:

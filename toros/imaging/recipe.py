@@ -12,6 +12,7 @@ from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.correcting import Masters
 from toros.imaging.master_words import WholeMaster, constant, flat, whole_bad_pixels, whole_master
+from toros.imaging.options import ReductionOptions
 
 _NO_FLAT = WholeMaster(value=1.0)
 
@@ -79,7 +80,7 @@ class Recipe:
         return found.reshape(-1, self.width)
 
 
-def recipe_for(info: ExposureInfo, used: Ingredients) -> Recipe:
+def recipe_for(info: ExposureInfo, used: Ingredients, options: ReductionOptions) -> Recipe:
     """Open the masters for the frame `info`.
 
     Raises
@@ -89,7 +90,7 @@ def recipe_for(info: ExposureInfo, used: Ingredients) -> Recipe:
     """
 
     def master(path: Path | None, instead: WholeMaster) -> WholeMaster:
-        return instead if path is None else whole_master(path, info)
+        return instead if path is None else whole_master(path, info, options.memory_limit_bytes)
 
     mask = used.bad_pixels
     return Recipe(
