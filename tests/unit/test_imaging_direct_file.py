@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import resource
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,23 +20,23 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from toros.imaging import direct_file
-from toros.imaging.direct_file import DirectFile, open_direct
+from toros.imaging.direct_file import CachedFile, DirectFile, open_file
 
 # Parts of a file: shorter than a block, just as long, and some blocks long.
 SIZES = st.lists(st.integers(1, 3 * 4096 + 5), min_size=1, max_size=12)
 
 
 @contextmanager
-def direct() -> Iterator[tuple[int, Path]]:
+def direct() -> Iterator[tuple[DirectFile, Path]]:
     with tempfile.NamedTemporaryFile() as made:
         path = Path(made.name)
-        descriptor = open_direct(path)
-        if descriptor is None:
-            pytest.skip("This file system has no direct writes.")
+        file = open_file(path, direct=True)
         try:
-            yield descriptor, path
+            if not isinstance(file, DirectFile):
+                pytest.skip("This file system has no direct writes.")
+            yield file, path
         finally:
-            os.close(descriptor)
+            file.close()
 
 
 def write(file: DirectFile, content: NDArray[np.uint8], parts: list[tuple[int, int]]) -> None:
@@ -57,8 +59,7 @@ def noise(size: int) -> NDArray[np.uint8]:
 def test_parts_in_any_order_make_the_file(sizes: list[int], order: random.Random) -> None:
     content, parts = noise(sum(sizes)), parts_of(sizes)
     order.shuffle(parts)
-    with direct() as (descriptor, path):
-        file = DirectFile(descriptor)
+    with direct() as (file, path):
         write(file, content, parts)
         file.finish(content.size)
         assert path.read_bytes() == content.tobytes()
@@ -73,18 +74,17 @@ def test_what_is_written_again_replaces_what_was_there(
     old = noise(sum(sizes))
     new = old.copy()
     new[again[0][0] :] ^= 0x55
-    with direct() as (descriptor, path):
-        file = DirectFile(descriptor)
+    with direct() as (file, path):
         write(file, old, parts)
+        file.expect_again()
         write(file, new, again)
         file.finish(new.size)
         assert path.read_bytes() == new.tobytes()
 
 
 def test_what_is_not_written_is_zero() -> None:
-    with direct() as (descriptor, path):
-        os.posix_fallocate(descriptor, 0, 20_000)
-        file = DirectFile(descriptor)
+    with direct() as (file, path):
+        file.reserve(20_000)
         write(file, noise(20_000), [(9000, 9100)])
         file.finish(20_000)
         expected = bytearray(20_000)
@@ -96,20 +96,45 @@ def test_a_disk_of_larger_blocks_is_written_the_usual_way(monkeypatch: pytest.Mo
     # To a disk, blocks of 64 bytes are what blocks of 4096 are to one of larger blocks.
     monkeypatch.setattr(direct_file, "_BLOCK", 64)
     content = noise(100_000)
-    with direct() as (descriptor, path):
-        file = DirectFile(descriptor)
+    with direct() as (file, path):
         write(file, content, [(0, 10_000), (10_000, 100_000)])
         file.finish(content.size)
-        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+        if fcntl.fcntl(file.descriptor, fcntl.F_GETFL) & os.O_DIRECT:
             pytest.skip("This file system takes direct writes of 64 bytes.")
         assert path.read_bytes() == content.tobytes()
 
 
-def test_a_file_system_without_direct_writes_is_no_error() -> None:
+def test_a_file_system_without_direct_writes_is_written_the_usual_way() -> None:
     # The system's own files know no such thing.
-    assert open_direct(Path("/proc/self/comm")) is None
+    file = open_file(Path("/proc/self/comm"), direct=True)
+    file.close()
+    assert type(file) is CachedFile
 
 
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        open_direct(tmp_path / "missing")
+        open_file(tmp_path / "missing", direct=True)
+
+
+def test_a_write_that_fails_is_an_error() -> None:
+    with direct() as (file, _), file_size_limit(50_000):
+        write(file, noise(40_000), [(0, 40_000)])
+        with pytest.raises(OSError, match="File too large"):
+            write_all(file, noise(100_000))
+
+
+def write_all(file: DirectFile, content: NDArray[np.uint8]) -> None:
+    write(file, content, [(0, content.size)])
+    file.finish(content.size)
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)

@@ -11,7 +11,10 @@ import errno
 import fcntl
 import os
 import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,10 @@ from toros.common.atomic import begin_flush
 
 # The largest that disks ask for; direct writes refused by a stricter one are made the usual way.
 _BLOCK = 4096
+# Rooms of a file that are on their way: those of two strips of a light.
+_MOST_BEGUN = 6
+# Disks are quick when they have more than one thing to do; to wait for one takes no core.
+_WRITERS = 4
 
 
 @dataclass(frozen=True)
@@ -44,10 +51,24 @@ class Room:
 
 
 class CachedFile:
-    """Writes the usual way: through the page cache, from which others soon read."""
+    """Writes the usual way: through the page cache, from which others soon read.
+
+    Parameters
+    ----------
+    descriptor : int
+        Closed by `close`.
+    """
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
+
+    def reserve(self, size: int) -> None:
+        """Take the room on the disk, in one go: ext4 would look for it block by block.
+
+        It would also begin to write when the file gets its name. A full disk is noticed before
+        anything is computed, and what is not written is zero.
+        """
+        os.posix_fallocate(self.descriptor, 0, size)
 
     def room(self, offset: int, size: int) -> Room:
         """Return memory for the `size` bytes at `offset`."""
@@ -56,11 +77,18 @@ class CachedFile:
 
     def write(self, room: Room) -> None:
         """Write what a room was filled with; several threads may."""
-        write_at(self._descriptor, room.content, room.offset)
-        begin_flush(self._descriptor, room.offset, room.content.size)
+        write_at(self.descriptor, room.content, room.offset)
+        begin_flush(self.descriptor, room.offset, room.content.size)
+
+    def expect_again(self) -> None:
+        """Be ready to be given some of what was written a second time."""
 
     def finish(self, size: int) -> None:
         """Write what is left of a file of `size` bytes."""
+
+    def close(self) -> None:
+        """Close the file, whole or not."""
+        os.close(self.descriptor)
 
 
 @dataclass
@@ -72,12 +100,12 @@ class _Edge:
     written: bool = False
 
 
-class DirectFile:
+class DirectFile(CachedFile):
     """Writes past the page cache.
 
     A room's whole blocks are written at once; a block that it shares with its neighbour is written
     with the later of both, if that comes behind it in the file, else at the end. What is written a
-    second time must come in the same rooms.
+    second time must come in the same rooms, after `expect_again`.
 
     Parameters
     ----------
@@ -86,8 +114,9 @@ class DirectFile:
     """
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+        super().__init__(descriptor)
         self._edges: dict[int, _Edge] = {}
+        self._begun: deque[Future[None]] = deque()
         self._lock = threading.Lock()
 
     def room(self, offset: int, size: int) -> Room:
@@ -110,7 +139,15 @@ class DirectFile:
                 known = self._merge(room.whole[last:], first + last, 0, end - last)
                 stop = stop if known else last
         if stop > start:
-            self._write(room.whole[start:stop], first + start)
+            self._begin(room.whole[start:stop], first + start)
+
+    def _begin(self, content: NDArray[np.uint8], offset: int) -> None:
+        """Begin to write; the next rows are computed meanwhile."""
+        with self._lock:
+            self._begun.append(_writers().submit(self._write, content, offset))
+            ended = self._begun.popleft() if len(self._begun) > _MOST_BEGUN else None
+        if ended is not None:
+            ended.result()
 
     def _merge(self, block: NDArray[np.uint8], offset: int, start: int, stop: int) -> bool:
         """Take part of a block; complete it and return True, if all of it is known by now."""
@@ -125,34 +162,63 @@ class DirectFile:
 
     def finish(self, size: int) -> None:
         """Write what is left of a file of `size` bytes."""
+        self._wait()
         for offset, edge in sorted(self._edges.items()):
             if not edge.written:
                 room = self.room(offset, _BLOCK)
                 room.content[:] = edge.content
                 self._write(room.whole, offset)
-        self._edges.clear()
-        os.ftruncate(self._descriptor, size)
+        os.ftruncate(self.descriptor, size)
+
+    def expect_again(self) -> None:
+        """Be ready to be given some of what was written a second time."""
+        self._wait()
+        for edge in self._edges.values():
+            edge.upto = 0
+
+    def _wait(self) -> None:
+        while self._begun:
+            self._begun.popleft().result()
+
+    def close(self) -> None:
+        """Close the file, whole or not."""
+        # Whatever becomes of it: the descriptor may be another file's soon.
+        wait(self._begun)
+        super().close()
 
     def _write(self, content: NDArray[np.uint8], offset: int) -> None:
         try:
-            write_at(self._descriptor, content, offset)
+            write_at(self.descriptor, content, offset)
         except OSError as error:
-            flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
-            if error.errno != errno.EINVAL or not flags & os.O_DIRECT:
+            if error.errno != errno.EINVAL:
                 raise
-            # This disk has larger blocks than we know of.
-            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
-            write_at(self._descriptor, content, offset)
+            # This disk has larger blocks than we know of; other threads may find that out as well.
+            flags = fcntl.fcntl(self.descriptor, fcntl.F_GETFL)
+            fcntl.fcntl(self.descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
+            write_at(self.descriptor, content, offset)
 
 
-def open_direct(path: Path) -> int | None:
-    """Return a descriptor for direct writes to `path`, None where its file system has none."""
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_DIRECT)
-    except OSError as error:
-        if error.errno == errno.EINVAL:
-            return None
-        raise
+@lru_cache(maxsize=1)
+def _writers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
+
+
+def open_file(path: Path, *, direct: bool) -> CachedFile:
+    """Open `path`, which is there, to be written.
+
+    Parameters
+    ----------
+    direct : bool
+        Past the page cache, if its file system can.
+    """
+    how = os.O_WRONLY | os.O_CLOEXEC
+    if direct:
+        try:
+            return DirectFile(os.open(path, how | os.O_DIRECT))
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+    return CachedFile(os.open(path, how))
 
 
 def write_at(descriptor: int, content: NDArray[Any], offset: int) -> None:

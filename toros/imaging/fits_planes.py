@@ -6,7 +6,6 @@ here a strip of rows is turned, summed and written while it is in the cache.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from toros.common.atomic import atomic_path
-from toros.imaging.direct_file import CachedFile, DirectFile, Room, open_direct
+from toros.imaging.direct_file import CachedFile, Room, open_file
 from toros.imaging.fits_sums import folded, sealed
 from toros.imaging.kernels.encoding import sum_bytes, swap_words
 
@@ -68,9 +67,7 @@ class Plane:
 class PlanesFile:
     """An open FITS file of some planes; `write` may be called from several threads."""
 
-    def __init__(
-        self, descriptor: int, planes: Sequence[Plane], file: CachedFile | DirectFile
-    ) -> None:
+    def __init__(self, file: CachedFile, planes: Sequence[Plane]) -> None:
         self.planes = planes
         self._file = file
         self._lock = threading.Lock()
@@ -80,10 +77,7 @@ class PlanesFile:
             self._headers.append(at)
             plane.start = at + len(sealed(plane.header, 0))
             at = plane.end
-        # What is not written is zero: the padding. The room is taken in one go: ext4 would look
-        # for it block by block, and again begin to write when the file gets its name. A full disk
-        # is noticed before anything is computed.
-        os.posix_fallocate(descriptor, 0, at)
+        file.reserve(at)
 
     def write(
         self,
@@ -121,6 +115,7 @@ class PlanesFile:
 
     def forget(self, index: int) -> None:
         """Expect plane `index` once more: what was written of it was not its last word."""
+        self._file.expect_again()
         self.planes[index].data_sum = 0
 
     def finish(self) -> None:
@@ -159,21 +154,19 @@ def planes_file(
         Called with the path of the finished file, before it is flushed and gets its name.
     """
     with atomic_path(target) as temporary:
-        past = open_direct(temporary) if direct and compression is None else None
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC) if past is None else past
+        way = open_file(temporary, direct=direct and compression is None)
         try:
             file: PlanesFile | TilesFile
             if compression is None:
-                way = CachedFile(descriptor) if past is None else DirectFile(descriptor)
-                file = PlanesFile(descriptor, planes, way)
+                file = PlanesFile(way, planes)
             else:
                 from toros.imaging.fits_tiles import TilesFile
 
-                file = TilesFile(descriptor, planes, compression)
+                file = TilesFile(way.descriptor, planes, compression)
             yield file
             file.finish()
         finally:
-            os.close(descriptor)
+            way.close()
         if written is not None:
             written(temporary)
 

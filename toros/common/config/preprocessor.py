@@ -182,7 +182,12 @@ class PreprocessorSettings(Section):
         default=0.5, ge=0, lt=1, description="A pixel is dead below this part of those around it."
     )
     memory_limit_mb: int = Field(
-        default=512, ge=64, description="Memory for the stack of one master, in MB."
+        default=512,
+        ge=64,
+        description=(
+            "Memory for the stack of one master, in MB; also for the masters of a light, which are "
+            "read by rows where they are larger."
+        ),
     )
     validate_masters: bool = Field(
         default=True,
