@@ -13,7 +13,7 @@ from io import FileIO
 from pathlib import Path
 from types import TracebackType
 
-from toros.common.file_stamp import file_stamp
+from toros.common.file_stamp import FileStamp, file_stamp
 
 _FITS_NAME = re.compile(r"\.(fits|fit|fts)(\.gz|\.fz)?$", re.IGNORECASE)
 # Each piece is waited for, where another thread has the interpreter's lock.
@@ -116,7 +116,7 @@ class DigestsAhead:
 
 @dataclass(frozen=True)
 class _Known:
-    stamp: tuple[int, ...]
+    stamp: FileStamp
     digest: str
 
 

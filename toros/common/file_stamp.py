@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 
-def file_stamp(path: Path) -> tuple[int, ...]:
-    """Return what changes when the file does, or when another takes its name.
+class FileStamp(NamedTuple):
+    """What changes when a file does, or when another takes its name."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
+def file_stamp(path: Path) -> FileStamp:
+    """Return the stamp of a file.
 
     Raises
     ------
@@ -14,4 +25,6 @@ def file_stamp(path: Path) -> tuple[int, ...]:
         If there is none.
     """
     found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return FileStamp(
+        found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    )

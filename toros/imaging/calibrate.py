@@ -8,7 +8,7 @@ from pathlib import Path
 
 from toros.common.errors import AlreadyCalibrated, NoMasterDark, UnusableFrame
 from toros.imaging.frames import read_master_for
-from toros.imaging.headers import ExposureInfo, read_exposure, read_exposure_once
+from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.light_header import light_header
 from toros.imaging.light_noise import Noise, noise_of, variance_of
 from toros.imaging.light_pixels import Correction, open_light
@@ -219,7 +219,7 @@ def _ingredients(
     notes: list[str] = []
     scale, holds_bias = 1.0, False
     if dark is not None:
-        dark_info = read_exposure_once(dark)
+        dark_info = read_exposure(dark)
         holds_bias = not is_bias_subtracted(dark_info)
         if bias is not None and holds_bias:
             raise UnusableFrame(f"{dark}: holds the bias too, which would be subtracted twice.")

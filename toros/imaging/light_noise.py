@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from toros.imaging.frames import Pixels
-from toros.imaging.headers import ExposureInfo, read_exposure_once
+from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.light_pixels import RawLight
 from toros.imaging.noise import scatter
 from toros.imaging.options import ReductionOptions
@@ -44,13 +44,13 @@ def noise_of(
     """Take the gain and the read noise from the header, the options, or what masters measured."""
     gain = info.gain_e_adu or options.gain_e_adu
     if gain is None and flat is not None:
-        flat_info = read_exposure_once(flat)
+        flat_info = read_exposure(flat)
         measured_gain = flat_info.header.get("GAINMEAS")
         same = flat_info.gain_setting == info.gain_setting
         if same and isinstance(measured_gain, int | float) and measured_gain > 0:
             gain = float(measured_gain)
             notes.append(f"The gain of {gain:.4g} e-/ADU was measured on pairs of the flats.")
-    measured = read_exposure_once(bias).header.get("RDNOISEA") if bias is not None else None
+    measured = read_exposure(bias).header.get("RDNOISEA") if bias is not None else None
     measured_adu = float(measured) if isinstance(measured, int | float) else None
     told_e = info.read_noise_e or options.read_noise_e
     if told_e is None or not gain:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.common.errors import UnreadableFile
-from toros.common.file_stamp import file_stamp
+from toros.common.file_stamp import FileStamp, file_stamp
 from toros.imaging.defects import read_bad_pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.correcting import MasterWords
@@ -206,7 +206,7 @@ def _decoded(file: MasterFile) -> WholeMaster:
 
 
 # What was opened last, and the state of its file then.
-_held: OrderedDict[tuple[str, Path], tuple[tuple[int, ...], Any]] = OrderedDict()
+_held: OrderedDict[tuple[str, Path], tuple[FileStamp, Any]] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -229,7 +229,7 @@ def let_go() -> None:
         _held.clear()
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
+def _stamp(path: Path) -> FileStamp:
     try:
         return file_stamp(path)
     except OSError as error:

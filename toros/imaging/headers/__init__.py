@@ -3,8 +3,8 @@
 from toros.common.digests import find_fits, sha256_of
 from toros.imaging.headers.exposure import ExposureInfo, inspect_json, recorded
 from toros.imaging.headers.processed import mark_already_calibrated
-from toros.imaging.headers.read import describe_header, read_exposure
-from toros.imaging.headers.remembered import read_exposure_once
+from toros.imaging.headers.read import describe_header
+from toros.imaging.headers.remembered import read_exposure
 
 __all__ = [
     "ExposureInfo",
@@ -13,7 +13,6 @@ __all__ = [
     "inspect_json",
     "mark_already_calibrated",
     "read_exposure",
-    "read_exposure_once",
     "recorded",
     "sha256_of",
 ]

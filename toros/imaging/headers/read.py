@@ -31,14 +31,8 @@ _EXPTIME = ("EXPTIME", "EXPOSURE", "EXP-TIME", "EXP_TIME", "ITIME", "CAHA DET RE
 _LONGEST_S = 7 * 86400.0
 
 
-def read_exposure(path: Path) -> ExposureInfo:
-    """Read the header of the first image in the FITS file `path`.
-
-    Raises
-    ------
-    UnreadableFile
-        If the file is missing, truncated, no FITS file, or holds no image.
-    """
+def read_anew(path: Path) -> ExposureInfo:
+    """Read the header of the first image in the FITS file `path`; see `read_exposure`."""
     with open_fits(path) as hdus, quiet():
         try:
             hdu = image_hdu(hdus, path)

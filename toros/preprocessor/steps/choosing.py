@@ -21,7 +21,7 @@ from toros.common.errors import (
     NoMasterFlat,
     UnreadableFile,
 )
-from toros.imaging.headers import ExposureInfo, read_exposure_once
+from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.matching import (
     Choice,
     is_bias_subtracted,
@@ -178,7 +178,7 @@ def _choose_from(
     candidates = []
     for offer in offers:
         try:
-            candidate = read_exposure_once(offer.path)
+            candidate = read_exposure(offer.path)
         except UnreadableFile as error:
             log.warning("A master in the archive cannot be used: %s", error)
             continue
