@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from toros.common.atomic import atomic_path
 from toros.imaging.direct_file import CachedFile, Room, open_file
-from toros.imaging.fits_sums import folded, sealed
+from toros.imaging.fits_sums import folded, sealed, unsealed
 from toros.imaging.kernels.encoding import sum_bytes, swap_words
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Plane:
         (height, width).
     kind : numpy.dtype
         float32 or uint8.
+    content : bytes, optional
+        `unsealed` of the header, where no value changes any more.
     start : int
         Where the data are in the file, where they are not compressed.
     data_sum : int
@@ -50,6 +52,7 @@ class Plane:
     header: fits.Header
     shape: tuple[int, int]
     kind: np.dtype[Any]
+    content: bytes | None = None
     start: int = 0
     data_sum: int = 0
 
@@ -75,7 +78,7 @@ class PlanesFile:
         at = 0
         for plane in planes:
             self._headers.append(at)
-            plane.start = at + len(sealed(plane.header, 0))
+            plane.start = at + len(plane.content or unsealed(plane.header))
             at = plane.end
         file.reserve(at)
 
@@ -127,7 +130,7 @@ class PlanesFile:
             If a header no longer has the length that it was planned with.
         """
         for plane, at in zip(self.planes, self._headers, strict=True):
-            content = sealed(plane.header, plane.data_sum)
+            content = sealed(plane.content or unsealed(plane.header), plane.data_sum)
             if at + len(content) != plane.start:
                 raise ValueError("The header has grown while its image was written.")
             room = self._file.room(at, len(content))

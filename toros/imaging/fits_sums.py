@@ -46,24 +46,39 @@ def encoded(value: int) -> str:
     return text[-1] + text[:-1]
 
 
-def sealed(header: fits.Header, data_sum: int) -> bytes:
-    """Return the bytes of a header whose CHECKSUM and DATASUM are right, padded to a block.
+def unsealed(header: fits.Header) -> bytes:
+    """Return the bytes of a header, padded to a block, with a place for CHECKSUM and DATASUM.
 
     Parameters
     ----------
     header : astropy.io.fits.Header
         With every card that describes the data; the two cards are set in it.
+    """
+    header["CHECKSUM"] = (_ZEROS, _CHECKSUM_COMMENT)
+    header["DATASUM"] = ("0", _DATASUM_COMMENT)
+    text: str = header.tostring()
+    return text.encode("ascii")
+
+
+def sealed(content: bytes, data_sum: int) -> bytes:
+    """Return what `unsealed` did with the right CHECKSUM and DATASUM.
+
+    The values are put in their places: to make the text again takes astropy some milliseconds.
+
+    Parameters
+    ----------
     data_sum : int
         Sum of the data's words.
     """
     total = folded(data_sum)
-    header["CHECKSUM"] = (_ZEROS, _CHECKSUM_COMMENT)
-    header["DATASUM"] = (str(total), _DATASUM_COMMENT)
-    text: str = header.tostring()
-    content = text.encode("ascii")
+    content = content.replace(_data_sum_card(0), _data_sum_card(total), 1)
     checksum = folded(sum_bytes(np.frombuffer(content, np.uint8), 0) + total)
     value = encoded(~checksum & _ALL)
-    header["CHECKSUM"] = (value, _CHECKSUM_COMMENT)
-    # Put in its place: to make the text again takes astropy some milliseconds.
     card = f"CHECKSUM= '{_ZEROS}'".encode()
     return content.replace(card, card.replace(_ZEROS.encode(), value.encode()), 1)
+
+
+def _data_sum_card(total: int) -> bytes:
+    """Return the card up to its comment, as the standard wants text: 8 characters at least."""
+    value = f"'{total:<8}'"
+    return f"DATASUM = {value:<20} /".encode()

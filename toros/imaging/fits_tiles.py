@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from toros.common.errors import UnusableFrame
 from toros.imaging.direct_file import write_at
 from toros.imaging.fits_planes import BLOCK, Plane
-from toros.imaging.fits_sums import folded, sealed
+from toros.imaging.fits_sums import folded, sealed, unsealed
 from toros.imaging.kernels.encoding import sum_bytes
 
 _GZIP = 31  # zlib's word for: with gzip's header, in which no time stands
@@ -118,7 +118,7 @@ class TilesFile:
         primary["BITPIX"] = (8, "no pixels here: see the extensions")
         primary["NAXIS"] = (0, "number of axes")
         primary["EXTEND"] = (True, "extensions follow")
-        at = self._append(0, sealed(primary, 0))
+        at = self._append(0, sealed(unsealed(primary), 0))
         for index, plane in enumerate(self.planes):
             parts = [rows for _, rows in sorted(self._parts[index].items())]
             self._parts[index].clear()
@@ -141,7 +141,7 @@ class TilesFile:
             total = folded(total + sum_bytes(piece, place % 4))
             place += piece.size
         plane.data_sum = total
-        at = self._append(at, sealed(header, total))
+        at = self._append(at, sealed(unsealed(header), total))
         for piece in pieces:
             at = self._append(at, piece)
         return self._append(at, bytes(-place % BLOCK))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 import toros
 from toros.imaging.fits_planes import Plane, image_header, planes_file
+from toros.imaging.fits_sums import unsealed
 from toros.imaging.frames import MaskBit, Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.pool import in_threads, strips
@@ -91,22 +93,37 @@ def add_history(header: fits.Header, lines: Sequence[str]) -> None:
 
 def image_planes(header: fits.Header, shape: tuple[int, int]) -> list[Plane]:
     """Return the HDUs of a product, to be written: the image, UNCERT and MASK."""
-    uncert_header = fits.Header()
-    # CCDData.read knows a standard deviation by this card.
-    uncert_header["UTYPE"] = ("StdDevUncertainty", "one sigma")
-    uncert_header["BUNIT"] = (header["BUNIT"], "unit of the pixels")
-    mask_header = fits.Header()
-    for bit in MaskBit:
-        mask_header[f"BIT{bit.value.bit_length() - 1}"] = (
-            (bit.name or "").lower(),
-            f"meaning of bit value {bit.value}",
-        )
-    real, byte = np.dtype(np.float32), np.dtype(np.uint8)
+    unit, real, byte = str(header["BUNIT"]), np.dtype(np.float32), np.dtype(np.uint8)
     return [
         Plane(image_header(header, shape, real), shape, real),
-        Plane(image_header(uncert_header, shape, real, "UNCERT"), shape, real),
-        Plane(image_header(mask_header, shape, byte, "MASK"), shape, byte),
+        _extension("UNCERT", shape, real, unit),
+        _extension("MASK", shape, byte, unit),
     ]
+
+
+def _extension(name: str, shape: tuple[int, int], kind: np.dtype[Any], unit: str) -> Plane:
+    header, content = _extension_header(name, shape, kind, unit)
+    return Plane(header, shape, kind, content)
+
+
+@lru_cache(maxsize=16)
+def _extension_header(
+    name: str, shape: tuple[int, int], kind: np.dtype[Any], unit: str
+) -> tuple[fits.Header, bytes]:
+    """Return what every product of a shape has; to make it takes as long as to read a header."""
+    header = fits.Header()
+    if name == "UNCERT":
+        # CCDData.read knows a standard deviation by this card.
+        header["UTYPE"] = ("StdDevUncertainty", "one sigma")
+        header["BUNIT"] = (unit, "unit of the pixels")
+    else:
+        for bit in MaskBit:
+            header[f"BIT{bit.value.bit_length() - 1}"] = (
+                (bit.name or "").lower(),
+                f"meaning of bit value {bit.value}",
+            )
+    made = image_header(header, shape, kind, name)
+    return made, unsealed(made)
 
 
 @dataclass(frozen=True)
