@@ -145,9 +145,9 @@ class DirectFile(CachedFile):
         """Begin to write; the next rows are computed meanwhile."""
         with self._lock:
             self._begun.append(_writers().submit(self._write, content, offset))
-            ended = self._begun.popleft() if len(self._begun) > _MOST_BEGUN else None
-        if ended is not None:
-            ended.result()
+            oldest = [self._begun.popleft()] if len(self._begun) > _MOST_BEGUN else []
+        while oldest:
+            oldest.pop().result()
 
     def _merge(self, block: NDArray[np.uint8], offset: int, start: int, stop: int) -> bool:
         """Take part of a block; complete it and return True, if all of it is known by now."""
@@ -184,6 +184,7 @@ class DirectFile(CachedFile):
         """Close the file, whole or not."""
         # Whatever becomes of it: the descriptor may be another file's soon.
         wait(self._begun)
+        self._begun.clear()
         super().close()
 
     def _write(self, content: NDArray[np.uint8], offset: int) -> None:

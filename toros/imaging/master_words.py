@@ -8,6 +8,7 @@ of numbers, three masters of 4096² take 370 MB and as long as five lights; thos
 from __future__ import annotations
 
 import errno
+import gc
 import mmap
 import os
 import threading
@@ -56,6 +57,8 @@ class WholeMaster:
 
     Parameters
     ----------
+    shape : tuple of int
+        (height, width).
     value : float
         Of the pixels, where there is no master.
     """
@@ -64,6 +67,7 @@ class WholeMaster:
     error: Plane | None = None
     bad: Plane | None = None
     value: float = 0.0
+    shape: tuple[int, ...] = ()
 
     def rows(self, rows: slice, width: int) -> MasterWords:
         """Return some rows, flat."""
@@ -108,12 +112,12 @@ def whole_master(path: Path, info: ExposureInfo, limit_bytes: int) -> WholeMaste
         If the master has another size.
     """
 
-    def make() -> tuple[WholeMaster, tuple[int, ...]]:
+    def make() -> WholeMaster:
         with open_master(path, info) as file:
-            return _in_file(file, limit_bytes) or _decoded(file), file.shape
+            return _in_file(file, limit_bytes) or _decoded(file)
 
-    made, shape = _hold("master", path, make)
-    check_size(path, shape, info)
+    made = _hold("master", path, make)
+    check_size(path, made.shape, info)
     return made
 
 
@@ -133,7 +137,7 @@ def _in_file(file: MasterFile, limit_bytes: int) -> WholeMaster | None:
     end = max(place.offset + size * place.kind.itemsize for place in places if place is not None)
     plane = _mapped(file, end) if _MASTERS * end <= limit_bytes else _by_rows(file)
     pixels, error, bad = (None if place is None else plane(place) for place in places)
-    return WholeMaster(pixels, error, bad)
+    return WholeMaster(pixels, error, bad, shape=file.shape)
 
 
 def _mapped(file: MasterFile, end: int) -> Callable[[Place], Plane]:
@@ -202,6 +206,7 @@ def _decoded(file: MasterFile) -> WholeMaster:
         master.pixels.astype(_FLOAT).view(np.uint32),
         None if error is None else error.astype(_FLOAT).view(np.uint32),
         master.mask.view(np.uint8),
+        shape=file.shape,
     )
 
 
@@ -226,7 +231,11 @@ def _hold(kind: str, path: Path, make: Callable[[], T]) -> T:
 def let_go() -> None:
     """Let go of all files that are held."""
     with _lock:
+        held = [weakref.ref(planes) for _, planes in _held.values()]
         _held.clear()
+    if any(planes() is not None for planes in held):
+        # The traceback of an error holds what it met, and itself, until garbage is looked for.
+        gc.collect()
 
 
 def _stamp(path: Path) -> FileStamp:
