@@ -46,11 +46,11 @@ Equal results are tested, not assumed: see {doc}`../explanation/reduction`.
 
 ROOT = Path(__file__).parents[1]
 TOROS = Path(sys.executable).with_name("toros")
-# As the others, which leave it to the system when their files reach the disk.
+# As the others: their files go to the page cache, and the system decides when to the disk.
 UNFLUSHED = [
     sys.executable,
     "-c",
-    "import os; os.fsync = os.posix_fadvise = lambda *_: None\n"
+    "import os; os.fsync = os.posix_fadvise = lambda *_: None; os.O_DIRECT = 0\n"
     "from toros.cli.main import main; main()",
 ]
 
@@ -118,6 +118,8 @@ def as_command(command: list[str], folder: Path, runs: int, clean: Path | None =
     for _ in range(runs):
         if clean is not None:
             shutil.rmtree(clean, ignore_errors=True)
+        # Each begins with a disk at rest: what the one before left to the system is not its work.
+        os.sync()
         started = time.perf_counter()
         child = subprocess.Popen(
             command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
