@@ -30,19 +30,19 @@ def ours_stack(folder: Path, method: str) -> Run:
 
     from toros.imaging.options import ReductionOptions
     from toros.imaging.products import Strip, write_rows
-    from toros.imaging.stack import read_inputs, stack
+    from toros.imaging.stack import open_stack, read_inputs
 
     paths = sorted(folder.glob("*.fits"))
     options = ReductionOptions(combine=method)  # type: ignore[arg-type]
 
     def run() -> None:
-        made = stack(read_inputs(paths, "bias"), options)
+        with open_stack(read_inputs(paths, "bias"), options) as stack:
 
-        def rows(at: slice) -> Strip:
-            part = made.planes.rows(at)
-            return Strip(part.pixels, part.uncertainty, (part.count == 0).view(np.uint8))
+            def rows(at: slice) -> Strip:
+                part = stack.rows(at)
+                return Strip(part.pixels, part.uncertainty, (part.count == 0).view(np.uint8))
 
-        write_rows(folder / "ours.out", fits.Header({"BUNIT": "adu"}), made.shape, rows)
+            write_rows(folder / "ours.out", fits.Header({"BUNIT": "adu"}), stack.shape, rows)
 
     return run
 

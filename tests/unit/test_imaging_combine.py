@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ from toros.imaging.noise import (
 )
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import cores
-from toros.imaging.stack import rows_per_strip, stack
+from toros.imaging.sampling import sample_rows
+from toros.imaging.stack import open_stack, rows_per_strip
 
 OPTIONS = ReductionOptions()
 
@@ -124,13 +126,35 @@ def test_the_stack_is_the_same_in_tiles_of_any_height(tmp_path: Path) -> None:
         path = tmp_path / f"{index}.fits"
         fits.PrimaryHDU(rng.normal(500, 5, (37, 20)).astype(np.uint16)).writeto(path)
         infos.append(read_exposure(path))
-    whole = stack(infos, OPTIONS).combined
+    with open_stack(infos, OPTIONS) as stack:
+        whole = stack.rows(slice(0, 37))
+        some = stack.rows(slice(11, 30))
+    assert np.array_equal(some.pixels, whole.pixels[11:30])
+    assert np.array_equal(some.count, whole.count[11:30])
     for rows in (1, 5, 36):
         options = ReductionOptions(memory_limit_bytes=cores() * rows * 6 * 20 * 8)
         assert rows_per_strip(6, 20, options) == rows
-        tiled = stack(infos, options).combined
+        with open_stack(infos, options) as stack:
+            tiled = stack.rows(slice(0, 37))
         assert np.array_equal(tiled.pixels, whole.pixels)
         assert np.array_equal(tiled.uncertainty, whole.uncertainty)
+
+
+def test_the_best_pixels_are_found_where_the_sample_has_none(tmp_path: Path) -> None:
+    shape = (600, 600)
+    infos = []
+    for index in range(3):
+        pixels = np.full(shape, 500, np.uint16)
+        if index == 0:
+            for rows in sample_rows(shape):
+                pixels[rows] = 65535
+        path = tmp_path / f"{index}.fits"
+        fits.PrimaryHDU(pixels).writeto(path)
+        infos.append(replace(read_exposure(path), saturation_adu=60000.0))
+    assert sum(rows.stop - rows.start for rows in sample_rows(shape)) < shape[0]
+    with open_stack(infos, OPTIONS) as stack:
+        assert stack.most == 3
+        assert {int(stack.rows(at).count.max()) for at in sample_rows(shape)} == {2}
 
 
 def test_noise_and_gain_of_pairs() -> None:

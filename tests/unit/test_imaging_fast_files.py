@@ -32,7 +32,7 @@ from toros.imaging.products import write_image
 from toros.imaging.raw import raw_image
 from toros.imaging.sampling import clipped_median, sample_rows
 from toros.imaging.sources import MASKED, open_sources
-from toros.imaging.stack import stack
+from toros.imaging.stack import open_stack
 
 OPTIONS = ReductionOptions()
 
@@ -155,7 +155,10 @@ def test_what_is_not_plain_is_read_all_the_same(tmp_path: Path) -> None:
         fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(data)]).writeto(paths[2])
         fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(data)]).writeto(paths[3])
         infos.append([read_exposure(path) for path in paths])
-    stacks = [stack(list(same), OPTIONS).combined for same in zip(*infos, strict=True)]
+    stacks = []
+    for same in zip(*infos, strict=True):
+        with open_stack(list(same), OPTIONS) as stack:
+            stacks.append(stack.rows(slice(0, 30)))
     assert raw_image(infos[0][0].path) is not None
     assert all(raw_image(info.path) is None for info in infos[0][1:])
     for other in stacks[1:]:
@@ -173,8 +176,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     os.truncate(path, 2880 + 100)
     with pytest.raises(UnreadableFile, match="truncated"):
         raw_image(path)
-    with pytest.raises(UnreadableFile, match="truncated"):
-        stack([info], OPTIONS)
+    with pytest.raises(UnreadableFile, match="truncated"), open_stack([info], OPTIONS):
+        pass
     for junk in (b"", b"SIMPLE  =                    T", b"x" * 6000):
         path.write_bytes(junk)
         assert raw_image(path) is None

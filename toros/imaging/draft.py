@@ -20,6 +20,7 @@ from toros.imaging.medians import median_of
 from toros.imaging.noise import scatter
 from toros.imaging.options import ReductionOptions
 from toros.imaging.planes import Combined
+from toros.imaging.pool import mapped
 from toros.imaging.products import Strip, add_history, set_card, write_rows
 from toros.imaging.sampling import sample_rows
 from toros.imaging.stack import Stack
@@ -100,7 +101,7 @@ def filled(part: Combined, value: float) -> tuple[Pixels, NDArray[np.uint8]]:
 
 
 def standard_error(
-    made: Stack,
+    stack: Stack,
     part: Combined,
     noise_of_one: Pixels | float,
     options: ReductionOptions,
@@ -113,7 +114,7 @@ def standard_error(
 
     Parameters
     ----------
-    made, part : Stack, Combined
+    stack, part : Stack, Combined
         The stack, and some rows of it.
     noise_of_one : numpy.ndarray or float
         What one frame's noise should be, from read noise and photons; same unit as the stack.
@@ -121,11 +122,11 @@ def standard_error(
         The step of the frames' values: 1 for whole ADU. The rounding of each frame is in its
         noise; that of their median comes on top, for it is rounded itself.
     """
-    factor = error_factor(made.method, made.most, options.sigma_low, options.sigma_high)
+    factor = error_factor(stack.method, stack.most, options.sigma_low, options.sigma_high)
     rounding = 0.0
-    if made.method == "median" and step > 0:
+    if stack.method == "median" and step > 0:
         # Of an even number of frames the median is the mean of two.
-        rounding = step / np.sqrt(12 if made.most % 2 else 24)
+        rounding = step / np.sqrt(12 if stack.most % 2 else 24)
     noise = noise_of_one
     if not isinstance(noise, np.ndarray):
         noise = np.full(part.pixels.shape, noise, np.float32)
@@ -153,7 +154,7 @@ def finish(
     left_out: tuple[tuple[Path, str], ...] = (),
 ) -> MasterResult:
     """Write the master and say what came of it."""
-    taken = [draft.rows(rows) for rows in sample_rows(draft.stack.shape)]
+    taken = mapped(draft.rows, sample_rows(draft.stack.shape))
     usable = np.concatenate([part.pixels[part.mask == 0] for part in taken])
     median, noise = (median_of(usable), scatter(usable)) if usable.size else (0.0, 0.0)
     header = draft.header

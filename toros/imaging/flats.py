@@ -19,10 +19,10 @@ from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.flat_rows import normalise, photon_noise, respond
 from toros.imaging.options import ReductionOptions
 from toros.imaging.photon_transfer import MeasuredGain
-from toros.imaging.planes import Combined
+from toros.imaging.planes import Combined, Planes
 from toros.imaging.pool import in_threads, strips
 from toros.imaging.products import NONE, Strip, master_header, set_card
-from toros.imaging.stack import Stack, read_inputs, stack
+from toros.imaging.stack import Stack, open_stack, read_inputs
 
 _DEFAULTS = ReductionOptions()
 _NO_PEDESTAL = "No master bias and no master dark: the pedestal is in this flat."
@@ -54,12 +54,14 @@ def make_master_flat(
     with open_pedestal(infos, bias, dark, options) as pedestal:
         seen = measure_levels(infos, pedestal, options)
         good, levels = seen.flats, seen.levels
-        made = stack(good, options, pedestal.preparation(good, levels, seen.stars))
+        with open_stack(good, options, pedestal.preparation(good, levels, seen.stars)) as stack:
+            planes, mean = _stacked(stack, options, name)
         measured = pedestal.measured_gain(good)
         told = good[0].gain_e_adu or options.gain_e_adu
         flat = _Flat(
-            made=made,
-            mean=_mean(made, options, name),
+            stack=stack,
+            planes=planes,
+            mean=mean,
             levels=levels,
             gain_e_adu=told or (measured.gain_e_adu if measured else None),
             pedestal=pedestal,
@@ -75,7 +77,7 @@ def make_master_flat(
         set_card(header, "DARKCOR", dark.name if dark else NONE, "master dark subtracted")
         notes = () if bias or dark else (_NO_PEDESTAL,)
         return finish(
-            Draft("flat", good, made, flat.rows, header, notes),
+            Draft("flat", good, stack, flat.rows, header, notes),
             target,
             filter_name=good[0].filter,
             left_out=seen.left_out,
@@ -96,6 +98,8 @@ class _Flat:
 
     Parameters
     ----------
+    stack, planes : Stack, Planes
+        How the flats were combined, and what came of it.
     mean : float
         Of the usable pixels of the stack.
     levels : sequence of float
@@ -104,7 +108,8 @@ class _Flat:
         How much of bias and dark is in the stack.
     """
 
-    made: Stack
+    stack: Stack
+    planes: Planes
     mean: np.float32
     levels: Sequence[float]
     gain_e_adu: float | None
@@ -114,11 +119,11 @@ class _Flat:
 
     def rows(self, at: slice) -> Strip:
         """Return some rows, with a mean of 1; called from several threads."""
-        part = self.made.planes.rows(at)
+        part = self.planes.rows(at)
         pixels, mask = _response(part, self.options)
         one = _noise_of_one(pixels, self.levels, self.gain_e_adu, self.pedestal.read_noise_adu)
-        error = standard_error(self.made, part, one, self.options)
-        bias, dark = self.pedestal.errors(at, self.made.shape[1])
+        error = standard_error(self.stack, part, one, self.options)
+        bias, dark = self.pedestal.errors(at, self.stack.shape[1])
         normalise(
             pixels.reshape(-1),
             mask.reshape(-1),
@@ -147,14 +152,18 @@ def _response(part: Combined, options: ReductionOptions) -> tuple[Pixels, NDArra
     return pixels, mask
 
 
-def _mean(made: Stack, options: ReductionOptions, name: str) -> np.float32:
-    """Return the mean of the usable pixels."""
-    parts = strips(*made.shape)
+def _stacked(stack: Stack, options: ReductionOptions, name: str) -> tuple[Planes, np.float32]:
+    """Return the whole stack and the mean of its usable pixels."""
+    planes = Planes(stack.shape, options.memory_limit_bytes // 2)
+    parts = strips(*stack.shape)
     sums = np.zeros(len(parts))
     counts = np.zeros(len(parts), np.int64)
 
     def add(index: int) -> None:
-        pixels, mask = _response(made.planes.rows(parts[index]), options)
+        part = planes.to_fill(parts[index])
+        stack.fill(parts[index], part)
+        planes.store(parts[index], part)
+        pixels, mask = _response(part, options)
         usable = mask == 0
         # Strip by strip, so that the order in which threads end does not change the last digit.
         sums[index] = np.sum(pixels, where=usable, dtype=np.float64)
@@ -163,7 +172,7 @@ def _mean(made: Stack, options: ReductionOptions, name: str) -> np.float32:
     in_threads(add, range(len(parts)))
     if not counts.sum():
         raise UnusableFrame(f"The flat frames of {name} have no pixel that is usable.")
-    return np.float32(sums.sum() / counts.sum())
+    return planes, np.float32(sums.sum() / counts.sum())
 
 
 def _gain_cards(header: fits.Header, measured: MeasuredGain | None) -> None:

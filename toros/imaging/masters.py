@@ -32,7 +32,7 @@ from toros.imaging.planes import Combined
 from toros.imaging.pool import mapped
 from toros.imaging.products import NONE, Strip, master_header, set_card
 from toros.imaging.sampling import sample_rows
-from toros.imaging.stack import Stack, read_inputs, stack
+from toros.imaging.stack import Stack, open_stack, read_inputs
 
 __all__ = ["MasterResult", "make_master_bias", "make_master_dark", "make_master_flat"]
 
@@ -58,15 +58,7 @@ def make_master_bias(
         See `read_inputs`.
     """
     infos, left_out = without_odd(read_inputs(paths, "bias"), "bias", options)
-    made = stack(infos, options)
     read_noise_adu = _read_noise(infos, options)
-
-    def rows(at: slice) -> Strip:
-        part = made.planes.rows(at)
-        pixels, mask = filled(part, 0.0)
-        error = standard_error(made, part, read_noise_adu, options, _STEP_ADU)
-        return Strip(pixels, error, mask)
-
     header = master_header("bias", infos, "adu")
     set_card(header, "EXPTIME", 0.0, "[s] exposure time")
     set_card(header, "RDNOISEA", read_noise_adu, "[adu] read noise, measured")
@@ -77,8 +69,10 @@ def make_master_bias(
         read_noise_adu * gain if gain else None,
         "[electron] read noise, measured",
     )
-    draft = Draft("bias", infos, made, rows, header)
-    return finish(draft, target, read_noise_adu=read_noise_adu, left_out=left_out)
+    with open_stack(infos, options) as stack:
+        rows = _as_stacked(stack, read_noise_adu, options)
+        draft = Draft("bias", infos, stack, rows, header)
+        return finish(draft, target, read_noise_adu=read_noise_adu, left_out=left_out)
 
 
 def make_master_dark(
@@ -103,40 +97,40 @@ def make_master_dark(
     infos = read_inputs(paths, "dark")
     exptime_s = _one_exptime(infos, options)
     infos, left_out = without_odd(infos, "dark", options)
-    made = stack(infos, options)
     temporal_adu = _read_noise(infos[:2], options)
     header = master_header("dark", infos, "adu")
     set_card(header, "EXPTIME", exptime_s, "[s] exposure time of each frame")
     with ExitStack() as opened:
+        stack = opened.enter_context(open_stack(infos, options))
         if bias is None:
             set_card(header, "BIASCOR", NONE, "no master bias was subtracted")
-            rows = _whole_dark(made, temporal_adu, options)
+            # The dark current cannot be told from the bias: no photon noise of hot pixels.
+            rows = _as_stacked(stack, temporal_adu, options)
         else:
             set_card(header, "BIASCOR", bias.name, "master bias subtracted")
             file = opened.enter_context(open_master(bias, infos[0]))
             gain = infos[0].gain_e_adu or options.gain_e_adu
-            rows = _dark_alone(made, file, temporal_adu, gain, options)
+            rows = _dark_alone(stack, file, temporal_adu, gain, options)
         notes = () if bias else (_HOLDS_BIAS,)
-        draft = Draft("dark", infos, made, rows, header, notes)
+        draft = Draft("dark", infos, stack, rows, header, notes)
         return finish(draft, target, exptime_s=exptime_s, left_out=left_out)
 
 
-def _whole_dark(
-    made: Stack, temporal_adu: float, options: ReductionOptions
+def _as_stacked(
+    stack: Stack, noise_adu: float, options: ReductionOptions
 ) -> Callable[[slice], Strip]:
-    """Return a function that makes rows of a dark with its bias."""
+    """Return a function that makes rows of a master from which nothing is subtracted."""
 
     def rows(at: slice) -> Strip:
-        part = made.planes.rows(at)
+        part = stack.rows(at)
         pixels, mask = filled(part, 0.0)
-        # The dark current cannot be told from the bias: no photon noise of hot pixels.
-        return Strip(pixels, standard_error(made, part, temporal_adu, options, _STEP_ADU), mask)
+        return Strip(pixels, standard_error(stack, part, noise_adu, options, _STEP_ADU), mask)
 
     return rows
 
 
 def _dark_alone(
-    made: Stack,
+    stack: Stack,
     bias: MasterFile,
     temporal_adu: float,
     gain: float | None,
@@ -145,17 +139,17 @@ def _dark_alone(
     """Return a function that makes rows of a dark without its bias."""
 
     def current(at: slice) -> tuple[Pixels, NDArray[np.uint8], Combined, Master]:
-        part, master = made.planes.rows(at), bias.rows(at)
+        part, master = stack.rows(at), bias.rows(at)
         pixels, mask = filled(part, 0.0)
         pixels -= master.pixels
         return linearise(pixels, options.linearity), mask, part, master
 
-    middle = median_of(np.concatenate(mapped(lambda at: current(at)[0], sample_rows(made.shape))))
+    middle = median_of(np.concatenate(mapped(lambda at: current(at)[0], sample_rows(stack.shape))))
 
     def rows(at: slice) -> Strip:
         pixels, mask, part, master = current(at)
-        one = _noise_of_one_dark(pixels - np.float32(middle), temporal_adu, gain, made.most)
-        error = standard_error(made, part, one, options, _STEP_ADU)
+        one = _noise_of_one_dark(pixels - np.float32(middle), temporal_adu, gain, stack.most)
+        error = standard_error(stack, part, one, options, _STEP_ADU)
         if master.uncertainty is not None:
             add_errors(error.reshape(-1), master.uncertainty.reshape(-1))
         mask |= master.mask * np.uint8(MaskBit.BAD_MASTER.value)

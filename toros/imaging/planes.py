@@ -28,6 +28,10 @@ class Combined:
     uncertainty: Pixels
     count: NDArray[np.uint16]
 
+    def rows(self, rows: slice) -> Combined:
+        """Return some rows, which are no copy."""
+        return Combined(self.pixels[rows], self.uncertainty[rows], self.count[rows])
+
 
 def empty(shape: tuple[int, int]) -> Combined:
     """Return arrays to be filled."""
@@ -60,7 +64,7 @@ class Planes:
     def to_fill(self, rows: slice) -> Combined:
         """Return arrays for `rows`, to be filled and then given to `store`."""
         if self._arrays is not None:
-            return _part(self._arrays, rows)
+            return self._arrays.rows(rows)
         return empty((rows.stop - rows.start, self.shape[1]))
 
     def store(self, rows: slice, part: Combined) -> None:
@@ -72,7 +76,7 @@ class Planes:
     def rows(self, rows: slice) -> Combined:
         """Return some rows; not to be changed."""
         if self._arrays is not None:
-            return _part(self._arrays, rows)
+            return self._arrays.rows(rows)
         part = self.to_fill(rows)
         for array, offset in zip(_arrays(part), self._offsets(rows), strict=True):
             _read(self._file.fileno(), array, offset)
@@ -86,10 +90,6 @@ class Planes:
 
 def _arrays(part: Combined) -> tuple[NDArray[Any], ...]:
     return part.pixels, part.uncertainty, part.count
-
-
-def _part(whole: Combined, rows: slice) -> Combined:
-    return Combined(whole.pixels[rows], whole.uncertainty[rows], whole.count[rows])
 
 
 def _write(descriptor: int, array: NDArray[Any], offset: int) -> None:

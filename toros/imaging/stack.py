@@ -15,20 +15,20 @@ from toros.imaging.combine import Method, method_for, rule_for
 from toros.imaging.frames import Master, Pixels
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.kernels.flats import mask_blocks, prepare
-from toros.imaging.kernels.rules import Rule
 from toros.imaging.kernels.sorting import network
 from toros.imaging.kernels.stacking import stack_counts, stack_floats
 from toros.imaging.linearity import linearise
 from toros.imaging.master_file import MasterFile
 from toros.imaging.options import ReductionOptions
-from toros.imaging.planes import Combined, Planes
-from toros.imaging.pool import cores, in_threads
+from toros.imaging.planes import Combined, empty
+from toros.imaging.pool import cores, mapped, strips
+from toros.imaging.sampling import sample_rows
 from toros.imaging.sources import MASKED, Source, open_sources
 
 # Bytes of one frame in a strip: read in one piece, and all frames' together stay in the cache.
 _STRIP_BYTES = 64 * 1024
-# Strips that the disk may be ahead of the kernels.
-_AHEAD = 16
+# The disk is so many times the rows that are asked for ahead of them.
+_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -105,25 +105,6 @@ class PreparedRows:
         )
 
 
-@dataclass(frozen=True)
-class Stack:
-    """A stack of whole frames, how it was made, and of how many frames its best pixels come."""
-
-    planes: Planes
-    method: Method
-    most: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width)."""
-        return self.planes.shape
-
-    @property
-    def combined(self) -> Combined:
-        """The whole stack; not for large frames."""
-        return self.planes.rows(slice(0, self.planes.shape[0]))
-
-
 def read_inputs(paths: Sequence[Path], kind: str) -> list[ExposureInfo]:
     """Read the headers of the frames of one master.
 
@@ -149,15 +130,13 @@ def read_inputs(paths: Sequence[Path], kind: str) -> list[ExposureInfo]:
     return infos
 
 
-def stack(
+@contextmanager
+def open_stack(
     infos: Sequence[ExposureInfo],
     options: ReductionOptions,
     preparation: Preparation | None = None,
-) -> Stack:
-    """Combine frames, strip by strip, in all cores.
-
-    The memory that it takes beside the result does not grow with the frames' height, and with
-    their number only as long as it is below `ReductionOptions.memory_limit_bytes`.
+) -> Iterator[Stack]:
+    """Open frames that are to be combined.
 
     Parameters
     ----------
@@ -174,14 +153,8 @@ def stack(
     shape = infos[0].shape
     if shape is None:
         raise MixedShapes(f"{infos[0].path}: the size of the frame is unknown.")
-    method = method_for(len(infos), options)
-    planes = Planes(shape, options.memory_limit_bytes // 2)
     with open_alike(infos, shape, options) as sources:
-        step = rows_per_strip(len(infos), shape[1], options)
-        work = _Work(sources, rule_for(method, options), preparation, planes, step, [])
-        starts = range(0, shape[0], step)
-        in_threads(work.combine, [slice(at, min(at + step, shape[0])) for at in starts])
-    return Stack(planes, method, max(work.counts, default=0))
+        yield Stack(sources, shape, method_for(len(infos), options), options, preparation)
 
 
 @contextmanager
@@ -209,40 +182,86 @@ def rows_per_strip(frame_count: int, width: int, options: ReductionOptions) -> i
     return max(1, min(_STRIP_BYTES // (2 * width), affordable))
 
 
-@dataclass(frozen=True)
-class _Work:
-    """The combination of one strip."""
+class Stack:
+    """Frames that are combined by rows, as these are asked for.
 
-    sources: Sequence[Source]
-    rule: Rule
-    preparation: Preparation | None
-    planes: Planes
-    step: int
-    counts: list[int]
+    So neither the frames nor their stack need be in memory as a whole. The memory that some rows
+    take beside the result grows with the number of frames only as long as it is below
+    `ReductionOptions.memory_limit_bytes`.
 
-    def combine(self, rows: slice) -> None:
-        """Read `rows` of every frame and combine them into the result."""
-        if rows.start // self.step % _AHEAD == 0:
-            self._read_ahead(rows)
-        part = self.planes.to_fill(rows)
+    Parameters
+    ----------
+    sources : sequence of Source
+        The open frames.
+    shape : tuple of int
+        (height, width) of each.
+    method : str
+        How they are combined.
+    preparation : Preparation, optional
+        What is done to them before.
+
+    Attributes
+    ----------
+    most : int
+        Of how many frames its best pixels come.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        shape: tuple[int, int],
+        method: Method,
+        options: ReductionOptions,
+        preparation: Preparation | None,
+    ) -> None:
+        self.shape = shape
+        self.method = method
+        self._sources = sources
+        self._code = rule_for(method, options).code()
+        self._preparation = preparation
+        self._step = rows_per_strip(len(sources), shape[1], options)
+        self.most = self._most()
+
+    def rows(self, at: slice) -> Combined:
+        """Combine some rows; called from several threads."""
+        part = empty((at.stop - at.start, self.shape[1]))
+        self.fill(at, part)
+        return part
+
+    def fill(self, at: slice, part: Combined) -> None:
+        """Combine some rows into `part`; called from several threads."""
+        self._read_ahead(at)
+        for start in range(at.start, at.stop, self._step):
+            rows = slice(start, min(start + self._step, at.stop))
+            self._combine(rows, part.rows(slice(rows.start - at.start, rows.stop - at.start)))
+
+    def _most(self) -> int:
+        """Return the largest count of all pixels: some rows tell it, or all do."""
+        found = 0
+        for parts in (sample_rows(self.shape), strips(*self.shape)):
+            found = max(mapped(lambda at: int(self.rows(at).count.max()), parts), default=0)
+            if found == len(self._sources):
+                break
+        return found
+
+    def _combine(self, rows: slice, part: Combined) -> None:
         value, error = part.pixels.reshape(-1), part.uncertainty.reshape(-1)
-        count, code = part.count.reshape(-1), self.rule.code()
-        pairs = network(len(self.sources))
+        count, pairs = part.count.reshape(-1), network(len(self._sources))
         if self._all_counts:
-            counts = np.empty((len(self.sources), value.size), np.uint16)
-            for source, row in zip(self.sources, counts, strict=True):
+            counts = np.empty((len(self._sources), value.size), np.uint16)
+            for source, row in zip(self._sources, counts, strict=True):
                 source.read_counts(rows, row)
-            stack_counts(counts, pairs, self.sources[0].saturation, code, value, error, count)
+            saturation = self._sources[0].saturation
+            stack_counts(counts, pairs, saturation, self._code, value, error, count)
         else:
             pixels = self._prepared(rows, part.pixels.shape)
-            stack_floats(pixels, pairs, code, value, error, count)
-        self.counts.append(int(count.max()))
-        self.planes.store(rows, part)
+            stack_floats(pixels, pairs, self._code, value, error, count)
 
     def _prepared(self, rows: slice, shape: tuple[int, ...]) -> Pixels:
-        pixels = np.empty((len(self.sources), shape[0] * shape[1]), np.float32)
-        prepared = None if self.preparation is None else self.preparation.at(rows, shape[1])
-        for index, (source, line) in enumerate(zip(self.sources, pixels, strict=True)):
+        pixels = np.empty((len(self._sources), shape[0] * shape[1]), np.float32)
+        todo = self._preparation
+        prepared = None if todo is None else todo.at(rows, shape[1])
+        for index, (source, line) in enumerate(zip(self._sources, pixels, strict=True)):
             source.read_floats(rows, line)
             if prepared is not None:
                 prepared.apply(index, line.reshape(shape))
@@ -252,14 +271,15 @@ class _Work:
     def _all_counts(self) -> bool:
         """Whether the frames can be combined as they stand in their files."""
         return (
-            self.preparation is None
-            and all(source.image.is_counts for source in self.sources)
-            and len({source.saturation for source in self.sources}) == 1
+            self._preparation is None
+            and all(source.image.is_counts for source in self._sources)
+            and len({source.saturation for source in self._sources}) == 1
         )
 
-    def _read_ahead(self, rows: slice) -> None:
-        height, size = self.planes.shape[0], _AHEAD * self.step
-        coming = slice(min(rows.start + size, height), min(rows.start + 2 * size, height))
+    def _read_ahead(self, at: slice) -> None:
+        height, size = self.shape[0], at.stop - at.start
+        start = min(at.start + _AHEAD * size, height)
+        coming = slice(start, min(start + size, height))
         if coming.stop > coming.start:
-            for source in self.sources:
+            for source in self._sources:
                 source.will_need(coming)
