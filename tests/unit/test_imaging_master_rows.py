@@ -19,6 +19,7 @@ from toros.imaging.kernels.masters import (
     block_means,
     dark_noises,
     decode_words,
+    moments_of_kept,
     standard_errors,
 )
 from toros.imaging.master_file import open_master
@@ -152,3 +153,24 @@ def test_means_of_blocks_leave_out_what_is_bad(
         good = pixels[:, at][~bad[:, at]].astype(np.float64)
         plain = good.mean() if good.size else np.nan
         np.testing.assert_allclose(mean, plain, rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 31, 128, 129, 1000, 4096])
+def test_moments_of_blocks_are_those_of_what_is_kept(size: int) -> None:
+    rng = np.random.default_rng(size)
+    a, b = rng.normal(20000, 120, (2, 5, size))
+    difference = a - b
+    # All, nearly all, half, one and none.
+    limits = np.array([1e9, 500.0, 120.0, np.abs(difference[3]).min() * (1 + 1e-9), 0.0])
+    means, variance = np.empty((2, 5)), np.empty(5)
+    moments_of_kept(a, b, difference, limits, means, variance)
+    for k, limit in enumerate(limits):
+        kept = np.abs(difference[k]) < limit
+        if kept.sum() > 0:
+            assert means[:, k].tolist() == [a[k][kept].mean(), b[k][kept].mean()]
+        else:
+            assert np.isnan(means[:, k]).all()
+        if kept.sum() > 1:
+            assert variance[k] == difference[k][kept].var(ddof=1)
+        else:
+            assert np.isnan(variance[k])

@@ -281,6 +281,23 @@ def test_the_gain_of_a_pair_of_flats_is_found(gain: float, ratio: float) -> None
     assert abs(found.gain_e_adu - gain) < 5 * found.error + 0.002 * gain
 
 
+def test_bad_pixels_take_no_part_in_the_gain() -> None:
+    rng = RNG(12)
+    flats = [np.round(rng.normal(20000, 100, (300, 320))).astype("f4") for _ in range(2)]
+    bad = rng.random((300, 320)) < 0.01
+    bad[:64] = False
+    bad[64:128, :64] = True
+    clean = gain_of_pair(*flats, 5.0)
+    spoilt = [np.where(bad, np.float32(np.nan), flat) for flat in flats]
+    found = gain_of_pair(*spoilt, 5.0, bad)
+    assert clean is not None
+    assert found is not None
+    assert found.blocks == clean.blocks - 1
+    assert found.gain_e_adu == pytest.approx(clean.gain_e_adu, rel=0.01)
+    # Without pixels that are bad it is all the same.
+    assert gain_of_pair(*flats, 5.0, np.zeros_like(bad)) == clean
+
+
 def test_without_light_no_gain() -> None:
     dark = RNG(1).normal(0, 5, (256, 256)).astype("f4")
     assert gain_of_pair(dark, dark[::-1], 5.0) is None

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.kernels.masters import moments_of_kept
 from toros.imaging.linearity import linearise
 from toros.imaging.master_file import MasterFile
 from toros.imaging.medians import median_of
@@ -26,6 +28,9 @@ from toros.imaging.sources import MASKED, open_sources
 
 _BLOCK_PX = 64
 _FEWEST_BLOCKS = 4
+_FEWEST_PX = 32
+# So many blocks at a time stay in the cache.
+_TOGETHER = 16
 # As many rows of blocks of a large frame; the gain is then known to about 0.2 %.
 _BANDS = 6
 # More pairs hardly tell more; each costs the reading of a frame.
@@ -59,48 +64,71 @@ def gain_of_pair(
     Measured on blocks, so that vignetting and stars in some of them do no harm; None where too
     few blocks have enough light.
     """
-    gains: list[float] = []
     height, width = first.shape
     step = min(_BLOCK_PX, max(8, min(height, width) // 4))
-    for y in range(0, height - step + 1, step):
-        for x in range(0, width - step + 1, step):
-            box = (slice(y, y + step), slice(x, x + step))
-            good = None if bad is None else ~bad[box]
-            gain = _of_block(first[box], second[box], read_noise_adu, good)
-            if gain is not None:
-                gains.append(gain)
-    if len(gains) < _FEWEST_BLOCKS:
+
+    def take(box: tuple[int, slice]) -> list[float]:
+        """Return the gains that some blocks tell: those of a row in some columns."""
+        rows, columns = slice(box[0], box[0] + step), box[1]
+        a, b = _blocks(first[rows, columns]), _blocks(second[rows, columns])
+        if bad is None:
+            return _of_blocks(a, b, read_noise_adu)
+        good = ~_blocks(bad[rows, columns])
+        # Most blocks are whole: their pixels need not be picked.
+        whole = good.all(axis=1)
+        gains = _of_blocks(a[whole], b[whole], read_noise_adu)
+        for index in np.flatnonzero(~whole):
+            part = good[index]
+            gains += _of_blocks(a[index, part][None], b[index, part][None], read_noise_adu)
+        return gains
+
+    columns = [slice(x, x + _TOGETHER * step) for x in range(0, width, _TOGETHER * step)]
+    boxes = [(y, part) for y in range(0, height - step + 1, step) for part in columns]
+    found = mapped(take, boxes)
+    values = np.array([gain for gains in found for gain in gains])
+    if values.size < _FEWEST_BLOCKS:
         return None
-    values = np.array(gains)
     middle = float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - middle)))
     error = 1.2533 * spread / np.sqrt(values.size)
     return MeasuredGain(middle, float(error), values.size)
 
 
-def _of_block(
-    first: Pixels, second: Pixels, read_noise_adu: float, good: NDArray[np.bool_] | None
-) -> float | None:
-    # Most blocks are whole: their pixels need not be picked.
-    whole = good is None or good.all()
-    a, b = (first, second) if whole else (first[good], second[good])
-    if a.size < 32:
-        return None
-    a, b = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
-    signal = (median_of(a), median_of(b))
-    if min(signal) < _FEWEST_ADU:
-        return None
-    ratio = signal[0] / signal[1]
+def _blocks(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return the square blocks that some rows hold, each flat [block, pixel]."""
+    size = len(rows)
+    count = rows.shape[1] // size
+    blocks = rows[:, : count * size].reshape(size, count, size).transpose(1, 0, 2)
+    return blocks.reshape(count, size * size)
+
+
+def _of_blocks(first: Pixels, second: Pixels, read_noise_adu: float) -> list[float]:
+    """Return the gains that blocks of good pixels [block, pixel] tell."""
+    if first.size == 0 or first.shape[1] < _FEWEST_PX:
+        return []
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    signals = np.stack([_medians(a), _medians(b)])
+    bright = signals.min(axis=0) >= _FEWEST_ADU
+    a, b, ratio = a[bright], b[bright], signals[0, bright] / signals[1, bright]
     # What is common to both (pixel response) cancels; a slope of the light within the block too.
-    difference = a - ratio * b
-    difference -= median_of(difference)
-    distance = np.abs(difference)
-    sigma = 1.4826 * median_of(distance)
-    kept = distance < 5 * max(sigma, 1e-9)
+    difference = a - ratio[:, None] * b
+    difference -= _medians(difference)[:, None]
+    sigma = 1.4826 * _medians(np.abs(difference))
+    levels, variance = np.empty((2, len(a))), np.empty(len(a))
+    moments_of_kept(a, b, difference, 5 * np.maximum(sigma, 1e-9), levels, variance)
     # var(a - r·b) = s/g + r²·(s/r)/g + (1 + r²)·R², means over the pixels that are kept
-    level = float(np.mean(a[kept])) + ratio**2 * float(np.mean(b[kept]))
-    variance = float(np.var(difference[kept], ddof=1)) - (1 + ratio**2) * read_noise_adu**2
-    return level / variance if variance > 0 else None
+    level = levels[0] + ratio**2 * levels[1]
+    variance -= (1 + ratio**2) * read_noise_adu**2
+    gains: list[float] = (level[variance > 0] / variance[variance > 0]).tolist()
+    return gains
+
+
+def _medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of each row of finite values."""
+    half = values.shape[1] // 2
+    ordered: NDArray[np.float64] = np.partition(values, half, axis=1)
+    lower = ordered[:, half] if values.shape[1] % 2 else ordered[:, :half].max(axis=1)
+    return (lower + ordered[:, half]) / 2
 
 
 def measure_gain(
@@ -131,7 +159,8 @@ def measure_gain(
         for pair, brightness in zip(pairwise(bands), pairwise(levels), strict=True)
         if _comparable(*brightness)
     ]
-    found = _gains(pairs, read_noise_adu)
+    told = [gain_of_pair(*pair, read_noise_adu, _bad(*pair)) for pair in pairs]
+    found = [gain for gain in told if gain is not None]
     if not found:
         return None
     gains = np.array([one.gain_e_adu for one in found])
@@ -141,12 +170,6 @@ def measure_gain(
     blocks = sum(one.blocks for one in found)
     error = float(np.sqrt(sum(one.error**2 for one in found))) / len(found)
     return MeasuredGain(middle, error, blocks)
-
-
-def _gains(pairs: Sequence[tuple[Pixels, Pixels]], read_noise_adu: float) -> list[MeasuredGain]:
-    """Return what each pair tells, where it tells something."""
-    found = mapped(lambda pair: gain_of_pair(*pair, read_noise_adu, _bad(*pair)), pairs)
-    return [gain for gain in found if gain is not None]
 
 
 def _bands(info: ExposureInfo, bias: MasterFile | None, options: ReductionOptions) -> Pixels:

@@ -127,3 +127,58 @@ def running_sums(
         total += off
         square += off * off
         sums[p + 1], squares[p + 1] = total, square
+
+
+@inlined
+def _sum(values: NDArray[np.float64]) -> float:
+    """Add in the order in which numpy does, which loses the fewest digits."""
+    size = values.size
+    if size < 8:
+        total = 0.0
+        for p in range(size):
+            total += values[p]
+        return float(total)
+    if size > 128:
+        half = size // 2 - size // 2 % 8
+        return _sum(values[:half]) + _sum(values[half:])
+    a, b, c, d = values[0], values[1], values[2], values[3]
+    e, f, g, h = values[4], values[5], values[6], values[7]
+    for p in range(8, size - size % 8, 8):
+        a, b, c, d = a + values[p], b + values[p + 1], c + values[p + 2], d + values[p + 3]
+        e, f, g, h = e + values[p + 4], f + values[p + 5], g + values[p + 6], h + values[p + 7]
+    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for p in range(size - size % 8, size):
+        total += values[p]
+    return float(total)
+
+
+@kernel
+def moments_of_kept(
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    difference: NDArray[np.float64],
+    limits: NDArray[np.float64],
+    means: NDArray[np.float64],
+    variance: NDArray[np.float64],
+) -> None:
+    """Find moments of blocks [block, pixel] where `difference` is nearer to 0 than its limit.
+
+    Parameters
+    ----------
+    means : numpy.ndarray
+        [2, block], to be filled with those of `a` and `b`.
+    variance : numpy.ndarray
+        [block], to be filled with that of `difference`; NaN where fewer than two are kept.
+    """
+    kept = np.empty((3, a.shape[1]), np.float64)
+    for block in range(a.shape[0]):
+        n = 0
+        for p in range(a.shape[1]):
+            kept[0, n], kept[1, n], kept[2, n] = a[block, p], b[block, p], difference[block, p]
+            n += 1 if abs(difference[block, p]) < limits[block] else 0
+        means[0, block], means[1, block] = _sum(kept[0, :n]) / n, _sum(kept[1, :n]) / n
+        off = kept[2, :n]
+        middle = _sum(off) / n
+        for p in range(n):
+            off[p] = (off[p] - middle) ** 2
+        variance[block] = _sum(off) / (n - 1) if n > 1 else np.nan
