@@ -78,13 +78,13 @@ def _with_neighbours(blocks: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def median_down(values: NDArray[np.floating], size: int) -> NDArray[np.float64]:
-    """Return the running median of `size` values along y, mirrored at the edges.
+    """Return the running median of `size` values along y, at least three, mirrored at the edges.
 
     As `scipy.ndimage.median_filter` gives it, five times as fast: the columns side by side.
     """
     wide = ((size // 2, size - 1 - size // 2), (0, 0))
     made = np.empty(values.shape, np.float64)
-    middle_of_rows(np.pad(values, wide, mode="symmetric"), network(size), made)
+    middle_of_rows(np.pad(values, wide, mode="symmetric"), network(size - 1), made)
     return made
 
 

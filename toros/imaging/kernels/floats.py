@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from toros.imaging.kernels.column import between, combine_column, percentile_place
 from toros.imaging.kernels.compiled import inlined
+from toros.imaging.kernels.float_sums import sum_kept
 from toros.imaging.kernels.rules import (
     EXTREMA_CLIP,
     MAD_TO_SIGMA,
@@ -72,7 +73,7 @@ def _sigma_limits(
     frames, size = tile.shape
     sigma, centre = np.empty(size), middle.copy()
     if not (code.median_centre and code.mad):
-        _sums(tile, middle, low, high, kept, total, squares)
+        sum_kept(tile, middle, low, high, kept, total, squares)
     if code.mad:
         smaller, larger = np.empty(size), np.empty(size)
         _deviations(tile, middle, smaller, larger)
@@ -116,43 +117,6 @@ def _find_limits(
 
 
 @inlined
-def _count(row: Pixels, low: Doubles, high: Doubles, kept: NDArray[np.uint16]) -> None:
-    for p in range(row.size):
-        x = np.float64(row[p])
-        kept[p] += np.uint16(1) if (x >= low[p]) & (x <= high[p]) else np.uint16(0)
-
-
-@inlined
-def _add(
-    row: Pixels, origin: Doubles, low: Doubles, high: Doubles, total: Doubles, squares: Doubles
-) -> None:
-    for p in range(row.size):
-        x = np.float64(row[p])
-        d = x - origin[p] if (x >= low[p]) & (x <= high[p]) else 0.0
-        total[p] += d
-        squares[p] += d * d
-
-
-@inlined
-def _sums(
-    tile: Pixels,
-    origin: Doubles,
-    low: Doubles,
-    high: Doubles,
-    kept: NDArray[np.uint16],
-    total: Doubles,
-    squares: Doubles,
-) -> None:
-    frames, _size = tile.shape
-    kept[:] = 0
-    total[:] = 0.0
-    squares[:] = 0.0
-    for i in range(frames):
-        _count(tile[i], low, high, kept)
-        _add(tile[i], origin, low, high, total, squares)
-
-
-@inlined
 def _finish(
     origin: Doubles,
     kept: NDArray[np.uint16],
@@ -193,7 +157,7 @@ def _average(
             origin[p] = origin[p] if origin[p] < np.inf else np.float64(tile[i, p])
     low, high = np.full(size, -np.inf), np.full(size, _LARGEST)
     total, squares = np.empty(size), np.empty(size)
-    _sums(tile, origin, low, high, count, total, squares)
+    sum_kept(tile, origin, low, high, count, total, squares)
     _finish(origin, count, total, squares, code, value, error)
 
 
@@ -215,7 +179,7 @@ def _combine_sorted(
         for p in range(size):
             middle[p] = (np.float64(below[p]) + np.float64(above[p])) * 0.5
         _find_limits(used, middle, count, total, squares, code, low, high)
-        _sums(used, middle, low, high, count, total, squares)
+        sum_kept(used, middle, low, high, count, total, squares)
         _finish(middle, count, total, squares, code, value, error)
         if code.iterations == 1 or code.clip != SIGMA_CLIP:
             return

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toros.imaging.kernels.compiled import kernel
+from toros.imaging.kernels.compiled import inlined, kernel
 
 Tile = NDArray[Any]
+
+_MIDDLE_COLUMNS = 256
 
 
 @lru_cache(maxsize=64)
@@ -50,22 +52,45 @@ def sort_pixels(tile: Tile, pairs: NDArray[np.int32]) -> None:
             high[p] = y if x < y else x
 
 
+@inlined
+def _clamp(
+    values: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    made: NDArray[np.float64],
+) -> None:
+    for p in range(made.size):
+        value = values[p] if values[p] > low[p] else low[p]
+        made[p] = value if value < high[p] else high[p]
+
+
 @kernel
 def middle_of_rows(
     rows: NDArray[np.float64], pairs: NDArray[np.int32], made: NDArray[np.float64]
 ) -> None:
-    """Take in each place the median of some rows that follow each other.
+    """Take in each place the median of some rows that follow each other, at least three.
+
+    Those of two places have all rows but one each in common, which are sorted once: the median is
+    the last row where that lies between the two in the middle, else the nearer of them.
 
     Parameters
     ----------
     rows : numpy.ndarray
         [y, x]; as many more than `made` has as rows are taken together, less 1.
     pairs : numpy.ndarray
-        The `network` of that many; of an even number the upper one of the middle is taken.
+        The `network` of one less than are taken together; of an even number the upper one of the
+        middle is taken.
     """
-    count = rows.shape[0] - made.shape[0] + 1
-    tile = np.empty((count, rows.shape[1]), np.float64)
-    for y in range(made.shape[0]):
-        tile[:] = rows[y : y + count]
-        sort_pixels(tile, pairs)
-        made[y] = tile[count // 2]
+    height, width = made.shape
+    count = rows.shape[0] - height + 1
+    # Small enough for the first-level cache.
+    for start in range(0, width, _MIDDLE_COLUMNS):
+        columns = slice(start, min(start + _MIDDLE_COLUMNS, width))
+        tile = np.empty((count - 1, columns.stop - start), np.float64)
+        for y in range(0, height, 2):
+            tile[:] = rows[y + 1 : y + count, columns]
+            sort_pixels(tile, pairs)
+            below, above = tile[count // 2 - 1], tile[count // 2]
+            _clamp(rows[y, columns], below, above, made[y, columns])
+            if y + 1 < height:
+                _clamp(rows[y + count, columns], below, above, made[y + 1, columns])
