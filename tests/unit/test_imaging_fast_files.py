@@ -270,6 +270,34 @@ def test_kernels_compile_where_nothing_can_be_kept(tmp_path: Path) -> None:
     assert said == [1, 0], "compiled once, said once, then taken from the disk"
 
 
+def test_kernels_are_loaded_ahead_as_long_as_there_is_time(tmp_path: Path) -> None:
+    program = (
+        "import sys; import numpy as np\n"
+        "from toros.imaging.kernels.compiled import load_ahead\n"
+        "from toros.imaging.kernels.encoding import sum_bytes, swap_words\n"
+        "from toros.imaging.kernels.decoding import decode_counts\n"
+        "turns = iter([False] * int(sys.argv[1]) + [True])\n"
+        "load_ahead(lambda: next(turns))\n"
+        "print(len(swap_words.signatures), len(sum_bytes.signatures), end=' ')\n"
+        "assert sum_bytes(np.ones(4, np.uint8), 0) == 0x01010101\n"
+        "swap_words(np.ones(4, np.uint32), np.empty(4, np.uint32))\n"
+        "assert not decode_counts.signatures, 'was never compiled'\n"
+        "kernels = (swap_words, sum_bytes)\n"
+        "print(sum(sum(one._cache_misses.values()) for one in kernels))\n"
+    )
+
+    def run(turns: int) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(turns)],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    # Nothing to load at first; then all that was compiled; then nothing, for there is no time.
+    assert [run(99), run(99), run(0)] == ["0 0 2", "1 1 0", "0 0 0"]
+
+
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 @pytest.mark.parametrize("rest", [b"", b"\0" * 50, None])
 def test_kernels_that_a_power_cut_damaged_are_compiled_anew(

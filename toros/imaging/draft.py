@@ -15,6 +15,7 @@ from toros.common.digests import begin_digest
 from toros.imaging.clip_error import error_factor
 from toros.imaging.frames import MaskBit, Pixels
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.kernels.compiled import load_ahead
 from toros.imaging.kernels.masters import standard_errors
 from toros.imaging.medians import median_of
 from toros.imaging.noise import scatter
@@ -173,6 +174,8 @@ def finish(
         draft.rows,
         lambda path: digests.append(begin_digest(path)),
     )
+    # That takes one core; the others would wait.
+    load_ahead(digests[0].done)
     return MasterResult(
         path=target,
         sha256=digests[0].result(),

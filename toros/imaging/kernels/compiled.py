@@ -9,6 +9,7 @@ import pickle
 import stat
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -41,6 +42,7 @@ def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
         compiled = numba.njit(nogil=True, error_model="numpy", cache=_CACHE is not None)(function)
         if _CACHE is not None:
             compiled._cache = _KernelCache(function)
+            _not_loaded.append(compiled)
     finally:
         numba.config.CACHE_DIR = before
     return cast("Callable[_P, _R]", compiled)
@@ -69,6 +71,16 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
             with suppress(OSError):
                 self.flush()
             return None
+
+    def signatures(self, target_context: Any) -> list[Any]:
+        """Return the types for which there is machine code for this processor."""
+        try:
+            keys = list(self._cache_file._load_index())
+        except (OSError, *_DAMAGE):
+            # Whoever calls the kernel is told.
+            return []
+        codegen = target_context.codegen()
+        return [key[0] for key in keys if key == self._index_key(key[0], codegen)]
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep machine code; where that fails it is used all the same."""
@@ -131,6 +143,18 @@ def when_compiling(tell: Callable[[str], object]) -> None:
     _told.append(tell)
 
 
+def load_ahead(enough: Callable[[], bool]) -> None:
+    """Load machine code that earlier processes have made, kernel by kernel, until it is `enough`.
+
+    A kernel is loaded at its first call, which takes some milliseconds for which everything waits:
+    better before, while a core has nothing else to do.
+    """
+    while _not_loaded and not enough():
+        dispatcher = _not_loaded.popleft()
+        for signature in dispatcher._cache.signatures(dispatcher.targetctx):
+            dispatcher.compile(signature)
+
+
 class _Announcer(event.Listener):  # type: ignore[misc]
     """Says once per process that kernels are being compiled."""
 
@@ -166,5 +190,6 @@ def _load_numba() -> None:
 
 
 _told: list[Callable[[str], object]] = [log.info]
+_not_loaded: deque[Any] = deque()
 _CACHE = _find_cache()
 event.register("numba:compile", _Announcer())
