@@ -18,7 +18,7 @@ from toros.imaging.kernels.flats import BLOCK_PX, mean_blocks
 from toros.imaging.medians import median_of
 from toros.imaging.options import ReductionOptions
 from toros.imaging.outliers import Measure, measure_strips, odd_frames, strips_of
-from toros.imaging.pool import in_threads, mapped
+from toros.imaging.pool import in_threads, mapped, strips
 from toros.imaging.sampling import sample_rows
 from toros.imaging.sources import Source
 from toros.imaging.stack import Preparation, open_alike
@@ -116,10 +116,10 @@ def _measure(flat: _Flat) -> _Seen | str:
     level = median_of(usable) if usable.size else 0.0
     if level <= 0:
         return "There is no light in it above the pedestal."
-    strips = [flat.rows(rows)[0] for rows in strips_of(shape[0])]
-    for strip in strips:
+    sampled = [flat.rows(rows)[0] for rows in strips_of(shape[0])]
+    for strip in sampled:
         strip[~np.isfinite(strip)] = level
-    return _Seen(flat, level, measure_strips(strips))
+    return _Seen(flat, level, measure_strips(sampled))
 
 
 def _blocks(sources: Sequence[Source], preparation: Preparation) -> list[Blocks]:
@@ -127,14 +127,15 @@ def _blocks(sources: Sequence[Source], preparation: Preparation) -> list[Blocks]
     height, width = sources[0].image.shape
     made = [np.empty((height // BLOCK_PX, width // BLOCK_PX), np.float32) for _ in sources]
 
-    def make(y: int) -> None:
-        rows = slice(y * BLOCK_PX, (y + 1) * BLOCK_PX)
+    def make(part: slice) -> None:
+        """Fill some rows of blocks of every flat."""
+        rows = slice(part.start * BLOCK_PX, part.stop * BLOCK_PX)
         prepared = preparation.at(rows, width)
-        pixels = np.empty((BLOCK_PX, width), np.float32)
+        pixels = np.empty((rows.stop - rows.start, width), np.float32)
         for index, source in enumerate(sources):
             source.read_floats(rows, pixels.reshape(-1))
             prepared.apply(index, pixels)
-            mean_blocks(pixels, made[index][y : y + 1])
+            mean_blocks(pixels, made[index][part])
 
-    in_threads(make, range(height // BLOCK_PX))
+    in_threads(make, strips(height // BLOCK_PX, BLOCK_PX * width))
     return made

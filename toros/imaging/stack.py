@@ -25,8 +25,9 @@ from toros.imaging.pool import cores, mapped, strips
 from toros.imaging.sampling import sample_rows
 from toros.imaging.sources import MASKED, Source, open_sources
 
-# Bytes of one frame in a strip: read in one piece, and all frames' together stay in the cache.
-_STRIP_BYTES = 64 * 1024
+# Bytes of one frame in a strip: read in one piece. Those of some frames stay in the cache; with
+# fewer at a time threads would wait for each other's turn with the interpreter.
+_STRIP_BYTES = 256 * 1024
 # The disk is so many times the rows that are asked for ahead of them.
 _AHEAD = 4
 
