@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -149,8 +150,13 @@ def load_ahead(enough: Callable[[], bool]) -> None:
     A kernel is loaded at its first call, which takes some milliseconds for which everything waits:
     better before, while a core has nothing else to do.
     """
-    while _not_loaded and not enough():
-        dispatcher = _not_loaded.popleft()
+    while not enough():
+        try:
+            dispatcher = _not_loaded.popleft()
+        except IndexError:
+            return
+        # Another thread may be importing the module, without all of which the code is no good.
+        import_module(dispatcher.py_func.__module__)
         for signature in dispatcher._cache.signatures(dispatcher.targetctx):
             dispatcher.compile(signature)
 
