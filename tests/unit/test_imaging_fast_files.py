@@ -270,6 +270,23 @@ def test_kernels_compile_where_nothing_can_be_kept(tmp_path: Path) -> None:
     assert said == [1, 0], "compiled once, said once, then taken from the disk"
 
 
+def test_modules_of_kernels_may_be_imported_by_several_threads(tmp_path: Path) -> None:
+    # What is kept elsewhere than in the folder of this version may be machine code of another.
+    program = (
+        "import sys; from concurrent.futures import ThreadPoolExecutor\n"
+        "from toros.imaging.kernels import compiled\n"
+        "from toros.imaging.kernels.words import turned\n"
+        "sys.setswitchinterval(1e-6)\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    made = list(pool.map(lambda _: compiled.kernel(turned.py_func), range(400)))\n"
+        "assert all(one._cache._cache_path.startswith(str(compiled._CACHE)) for one in made)\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+        check=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+
+
 def test_kernels_are_loaded_ahead_as_long_as_there_is_time(tmp_path: Path) -> None:
     program = (
         "import sys; import numpy as np\n"

@@ -36,16 +36,20 @@ _DAMAGE = (
 
 def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compile `function` at its first call; later processes load it from the cache on disk."""
-    before = numba.config.CACHE_DIR
-    # numba asks for the folder here, not at the first call; other libraries keep their own.
-    numba.config.CACHE_DIR = str(_CACHE or "")
-    try:
-        compiled = numba.njit(nogil=True, error_model="numpy", cache=_CACHE is not None)(function)
-        if _CACHE is not None:
-            compiled._cache = _KernelCache(function)
-            _not_loaded.append(compiled)
-    finally:
-        numba.config.CACHE_DIR = before
+    # One thread at a time: the word is numba's, for all of the process.
+    with _naming:
+        before = numba.config.CACHE_DIR
+        # numba asks for the folder here, not at the first call; other libraries keep their own.
+        numba.config.CACHE_DIR = str(_CACHE or "")
+        try:
+            compiled = numba.njit(nogil=True, error_model="numpy", cache=_CACHE is not None)(
+                function
+            )
+            if _CACHE is not None:
+                compiled._cache = _KernelCache(function)
+                _not_loaded.append(compiled)
+        finally:
+            numba.config.CACHE_DIR = before
     return cast("Callable[_P, _R]", compiled)
 
 
@@ -197,5 +201,6 @@ def _load_numba() -> None:
 
 _told: list[Callable[[str], object]] = [log.info]
 _not_loaded: deque[Any] = deque()
+_naming = threading.Lock()
 _CACHE = _find_cache()
 event.register("numba:compile", _Announcer())
