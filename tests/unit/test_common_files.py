@@ -4,12 +4,15 @@ import logging
 import os
 import stat
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from toros.common.atomic import atomic_path, write_text
+from tests.support.waiting import wait_until
+from toros.common import atomic
+from toros.common.atomic import atomic_path, write_bytes, write_text
 from toros.common.clock import Clock, iso
 from toros.common.daily_file import DailyFileHandler
 from toros.common.errors import error_classes, status_codes
@@ -91,3 +94,31 @@ def test_two_handlers_share_a_file_over_midnight_and_lose_no_line(tmp_path: Path
     assert kept == ["toros.log", "toros.log.2026-03-03", "toros.log.2026-03-04"]
     written = "".join((tmp_path / name).read_text() for name in [*kept[1:], kept[0]])
     assert written.split("\n")[:-1] == [line for line in lines if line >= "day 3"]
+
+
+def held_open(name: str) -> bool:
+    links = []
+    for link in list(Path("/proc/self/fd").iterdir()):
+        with suppress(FileNotFoundError):  # that of the list itself
+            links.append(link.readlink())
+    return any(name in str(link) for link in links)
+
+
+def test_a_large_file_that_is_replaced_is_gone_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "_LARGE_BYTES", 1000)
+    target = tmp_path / "replaced.fits"
+    for content in (b"a" * 999, b"b" * 1000, b"c" * 1001):
+        write_bytes(target, content)
+        assert target.read_bytes() == content
+    wait_until(lambda: not held_open(target.name), "the old file to be closed")
+
+
+def test_a_name_that_cannot_be_replaced_holds_nothing_open(tmp_path: Path) -> None:
+    target = tmp_path / "folder.fits"
+    target.mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_bytes(target, b"content")
+    assert not held_open(target.name)
+    assert list(tmp_path.iterdir()) == [target]

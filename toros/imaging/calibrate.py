@@ -19,10 +19,12 @@ from toros.imaging.light_steps import (
     linearity_for,
     mark_bleeding,
     rows_of,
+    sky_of,
     write_light,
 )
 from toros.imaging.matching import dark_scale, is_bias_subtracted
 from toros.imaging.options import ReductionOptions
+from toros.imaging.pool import begun
 from toros.imaging.products import Strip
 from toros.imaging.recipe import Ingredients, recipe_for
 
@@ -173,17 +175,20 @@ def calibrate_light(
             fringe_amplitude=fitted,
             notes=tuple(notes),
         )
-        header = light_header(light.header, info, result, noise.read_noise_adu, missing or {})
-        measured = write_light(
-            target,
-            header,
-            strip,
-            encode,
-            lambda mask: mark_bleeding(correction, options, mask),
-            light,
-            options,
-            alone,
-        )
+        # The sky is measured while the header is made.
+        with begun(lambda: sky_of(strip, light.shape, path), alone=alone) as sky:
+            header = light_header(light.header, info, result, noise.read_noise_adu, missing or {})
+            measured = write_light(
+                target,
+                header,
+                strip,
+                encode,
+                sky,
+                lambda mask: mark_bleeding(correction, options, mask),
+                light,
+                options,
+                alone,
+            )
     return replace(result, **asdict(measured))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -139,6 +138,7 @@ def write_light(
     header: fits.Header,
     strip: Callable[[slice], Strip],
     encode: Encode | None,
+    sky: Callable[[], tuple[float, float]],
     finish_mask: Callable[[Bits], bool],
     light: RawLight,
     options: ReductionOptions,
@@ -154,6 +154,8 @@ def write_light(
         Returns some rows, corrected; called from several threads.
     encode : callable, optional
         Makes the same rows as they stand in a file; `Correction.encode`.
+    sky : callable
+        Returns what `sky_of` does.
     finish_mask : callable
         Called with the whole mask, once all rows are there, if any pixel is saturated; returns
         whether it has set bits.
@@ -171,7 +173,6 @@ def write_light(
     planes = image_planes(header, shape)
     mask = np.empty(shape, np.uint8)
     counts: list[NDArray[np.int64]] = []
-    sky: list[tuple[float, float]] = []
     with planes_file(target, planes, compression_of(options), direct=alone) as file:
 
         def write(rows: slice) -> None:
@@ -192,19 +193,13 @@ def write_light(
             file.write(2, rows.start, mask[rows])
             counts.append(_counts(mask[rows]))
 
-        def measure_sky() -> None:
-            sky.append(sky_of(strip, shape, light.info.path))
-
-        # The sky is one of the parts: measured before them it would keep all cores but one waiting.
-        parts: list[Callable[[], None]] = [measure_sky]
-        parts += [partial(write, rows) for rows in strips(*shape)]
-        in_threads(_do, parts, alone=alone)
-        measured = Measured.of(sky[0], np.sum(counts, axis=0))
+        in_threads(write, strips(*shape), alone=alone)
+        measured = Measured.of(sky(), np.sum(counts, axis=0))
         if measured.saturated and finish_mask(mask):
             counts.clear()
             file.forget(2)
             in_threads(write_mask, strips(*shape), alone=alone)
-            measured = Measured.of(sky[0], np.sum(counts, axis=0))
+            measured = Measured.of(sky(), np.sum(counts, axis=0))
         # Known only now; the cards are there, so that the header keeps its length.
         for keyword, value in (
             ("SKYLEVEL", measured.sky_level),
@@ -214,10 +209,6 @@ def write_light(
         ):
             planes[0].header[keyword] = value
     return replace(measured, data_sums=tuple(plane.data_sum for plane in planes))
-
-
-def _do(part: Callable[[], None]) -> None:
-    part()
 
 
 def _counts(mask: Bits) -> NDArray[np.int64]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar, cast
 
@@ -64,6 +65,23 @@ def in_threads(work: Callable[[T], None], parts: Iterable[T], *, alone: bool = F
     wait(futures)
     for future in futures:
         future.result()
+
+
+@contextmanager
+def begun(work: Callable[[], R], *, alone: bool = False) -> Iterator[Callable[[], R]]:
+    """Begin `work` in one of the threads; yield what waits for it and returns what it made.
+
+    With `alone` it is done in the calling thread, when it is waited for. It has ended when the
+    context ends.
+    """
+    if alone or cores() == 1:
+        yield lru_cache(work)
+        return
+    future = _pool().submit(work)
+    try:
+        yield future.result
+    finally:
+        wait([future])
 
 
 def mapped(work: Callable[[T], R], parts: Sequence[T]) -> list[R]:
