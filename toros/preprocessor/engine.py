@@ -28,7 +28,7 @@ def run_step(step: Step[Any, Any], run: Run) -> None:
     Raises
     ------
     Cancelled
-        When the run was cancelled; units that are begun are finished first.
+        When the run was cancelled; units that are worked on are finished first.
     """
     with run.sessions.begin() as session:
         units = step.units(session, run)
@@ -61,14 +61,14 @@ def _is_finished(row: StepRun, run: Run) -> bool:
 def _in_turn(
     pool: ThreadPoolExecutor, step: Step[Any, Any], run: Run, pending: Iterator[Unit[Any]]
 ) -> Iterator[int]:
-    """Do units, with no more begun than the step wants; yield how many have ended.
+    """Do units, never with more begun than there are threads; yield how many have ended.
 
     The results of some and the beginning of the next are one transaction: each waits for the disk.
     """
     begun: dict[Future[Any], Unit[Any]] = {}
     ended: list[tuple[Unit[Any], Future[Any]]] = []
     while True:
-        free = 0 if run.cancelled.is_set() else run.threads + step.ahead - len(begun)
+        free = 0 if run.cancelled.is_set() else run.threads - len(begun)
         following = list(islice(pending, free))
         if ended or following:
             with run.sessions.begin() as session:

@@ -102,16 +102,9 @@ class Step(Protocol[I, P]):
 
     `units` and `record` read and write the archive and run in one thread; `work` touches pixels
     only and may run in several.
-
-    Parameters
-    ----------
-    ahead : int
-        Units that are begun beyond those that are worked on: a thread that ends one goes on with
-        the next while its result is recorded.
     """
 
     name: str
-    ahead: int
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[I]]:
         """Return all units of the step, those done before included."""

@@ -46,7 +46,6 @@ class BadPixels:
     """One unit for each camera set-up that has a master dark or flat."""
 
     name = "bad_pixel_mask"
-    ahead = 1
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[Finding]]:
         """Return one unit for each camera set-up."""

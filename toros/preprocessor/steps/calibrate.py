@@ -61,7 +61,6 @@ class Calibrate:
     """One unit a light: bias, dark and flat applied, as far as there are masters."""
 
     name = "calibrate"
-    ahead = 1
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[Calibrating]]:
         """Return one unit for each light."""

@@ -33,8 +33,6 @@ class Ingest:
     """One unit a file: its header, read and recorded as an exposure of the batch."""
 
     name = "ingest"
-    # A header is read sooner than its record is on the disk: one transaction records several.
-    ahead = 16
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[Path]]:
         """Return one unit for each FITS file of the batch's folder."""

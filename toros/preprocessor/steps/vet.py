@@ -44,7 +44,6 @@ class Vet:
     """
 
     name = "vet"
-    ahead = 1
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[Alike]]:
         """Return the sets of two or more."""
