@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 # Some planes of so many float32 are in the third-level cache together, and the interpreter's part
 # of the work on a strip is small.
-_STRIP_PIXELS = 256 * 1024
+_STRIP_PIXELS = 512 * 1024
 _END = object()
 
 
