@@ -57,6 +57,8 @@ class WholeMaster:
 
     Parameters
     ----------
+    pixels, error, bad : Plane
+        Value and uncertainty as big-endian words of float32 (uint32), and the mask (uint8).
     shape : tuple of int
         (height, width).
     value : float
