@@ -184,10 +184,7 @@ class PreprocessorSettings(Section):
     memory_limit_mb: int = Field(
         default=512,
         ge=64,
-        description=(
-            "Memory for the stack of one master, in MB; also for the masters of a light, which are "
-            "read by rows where they are larger."
-        ),
+        description="Memory for the stack of one master, and for the masters of a light, in MB.",
     )
     validate_masters: bool = Field(
         default=True,
