@@ -9,6 +9,7 @@ import resource
 import signal
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from toros.imaging import direct_file
 from toros.imaging.direct_file import CachedFile, DirectFile, open_file
+from toros.imaging.pool import in_threads
 
 # Parts of a file: shorter than a block, just as long, and some blocks long.
 SIZES = st.lists(st.integers(1, 3 * 4096 + 5), min_size=1, max_size=12)
@@ -39,7 +41,7 @@ def direct() -> Iterator[tuple[DirectFile, Path]]:
             file.close()
 
 
-def write(file: DirectFile, content: NDArray[np.uint8], parts: list[tuple[int, int]]) -> None:
+def write(file: CachedFile, content: NDArray[np.uint8], parts: list[tuple[int, int]]) -> None:
     for start, stop in parts:
         room = file.room(start, stop - start)
         room.content[:] = content[start:stop]
@@ -114,6 +116,33 @@ def test_a_file_system_without_direct_writes_is_written_the_usual_way() -> None:
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_file(tmp_path / "missing", direct=True)
+
+
+@pytest.mark.parametrize("direct_writes", [True, False])
+def test_several_threads_write_one_file(direct_writes: bool, tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    path.touch()
+    content = noise(2_000_001)
+    parts = parts_of([997] * (content.size // 997) + [content.size % 997])
+    file = open_file(path, direct=direct_writes)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda part: write(file, content, [part]), parts))
+        file.finish(content.size)
+    finally:
+        file.close()
+    assert path.read_bytes() == content.tobytes()
+
+
+def test_what_another_thread_cannot_write_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    path.touch()
+    file = open_file(path, direct=False)
+    try:
+        with file_size_limit(50_000), pytest.raises(OSError, match="File too large"):
+            in_threads(lambda part: write(file, noise(100_000), [part]), parts_of([10_000] * 10))
+    finally:
+        file.close()
 
 
 def test_a_write_that_fails_is_an_error() -> None:

@@ -61,6 +61,8 @@ class CachedFile:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self._rooms: deque[Room] = deque()
+        self._writing = threading.Lock()
 
     def reserve(self, size: int) -> None:
         """Take the room on the disk, in one go: ext4 would look for it block by block.
@@ -76,7 +78,20 @@ class CachedFile:
         return Room(offset, content, content)
 
     def write(self, room: Room) -> None:
-        """Write what a room was filled with; several threads may."""
+        """Write what a room was filled with; several threads may.
+
+        The system lets one thread at a time write to a file, and the others wait. Here who finds
+        another writing leaves the room to it.
+        """
+        self._rooms.append(room)
+        while self._rooms and self._writing.acquire(blocking=False):
+            try:
+                while self._rooms:
+                    self._write_cached(self._rooms.popleft())
+            finally:
+                self._writing.release()
+
+    def _write_cached(self, room: Room) -> None:
         write_at(self.descriptor, room.content, room.offset)
         begin_flush(self.descriptor, room.offset, room.content.size)
 
