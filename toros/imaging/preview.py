@@ -17,8 +17,8 @@ from toros.imaging.raw import RawImage, raw_image, read_bytes
 if TYPE_CHECKING:
     from astropy.visualization import ImageNormalize
 
-# Larger images are averaged down: more pixels than a screen has are not seen.
-_LARGEST_SIDE = 1600
+# Larger images are averaged down to the pixels that the picture has for them.
+_LARGEST_SIDE = 704
 # Above the zscale range so many times its width is shown, so that stars do not all burn out.
 _HEADROOM = 6.0
 # ... but no further than where the image has light: a flat frame has no stars.
