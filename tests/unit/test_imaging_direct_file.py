@@ -106,6 +106,24 @@ def test_a_disk_of_larger_blocks_is_written_the_usual_way(monkeypatch: pytest.Mo
         assert path.read_bytes() == content.tobytes()
 
 
+def test_a_file_system_that_cannot_take_room_is_written_the_usual_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fallocate = os.posix_fallocate
+
+    def as_the_c_library_does(descriptor: int, offset: int, size: int) -> None:
+        # There is no such file system here.
+        os.pwrite(descriptor, b"\0", offset + size - 1)
+        fallocate(descriptor, offset, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", as_the_c_library_does)
+    with direct() as (file, path):
+        file.reserve(20_000)
+        write(file, noise(20_000), [(0, 20_000)])
+        file.finish(20_000)
+        assert path.read_bytes() == noise(20_000).tobytes()
+
+
 def test_a_file_system_without_direct_writes_is_written_the_usual_way() -> None:
     # The system's own files know no such thing.
     file = open_file(Path("/proc/self/comm"), direct=True)

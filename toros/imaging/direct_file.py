@@ -134,6 +134,17 @@ class DirectFile(CachedFile):
         self._begun: deque[Future[None]] = deque()
         self._lock = threading.Lock()
 
+    def reserve(self, size: int) -> None:
+        """Take the room on the disk."""
+        try:
+            super().reserve(size)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            # Where the file system cannot do it, the C library writes a byte to each block.
+            self._go_the_usual_way()
+            super().reserve(size)
+
     def room(self, offset: int, size: int) -> Room:
         """Return memory for the `size` bytes at `offset`."""
         lead = offset % _BLOCK
@@ -209,9 +220,12 @@ class DirectFile(CachedFile):
             if error.errno != errno.EINVAL:
                 raise
             # This disk has larger blocks than we know of; other threads may find that out as well.
-            flags = fcntl.fcntl(self.descriptor, fcntl.F_GETFL)
-            fcntl.fcntl(self.descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
+            self._go_the_usual_way()
             write_at(self.descriptor, content, offset)
+
+    def _go_the_usual_way(self) -> None:
+        flags = fcntl.fcntl(self.descriptor, fcntl.F_GETFL)
+        fcntl.fcntl(self.descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
 
 
 @lru_cache(maxsize=1)
