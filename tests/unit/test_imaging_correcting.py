@@ -113,7 +113,7 @@ def corrected(
 ) -> tuple[Correction, Any]:
     info, image = read_exposure(light), image_of(light)
     file = light.open("rb")
-    raw = RawLight(info, fits.Header(), image, file.fileno())
+    raw = RawLight(info, image, file.fileno())
     return Correction(raw, recipe, gain, variance, FLOOR), file
 
 

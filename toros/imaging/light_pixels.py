@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,14 +50,19 @@ class RawLight:
     A plain image is read from its file as rows are wanted; any other is read whole at once.
     """
 
-    def __init__(
-        self, info: ExposureInfo, header: fits.Header, image: RawImage | Frame, descriptor: int
-    ) -> None:
+    def __init__(self, info: ExposureInfo, image: RawImage | Frame, descriptor: int) -> None:
         self.info = info
-        self.header = header
         self._image = image
         self._descriptor = descriptor
         self._saturation = np.inf if info.saturation_adu is None else info.saturation_adu
+
+    @cached_property
+    def header(self) -> fits.Header:
+        """The header of the image with what it inherits."""
+        if isinstance(self._image, Frame):
+            return self._image.header
+        with open_fits(self.info.path) as hdus:
+            return whole_header(hdus, image_hdu(hdus, self.info.path))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -128,13 +133,11 @@ def open_light(info: ExposureInfo, options: ReductionOptions) -> Iterator[RawLig
     plain = raw_image(info.path) if info.layout is None else None
     if plain is None:
         frame = read_frame(info.path, info, None, options)
-        yield RawLight(info, frame.header, frame, -1)
+        yield RawLight(info, frame, -1)
         return
-    with open_fits(info.path) as hdus:
-        header = whole_header(hdus, image_hdu(hdus, info.path))
     descriptor = open_file(info.path)
     try:
-        yield RawLight(info, header, plain, descriptor)
+        yield RawLight(info, plain, descriptor)
     finally:
         os.close(descriptor)
 
