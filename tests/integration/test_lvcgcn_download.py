@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -113,8 +116,20 @@ def test_a_map_is_downloaded(address: str, path: str) -> None:
 def test_what_does_not_come_whole_from_an_allowed_host_is_refused(
     address: str, path: str, says: str
 ) -> None:
-    with pytest.raises(UnusableSkyMap, match=says):
+    with pytest.raises(UnusableSkyMap, match=says) as caught:
         download(f"{address}/{path}", settings(max_map_bytes=2**20))
+    assert connections_to(address) == [], f"held by {caught!r}"
+
+
+def connections_to(address: str) -> list[socket.socket]:
+    """This process's open connections to the server; also those that only an error still holds."""
+    port, found = int(address.rpartition(":")[2]), []
+    for one in gc.get_objects():
+        if isinstance(one, socket.socket) and one.fileno() != -1:
+            with suppress(OSError):  # one that listens has no peer
+                if one.getpeername()[1] == port:
+                    found.append(one)
+    return found
 
 
 def test_a_silent_server_is_not_waited_for_long(address: str) -> None:

@@ -379,5 +379,9 @@ class _SameRules(urllib.request.HTTPRedirectHandler):
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         """Refuse a redirection to where a first request could not go either."""
-        self._rules.require(newurl)
+        try:
+            self._rules.require(newurl)
+        except BaseException:
+            fp.close()  # nobody else would: the connection would stay as long as the error
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
