@@ -125,8 +125,8 @@ def connections_to(address: str) -> list[socket.socket]:
     """This process's open connections to the server; also those that only an error still holds."""
     port, found = int(address.rpartition(":")[2]), []
     for one in gc.get_objects():
-        if isinstance(one, socket.socket) and one.fileno() != -1:
-            with suppress(OSError):  # one that listens has no peer
+        if isinstance(one, socket.socket) and one.family == socket.AF_INET:
+            with suppress(OSError):  # one that listens, or is closed, has no peer
                 if one.getpeername()[1] == port:
                     found.append(one)
     return found
