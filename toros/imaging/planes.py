@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.common.errors import UnreadableFile
+from toros.imaging.direct_file import write_at
 from toros.imaging.frames import Pixels
 
 _BYTES_PER_PIXEL = 10
@@ -71,7 +72,7 @@ class Planes:
         """Keep what `to_fill` gave, now that it is filled."""
         if self._arrays is None:
             for array, offset in zip(_arrays(part), self._offsets(rows), strict=True):
-                _write(self._file.fileno(), array, offset)
+                write_at(self._file.fileno(), array, offset)
 
     def rows(self, rows: slice) -> Combined:
         """Return some rows; not to be changed."""
@@ -90,13 +91,6 @@ class Planes:
 
 def _arrays(part: Combined) -> tuple[NDArray[Any], ...]:
     return part.pixels, part.uncertainty, part.count
-
-
-def _write(descriptor: int, array: NDArray[Any], offset: int) -> None:
-    view = array.data.cast("B")
-    while view:
-        done = os.pwrite(descriptor, view, offset)
-        view, offset = view[done:], offset + done
 
 
 def _read(descriptor: int, array: NDArray[Any], offset: int) -> None:
