@@ -111,11 +111,7 @@ class MasterFile:
         return np.zeros((rows.stop - rows.start, self.shape[1]), np.float32)
 
     def _read(self, place: Place, rows: slice) -> NDArray[Any]:
-        width = self.shape[1]
-        found = np.empty((rows.stop - rows.start, width), place.kind)
-        start = place.offset + rows.start * width * place.kind.itemsize
-        read_bytes(self.descriptor, found, start, self.path)
-        return found
+        return read_rows(self.descriptor, self.path, place, rows, self.shape[1])
 
     def _read_floats(self, place: Place, rows: slice, marks: NDArray[np.uint8] | None) -> Pixels:
         words = self._read(place, rows).view(np.uint32)
@@ -124,6 +120,20 @@ class MasterFile:
         else:
             decode_words(words.reshape(-1), marks.reshape(-1), True)
         return words.view(np.float32)
+
+
+def read_rows(descriptor: int, path: Path, place: Place, rows: slice, width: int) -> NDArray[Any]:
+    """Return some rows as they stand in the file.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file is cut off, or the disk fails.
+    """
+    found = np.empty((rows.stop - rows.start, width), place.kind)
+    start = place.offset + rows.start * width * place.kind.itemsize
+    read_bytes(descriptor, found, start, path)
+    return found
 
 
 def _place(hdu: Any) -> Place | None:

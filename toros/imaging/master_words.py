@@ -28,8 +28,7 @@ from toros.common.file_stamp import FileStamp, file_stamp
 from toros.imaging.defects import read_bad_pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.correcting import MasterWords
-from toros.imaging.master_file import MasterFile, Place, check_size, open_master
-from toros.imaging.raw import read_bytes
+from toros.imaging.master_file import MasterFile, Place, check_size, open_master, read_rows
 
 Words = NDArray[np.uint32]
 T = TypeVar("T")
@@ -184,11 +183,9 @@ class PlaneInFile:
         UnreadableFile
             If the file is cut off, or the disk fails.
         """
-        size = self._place.kind.itemsize
-        found = np.empty((rows.stop - rows.start, self._width), _WORDS[size])
-        start = self._place.offset + rows.start * self._width * size
-        read_bytes(self._opened.descriptor, found, start, self._path)
-        return found
+        place, descriptor = self._place, self._opened.descriptor
+        found = read_rows(descriptor, self._path, place, rows, self._width)
+        return found.view(_WORDS[place.kind.itemsize])
 
 
 def _read_all(memory: mmap.mmap) -> None:
