@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.imaging.kernels.compiled import inlined, kernel
-from toros.imaging.kernels.words import count_of, turned
+from toros.imaging.kernels.words import count_of, is_lost, turned
 
 Pixels = NDArray[np.float32]
 Bits = NDArray[np.uint8]
 Words = NDArray[np.uint32]
 
-# Bits of a float32 that is not finite, and the largest that is.
-_EXPONENT = np.uint32(0x7F800000)
+# The largest float32 that is finite.
 _LARGEST = np.finfo(np.float32).max
 
 
@@ -213,8 +212,8 @@ def _calibrated(
     )  # fmt: skip
     bias_value, dark_value = _finite(bias_word), _finite(dark_word)
     response = _number(flat_word)
-    lost = _is_lost(bias_word) | _is_lost(dark_word) | (bias.bad[p] != 0) | (dark.bad[p] != 0)
-    dead = _is_lost(flat_word) | (flat.bad[p] != 0) | (response < terms.flat_floor)
+    lost = is_lost(bias_word) | is_lost(dark_word) | (bias.bad[p] != 0) | (dark.bad[p] != 0)
+    dead = is_lost(flat_word) | (flat.bad[p] != 0) | (response < terms.flat_floor)
     # Nothing is divided there: the value stays finite, and masked.
     response = np.float32(1) if dead else response
 
@@ -243,15 +242,9 @@ def _number(word: np.uint32) -> np.float32:
 
 
 @inlined
-def _is_lost(word: np.uint32) -> bool:
-    """Return whether a float32 is not finite."""
-    return bool((word & _EXPONENT) == _EXPONENT)
-
-
-@inlined
 def _finite(word: np.uint32) -> np.float32:
     """Return a number, 0 where it is not finite."""
-    return _number(np.uint32(0) if _is_lost(word) else word)
+    return _number(np.uint32(0) if is_lost(word) else word)
 
 
 @inlined

@@ -8,12 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.imaging.kernels.compiled import inlined, kernel
-from toros.imaging.kernels.words import turned
+from toros.imaging.kernels.words import is_lost, turned
 
 Pixels = NDArray[np.float32]
-
-# Bits of a float32 that is not finite.
-_EXPONENT = np.uint32(0x7F800000)
 
 
 @kernel
@@ -33,7 +30,7 @@ def decode_words(words: NDArray[np.uint32], marks: NDArray[np.uint8], lost_is_ze
         words[p] = turned(words[p])
     if lost_is_zero:
         for p in range(words.size):
-            lost = (words[p] & _EXPONENT) == _EXPONENT
+            lost = is_lost(words[p])
             words[p] = np.uint32(0) if lost else words[p]
             marks[p] = np.uint8(1) if lost | (marks[p] != 0) else np.uint8(0)
 

@@ -6,6 +6,9 @@ import numpy as np
 
 from toros.imaging.kernels.compiled import inlined
 
+# Bits of a float32 that is not finite.
+_EXPONENT = np.uint32(0x7F800000)
+
 
 @inlined
 def turned(w: np.uint32) -> np.uint32:
@@ -16,6 +19,12 @@ def turned(w: np.uint32) -> np.uint32:
         | ((w >> np.uint32(8)) & np.uint32(0xFF00))
         | (w >> np.uint32(24))
     )
+
+
+@inlined
+def is_lost(word: np.uint32) -> bool:
+    """Return whether a float32, in the byte order of this machine, is not finite."""
+    return bool((word & _EXPONENT) == _EXPONENT)
 
 
 @inlined
