@@ -17,8 +17,6 @@ from toros.imaging.raw import RawImage, raw_image, read_bytes
 if TYPE_CHECKING:
     from astropy.visualization import ImageNormalize
 
-# Larger images are averaged down to the pixels that the picture has for them.
-_LARGEST_SIDE = 704
 # Above the zscale range so many times its width is shown, so that stars do not all burn out.
 _HEADROOM = 6.0
 # ... but no further than where the image has light: a flat frame has no stars.
@@ -26,8 +24,13 @@ _BRIGHTEST_PERCENT = 99.9
 # Noise is hardly smaller after more, but takes three times as long.
 _COMPRESS_LEVEL = 1
 _UNMARKED = np.empty(0, np.uint8)
+# Kind, scale and zero of float32 as they stand in a file.
+_REAL = (np.dtype(">f4"), 1.0, 0.0)
 # Inches around and in the picture.
 _LEFT, _RIGHT, _BOTTOM, _TOP, _WIDE = 0.65, 1.05, 0.5, 0.4, 6.4
+_DPI = 110
+# Larger images are averaged down to the pixels that the picture has for them.
+_LARGEST_SIDE = round(_WIDE * _DPI)
 
 
 def write_preview(fits_path: Path, png_path: Path, *, title: str | None = None) -> Path:
@@ -59,7 +62,7 @@ def write_preview(fits_path: Path, png_path: Path, *, title: str | None = None) 
     norm = _norm(small)
     tall = min(max(_WIDE * height / width, 1.0), 3 * _WIDE)
     size = (_WIDE + _LEFT + _RIGHT, tall + _BOTTOM + _TOP)
-    figure = Figure(figsize=size, dpi=110)
+    figure = Figure(figsize=size, dpi=_DPI)
     FigureCanvasAgg(figure)
     left, bottom = _LEFT / size[0], _BOTTOM / size[1]
     axes = figure.add_axes((left, bottom, _WIDE / size[0], tall / size[1]))
@@ -95,11 +98,10 @@ def write_preview(fits_path: Path, png_path: Path, *, title: str | None = None) 
 def _read(path: Path) -> tuple[NDArray[np.float64], tuple[int, int], str]:
     """Return an image averaged down, its own shape, and its unit."""
     plain = raw_image(path)
-    fast = plain is not None and plain.kind == np.dtype(">f4") and plain.scale == 1
     with open_fits(path) as hdus:
         hdu = image_hdu(hdus, path)
         unit = str(hdu.header.get("BUNIT", "adu")).strip() or "relative"
-        if plain is not None and fast and plain.zero == 0:
+        if plain is not None and (plain.kind, plain.scale, plain.zero) == _REAL:
             return _averaged_in_file(plain), plain.shape, unit
         pixels = read_pixels(hdu, path).astype(np.float64)
     # A cube is shown by its first plane.
