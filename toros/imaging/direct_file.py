@@ -171,9 +171,9 @@ class DirectFile(CachedFile):
         """Begin to write; the next rows are computed meanwhile."""
         with self._lock:
             self._begun.append(_writers().submit(self._write, content, offset))
-            oldest = [self._begun.popleft()] if len(self._begun) > _MOST_BEGUN else []
-        while oldest:
-            oldest.pop().result()
+            enough = len(self._begun) > _MOST_BEGUN
+        if enough:
+            self._begun.popleft().result()
 
     def _merge(self, block: NDArray[np.uint8], offset: int, start: int, stop: int) -> bool:
         """Take part of a block; complete it and return True, if all of it is known by now."""
