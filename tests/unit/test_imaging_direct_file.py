@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from toros.imaging import direct_file
+from toros.imaging import direct_file, spare_memory
 from toros.imaging.direct_file import CachedFile, DirectFile, open_file
 from toros.imaging.pool import in_threads
 
@@ -96,7 +96,9 @@ def test_what_is_not_written_is_zero() -> None:
 
 def test_a_disk_of_larger_blocks_is_written_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:
     # To a disk, blocks of 64 bytes are what blocks of 4096 are to one of larger blocks.
-    monkeypatch.setattr(direct_file, "_BLOCK", 64)
+    for module in (direct_file, spare_memory):
+        monkeypatch.setattr(module, "BLOCK", 64)
+    spare_memory.give_up()
     content = noise(100_000)
     with direct() as (file, path):
         write(file, content, [(0, 10_000), (10_000, 100_000)])

@@ -12,9 +12,10 @@ import fcntl
 import os
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.common.atomic import begin_flush
+from toros.imaging.eldest_first import EldestFirst
+from toros.imaging.spare_memory import BLOCK, give_back, take
 
-# The largest that disks ask for; direct writes refused by a stricter one are made the usual way.
-_BLOCK = 4096
 # Rooms of a file that are on their way: those of two strips of a light.
 _MOST_BEGUN = 6
 # Disks are quick when they have more than one thing to do; to wait for one takes no core.
 _WRITERS = 4
+# Counts the files that were opened.
+_opened = count()
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ class CachedFile:
         os.posix_fallocate(self.descriptor, 0, size)
 
     def room(self, offset: int, size: int) -> Room:
-        """Return memory for the `size` bytes at `offset`."""
-        content = np.empty(size, np.uint8)
+        """Return memory for the `size` bytes at `offset`, which `write` takes back."""
+        content = take(size)
         return Room(offset, content, content)
 
     def write(self, room: Room) -> None:
@@ -94,6 +97,7 @@ class CachedFile:
     def _write_cached(self, room: Room) -> None:
         write_at(self.descriptor, room.content, room.offset)
         begin_flush(self.descriptor, room.offset, room.content.size)
+        give_back(room.whole)
 
     def expect_again(self) -> None:
         """Be ready to be given some of what was written a second time."""
@@ -110,7 +114,7 @@ class CachedFile:
 class _Edge:
     """A block that more than one room has a part in."""
 
-    content: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(_BLOCK, np.uint8))
+    content: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(BLOCK, np.uint8))
     upto: int = 0  # known without a gap from its start
     written: bool = False
 
@@ -130,6 +134,7 @@ class DirectFile(CachedFile):
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor)
+        self._born = next(_opened)
         self._edges: dict[int, _Edge] = {}
         self._begun: deque[Future[None]] = deque()
         self._lock = threading.Lock()
@@ -147,30 +152,33 @@ class DirectFile(CachedFile):
 
     def room(self, offset: int, size: int) -> Room:
         """Return memory for the `size` bytes at `offset`."""
-        lead = offset % _BLOCK
-        whole = _aligned(-(-(lead + size) // _BLOCK) * _BLOCK)
+        lead = offset % BLOCK
+        whole = take(-(-(lead + size) // BLOCK) * BLOCK)
         return Room(offset, whole[lead : lead + size], whole)
 
     def write(self, room: Room) -> None:
         """Write what a room was filled with; several threads may."""
-        lead = room.offset % _BLOCK
+        lead = room.offset % BLOCK
         end, first = lead + room.content.size, room.offset - lead
         start, stop = 0, room.whole.size
-        last = stop - _BLOCK
+        last = stop - BLOCK
         with self._lock:
-            if lead or end < _BLOCK:
-                known = self._merge(room.whole[:_BLOCK], first, lead, min(end, _BLOCK))
-                start = 0 if known else _BLOCK
+            if lead or end < BLOCK:
+                known = self._merge(room.whole[:BLOCK], first, lead, min(end, BLOCK))
+                start = 0 if known else BLOCK
             if last > 0 and end < stop:
                 known = self._merge(room.whole[last:], first + last, 0, end - last)
                 stop = stop if known else last
         if stop > start:
-            self._begin(room.whole[start:stop], first + start)
+            self._begin(room, start, stop)
+        else:
+            give_back(room.whole)
 
-    def _begin(self, content: NDArray[np.uint8], offset: int) -> None:
-        """Begin to write; the next rows are computed meanwhile."""
+    def _begin(self, room: Room, start: int, stop: int) -> None:
+        """Begin to write some whole blocks; the next rows are computed meanwhile."""
         with self._lock:
-            self._begun.append(_writers().submit(self._write, content, offset))
+            work = partial(self._write, room, start, stop)
+            self._begun.append(_writers().submit(self._born, work))
             enough = len(self._begun) > _MOST_BEGUN
         if enough:
             self._begun.popleft().result()
@@ -181,7 +189,7 @@ class DirectFile(CachedFile):
         edge.content[start:stop] = block[start:stop]
         if start <= edge.upto:
             edge.upto = max(edge.upto, stop)
-        edge.written = edge.upto == _BLOCK
+        edge.written = edge.upto == BLOCK
         if edge.written:
             block[:] = edge.content
         return edge.written
@@ -191,9 +199,9 @@ class DirectFile(CachedFile):
         self._wait()
         for offset, edge in sorted(self._edges.items()):
             if not edge.written:
-                room = self.room(offset, _BLOCK)
+                room = self.room(offset, BLOCK)
                 room.content[:] = edge.content
-                self._write(room.whole, offset)
+                self._write(room, 0, BLOCK)
         os.ftruncate(self.descriptor, size)
 
     def expect_again(self) -> None:
@@ -213,7 +221,8 @@ class DirectFile(CachedFile):
         self._begun.clear()
         super().close()
 
-    def _write(self, content: NDArray[np.uint8], offset: int) -> None:
+    def _write(self, room: Room, start: int, stop: int) -> None:
+        content, offset = room.whole[start:stop], room.offset - room.offset % BLOCK + start
         try:
             write_at(self.descriptor, content, offset)
         except OSError as error:
@@ -222,6 +231,7 @@ class DirectFile(CachedFile):
             # This disk has larger blocks than we know of; other threads may find that out as well.
             self._go_the_usual_way()
             write_at(self.descriptor, content, offset)
+        give_back(room.whole)
 
     def _go_the_usual_way(self) -> None:
         flags = fcntl.fcntl(self.descriptor, fcntl.F_GETFL)
@@ -229,8 +239,8 @@ class DirectFile(CachedFile):
 
 
 @lru_cache(maxsize=1)
-def _writers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
+def _writers() -> EldestFirst:
+    return EldestFirst(_WRITERS, "write")
 
 
 def open_file(path: Path, *, direct: bool) -> CachedFile:
@@ -257,10 +267,3 @@ def write_at(descriptor: int, content: NDArray[Any], offset: int) -> None:
     while view:
         done = os.pwrite(descriptor, view, offset)
         view, offset = view[done:], offset + done
-
-
-def _aligned(size: int) -> NDArray[np.uint8]:
-    """Return memory that begins at a multiple of the block."""
-    memory = np.empty(size + _BLOCK, np.uint8)
-    lead = -memory.ctypes.data % _BLOCK
-    return memory[lead : lead + size]

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from toros.archive.models import FileBatch
 from toros.common.errors import Cancelled, DatabaseNotReady, LostOwnership, TorosError
 from toros.imaging.master_words import let_go
+from toros.imaging.spare_memory import give_up
 from toros.preprocessor import batches
 from toros.preprocessor.engine import run_step
 from toros.preprocessor.night_report import NAME as REPORT
@@ -108,6 +109,7 @@ def _do_all(steps: tuple[Step[Any, Any], ...], run: Run) -> None:
     finally:
         # A disk whose files are mapped cannot be unmounted.
         let_go()
+        give_up()
 
 
 def archive_unusable(error: OperationalError) -> DatabaseNotReady:

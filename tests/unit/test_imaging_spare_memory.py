@@ -1,0 +1,57 @@
+"""Memory that is given back is used again, by one at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toros.imaging import spare_memory
+from toros.imaging.direct_file import CachedFile
+from toros.imaging.spare_memory import BLOCK, give_back, give_up, take
+
+
+@pytest.fixture(autouse=True)
+def nothing_spare() -> None:
+    give_up()
+
+
+def test_memory_begins_at_a_block_and_has_the_size_that_was_asked_for() -> None:
+    for size in (1, BLOCK - 1, 3 * BLOCK):
+        memory = take(size)
+        assert memory.size == size
+        assert memory.ctypes.data % BLOCK == 0
+
+
+def test_what_is_given_back_is_taken_again_and_only_once() -> None:
+    first = take(BLOCK)
+    give_back(first)
+    again, other = take(BLOCK), take(BLOCK)
+    assert np.shares_memory(first, again)
+    assert not np.shares_memory(first, other)
+
+
+def test_another_size_is_other_memory() -> None:
+    first = take(BLOCK)
+    give_back(first)
+    assert not np.shares_memory(first, take(2 * BLOCK))
+
+
+def test_it_does_not_grow_without_end() -> None:
+    most = spare_memory._MOST_OF_A_SIZE
+    taken = [take(BLOCK) for _ in range(most + 3)]
+    for memory in taken:
+        give_back(memory)
+    again = [take(BLOCK) for _ in range(most + 3)]
+    assert sum(any(np.shares_memory(a, b) for b in taken) for a in again) == most
+
+
+def test_a_room_is_spare_once_it_is_written(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as opened:
+        file = CachedFile(opened.fileno())
+        first, second = file.room(0, BLOCK), file.room(BLOCK, BLOCK)
+        assert not np.shares_memory(first.content, second.content)
+        first.content[:] = 1
+        file.write(first)
+        assert np.shares_memory(file.room(2 * BLOCK, BLOCK).content, first.content)
