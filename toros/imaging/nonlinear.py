@@ -75,7 +75,8 @@ def _relative_error(flats: Iterable[Master], good: Mask) -> Pixels:
     for flat in flats:
         if flat.uncertainty is not None:
             relative = np.nan_to_num(flat.uncertainty) / np.where(good, flat.pixels, 1)
-            error = np.hypot(error, relative)
+            # Not numpy.hypot: it takes as long as all the rest, to guard against overflow.
+            error = np.sqrt(error * error + relative * relative)
     return error
 
 
