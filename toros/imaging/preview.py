@@ -23,14 +23,15 @@ _HEADROOM = 6.0
 _BRIGHTEST_PERCENT = 99.9
 # Noise is hardly smaller after more, but takes three times as long.
 _COMPRESS_LEVEL = 1
+# Rows of the picture that are averaged at a time.
+_LINES = 16
 _UNMARKED = np.empty(0, np.uint8)
 # Kind, scale and zero of float32 as they stand in a file.
 _REAL = (np.dtype(">f4"), 1.0, 0.0)
-# Inches around and in the picture.
-_LEFT, _RIGHT, _BOTTOM, _TOP, _WIDE = 0.65, 1.05, 0.5, 0.4, 6.4
-_DPI = 110
-# Larger images are averaged down to the pixels that the picture has for them.
-_LARGEST_SIDE = round(_WIDE * _DPI)
+# That are written at the scale of greys.
+_LEVELS = 7
+# Pixels of the picture; larger images are averaged down.
+_LARGEST_SIDE = 704
 
 
 def write_preview(fits_path: Path, png_path: Path, *, title: str | None = None) -> Path:
@@ -53,46 +54,26 @@ def write_preview(fits_path: Path, png_path: Path, *, title: str | None = None) 
     UnreadableFile
         If the image cannot be read.
     """
-    # The object-oriented interface: pyplot keeps figures for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    # Imported here: who makes no previews need not wait for it.
+    from toros.imaging.picture_frame import framed
 
     info = read_exposure(fits_path)
-    small, (height, width), unit = _read(fits_path)
+    small, shape, unit = _read(fits_path)
     norm = _norm(small)
-    tall = min(max(_WIDE * height / width, 1.0), 3 * _WIDE)
-    size = (_WIDE + _LEFT + _RIGHT, tall + _BOTTOM + _TOP)
-    figure = Figure(figsize=size, dpi=_DPI)
-    FigureCanvasAgg(figure)
-    left, bottom = _LEFT / size[0], _BOTTOM / size[1]
-    axes = figure.add_axes((left, bottom, _WIDE / size[0], tall / size[1]))
-    image = axes.imshow(
-        small,
-        origin="lower",
-        cmap="gray",
-        norm=norm,
-        interpolation="nearest",
-        extent=(0.5, width + 0.5, 0.5, height + 0.5),
-        aspect="auto",
-    )
-    axes.set_title(title or _title(info), fontsize=10)
-    axes.set_xlabel("x [pixel]", fontsize=8)
-    axes.set_ylabel("y [pixel]", fontsize=8)
-    axes.tick_params(labelsize=7)
-    bar_axes = figure.add_axes(((_LEFT + _WIDE + 0.12) / size[0], bottom, 0.02, tall / size[1]))
-    bar = figure.colorbar(image, cax=bar_axes, ticks=_ticks(norm))
-    bar.ax.set_yticklabels([_label(tick) for tick in bar.get_ticks()])
-    bar.set_label(unit, fontsize=8)
-    bar.ax.tick_params(labelsize=7)
+    levels = [_label(level) for level in _levels(norm)]
+    page = framed(_grey(small, norm), shape, title or _title(info), levels, unit)
     with atomic_path(png_path) as temporary:
-        # No metadata: the same image gives the same bytes.
-        figure.savefig(
-            temporary,
-            format="png",
-            metadata={"Software": None},
-            pil_kwargs={"compress_level": _COMPRESS_LEVEL},
-        )
+        page.save(temporary, format="PNG", compress_level=_COMPRESS_LEVEL)
     return png_path
+
+
+def _grey(pixels: NDArray[np.float64], norm: ImageNormalize) -> NDArray[np.uint8]:
+    """Return the picture, a small image larger than it is; white where there is no value."""
+    times = max(1, _LARGEST_SIDE // max(pixels.shape))
+    grey = np.full(pixels.shape, 255, np.uint8)
+    good = np.isfinite(pixels)
+    grey[good] = np.round(255 * np.asarray(norm(pixels[good])))
+    return np.kron(grey, np.ones((times, times), np.uint8)) if times > 1 else grey
 
 
 def _read(path: Path) -> tuple[NDArray[np.float64], tuple[int, int], str]:
@@ -129,14 +110,15 @@ def _averaged_in_file(image: RawImage) -> NDArray[np.float64]:
     """Do the same with float32 in a file, some rows at a time: what lights are."""
     (height, width), step = image.shape, _step(image.shape)
     means = np.empty((height // step, width // step))
-    rows = np.empty((step, width), np.uint32)
-    nothing = np.zeros(rows.shape, np.bool_)
     with image.path.open("rb", buffering=0) as file:
-        for line, mean in enumerate(means):
+        for line in range(0, len(means), _LINES):
+            part = means[line : line + _LINES]
+            rows = np.empty((len(part) * step, width), np.uint32)
             at = image.offset + line * step * image.row_bytes
             read_bytes(file.fileno(), rows, at, image.path)
             decode_words(rows.reshape(-1), _UNMARKED, False)
-            block_means(rows.view(np.float32), nothing, step, mean)
+            nothing = np.zeros(rows.shape, np.bool_)
+            block_means(rows.view(np.float32), nothing, step, step, part)
     return means
 
 
@@ -152,9 +134,9 @@ def _norm(pixels: NDArray[np.float64]) -> ImageNormalize:
     return ImageNormalize(vmin=low, vmax=high, stretch=AsinhStretch(0.15), clip=True)
 
 
-def _ticks(norm: ImageNormalize) -> NDArray[np.float64]:
+def _levels(norm: ImageNormalize) -> NDArray[np.float64]:
     """Return levels at even steps of the picture's grey, not of the pixels' values."""
-    return np.asarray(norm.inverse(np.linspace(0.0, 1.0, 7)), dtype=np.float64)
+    return np.asarray(norm.inverse(np.linspace(0.0, 1.0, _LEVELS)), dtype=np.float64)
 
 
 def _label(level: float) -> str:
@@ -169,5 +151,4 @@ def _title(info: ExposureInfo) -> str:
         parts.append(f"{info.exptime_s:g} s")
     if info.date_obs:
         parts.append(f"{info.date_obs:%Y-%m-%d %H:%M:%S} UTC")
-    # A dollar sign would start mathematics.
-    return "  ·  ".join(parts).replace("$", r"\$")
+    return "  ·  ".join(parts)

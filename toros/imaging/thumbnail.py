@@ -48,8 +48,9 @@ def _averaged_down(file: MasterFile, side: int) -> NDArray[np.float64]:
     down, across = min(step, height), min(step, width)
     means = np.empty((height // down, width // across))
     for line, start in enumerate(range(0, height // down * down, down)):
-        part = file.rows(slice(start, start + min(down, _ROWS)), with_error=False)
-        block_means(part.pixels, part.mask, across, means[line])
+        rows = min(down, _ROWS)
+        part = file.rows(slice(start, start + rows), with_error=False)
+        block_means(part.pixels, part.mask, rows, across, means[line : line + 1])
     return means
 
 

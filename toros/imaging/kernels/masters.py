@@ -97,16 +97,23 @@ def in_quadrature(one: np.float32, other: np.float32) -> np.float32:
 
 @kernel
 def block_means(
-    pixels: Pixels, bad: NDArray[np.bool_], across: int, means: NDArray[np.float64]
+    pixels: Pixels, bad: NDArray[np.bool_], down: int, across: int, means: NDArray[np.float64]
 ) -> None:
-    """Find the means of blocks of so many columns and all rows; NaN where all is bad."""
-    for block in range(means.size):
-        total, count = 0.0, 0
-        for y in range(pixels.shape[0]):
-            for x in range(block * across, (block + 1) * across):
-                total += 0.0 if bad[y, x] else np.float64(pixels[y, x])
-                count += 0 if bad[y, x] else 1
-        means[block] = total / count if count > 0 else np.nan
+    """Find the means of blocks of `down` rows and `across` columns; NaN where all is bad.
+
+    Parameters
+    ----------
+    means : numpy.ndarray
+        To be filled [block, block]; what of `pixels` [y, x] lies beyond its last block is left out.
+    """
+    for line in range(means.shape[0]):
+        for block in range(means.shape[1]):
+            total, count = 0.0, 0
+            for y in range(line * down, (line + 1) * down):
+                for x in range(block * across, (block + 1) * across):
+                    total += 0.0 if bad[y, x] else np.float64(pixels[y, x])
+                    count += 0 if bad[y, x] else 1
+            means[line, block] = total / count if count > 0 else np.nan
 
 
 @kernel
