@@ -5,26 +5,34 @@
     python -m benchmarks.reduction --full       and one stack and one light of 10560²
     python -m benchmarks.reduction --markdown docs/reference/benchmarks-reduction.md
 
-Every contender runs in a process of its own on the same frames, which are in the page cache; runs
-of one table follow each other, and the ratios are of medians. Siril is Debian's package.
+Every contender runs in a process of its own on the same frames, which are in the page cache; those
+of one table take turns, and the ratios are of medians. Siril is Debian's package.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 
+from benchmarks.measuring import (
+    ROOT,
+    Contenders,
+    Figures,
+    as_command,
+    by_turns,
+    in_process,
+    once,
+    siril,
+)
 from benchmarks.reduction_frames import biases, in_child, night
 from benchmarks.reduction_targets import against_targets
 from benchmarks.reduction_tasks import masters_of
@@ -44,7 +52,6 @@ astroscrappy; as a command twice as fast as Siril and 12 times as ccdproc.
 Equal results are tested, not assumed: see {doc}`../explanation/reduction`.
 """.splitlines()
 
-ROOT = Path(__file__).parents[1]
 TOROS = Path(sys.executable).with_name("toros")
 # As the others: their files go to the page cache, and the system decides when to the disk.
 UNFLUSHED = [
@@ -53,16 +60,6 @@ UNFLUSHED = [
     "import os; os.fsync = os.posix_fadvise = lambda *_: None; os.O_DIRECT = 0\n"
     "from toros.cli.main import main; main()",
 ]
-
-
-@dataclass
-class Figures:
-    """What one contender took: seconds, processor seconds, memory."""
-
-    wall_s: float
-    cpu_s: float
-    peak_mb: float
-    spread: float = 0.0
 
 
 @dataclass
@@ -98,53 +95,6 @@ def seconds(value: float) -> str:
     return f"{value * 1e3:.0f} ms" if value < 1 else f"{value:.2f} s"
 
 
-def in_process(task: str, folder: Path, runs: int, *, flush: bool = False) -> Figures:
-    """Measure a task of `reduction_tasks` in a process of its own, warm."""
-    command = [sys.executable, "-m", "benchmarks.reduction_tasks", task, str(folder), str(runs)]
-    done = subprocess.run(
-        [*command, "yes" if flush else "no"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"{task} failed:\n{done.stderr[-2000:]}")
-    found = json.loads(done.stdout.splitlines()[-1])
-    wall = median(found["wall"])
-    spread = (max(found["wall"]) - min(found["wall"])) / 2 / wall
-    return Figures(wall, median(found["cpu"]), found["peak_mb"], spread)
-
-
-def as_command(command: list[str], folder: Path, runs: int, clean: Path | None = None) -> Figures:
-    """Measure a whole command, started anew each time."""
-    found = []
-    for _ in range(runs):
-        if clean is not None:
-            shutil.rmtree(clean, ignore_errors=True)
-        # Each begins with a disk at rest: what the one before left to the system is not its work.
-        os.sync()
-        started = time.perf_counter()
-        child = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
-        cpu = used.ru_utime + used.ru_stime
-        found.append((time.perf_counter() - started, cpu, used.ru_maxrss / 1024))
-    wall, cpu, peak = (median(column) for column in zip(*found, strict=True))
-    spread = (max(f[0] for f in found) - min(f[0] for f in found)) / 2 / wall
-    return Figures(wall, cpu, peak, spread)
-
-
-def siril(script: str, folder: Path, runs: int) -> Figures | None:
-    """Measure a Siril script, None where Siril is not installed."""
-    program = shutil.which("siril-cli")
-    if program is None:
-        return None
-    path = folder / "benchmark.ssf"
-    path.write_text(f"requires 1.0.0\nsetcpu {len(os.sched_getaffinity(0))}\n{script}\nclose\n")
-    return as_command([program, "-s", str(path), "-d", str(folder)], folder, runs)
-
-
 def linked(source: Path, pattern: str, folder: Path) -> Path:
     """Return a folder of links with the suffix that Siril takes."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -171,19 +121,16 @@ def stacks(frames: Path, side: int, count: int, runs: int) -> list[Table]:
         table = Table(
             f"{count} × {side}², {method.replace('_', ' ')}, in process and warm", "TOROS"
         )
-        table.rows["floor"] = in_process("floor stack", folder, runs)
-        table.rows["TOROS"] = in_process(f"ours {method}", folder, runs)
-        # Half a minute each: one run has no start to be warmed up from.
-        table.rows["ccdproc (one run)"] = in_process(f"ccdproc {method}", folder, 1)
-        found = siril(script, for_siril, runs)
-        if found is not None:
-            table.rows["Siril (whole process)"] = found
-        table.rows["TOROS, flushed to the disk"] = in_process(
-            f"ours {method}", folder, runs, flush=True
-        )
-        table.rows["floor, flushed to the disk"] = in_process(
-            "floor stack", folder, runs, flush=True
-        )
+        ours = f"ours {method}"
+        contenders: Contenders = {
+            "floor": partial(in_process, "floor stack", folder, 1),
+            "TOROS": partial(in_process, ours, folder, 1),
+            **siril("Siril (whole process)", script, for_siril),
+            "TOROS, flushed to the disk": partial(in_process, ours, folder, 1, flush=True),
+            "floor, flushed to the disk": partial(in_process, "floor stack", folder, 1, flush=True),
+        }
+        table.rows |= by_turns(contenders, runs)
+        table.rows["ccdproc (one run)"] = once(f"ccdproc {method}", folder)
         tables.append(table)
         report(table.lines())
     return tables
@@ -209,14 +156,14 @@ def command_masters(frames: Path, side: int, count: int, runs: int) -> Table:
         f"A master of {count} × {side}² as a command, from its start to its end", "toros masters"
     )
     command = [str(TOROS), "masters", str(folder), "--out", str(out)]
-    table.rows["toros masters"] = as_command(command, frames, runs, clean=out)
-    unflushed = [*UNFLUSHED, *command[1:]]
-    table.rows["toros masters, not flushed"] = as_command(unflushed, frames, runs, clean=out)
-    found = siril(SIRIL_STACKS["sigma_clip"], for_siril, runs)
-    if found is not None:
-        table.rows["Siril"] = found
+    contenders: Contenders = {
+        "toros masters": partial(as_command, command, frames, out),
+        "toros masters, not flushed": partial(as_command, [*UNFLUSHED, *command[1:]], frames, out),
+        **siril("Siril", SIRIL_STACKS["sigma_clip"], for_siril),
+    }
+    table.rows |= by_turns(contenders, runs)
     script = [sys.executable, "-c", CCDPROC_COMMAND, str(folder), str(frames / "ccdproc.fits")]
-    table.rows["ccdproc (one run)"] = as_command(script, frames, 1)
+    table.rows["ccdproc (one run)"] = as_command(script, frames).figures()
     table.notes.append(
         "`toros masters` also digests every frame (SHA-256), measures the read noise, leaves out "
         "odd frames, keeps an archive, and waits for the disk; the others do not."
@@ -233,16 +180,23 @@ def lights(frames: Path, side: int, count: int, runs: int) -> list[Table]:
     )
     # By a process of its own: to make the masters takes memory that a light does not.
     in_child(masters_of, folder)
-    table.rows["floor"] = in_process("floor light", folder, count)
-    table.rows["TOROS"] = in_process("ours light", folder, count)
-    table.rows["ccdproc.ccd_process"] = in_process("ccdproc light", folder, min(count, 5))
-    table.rows["TOROS, flushed to the disk"] = in_process("ours light", folder, count, flush=True)
-    table.rows["floor, flushed to the disk"] = in_process("floor light", folder, count, flush=True)
-    table.notes.append(f"Medians over {count} lights. The masters' planes are made once for all.")
+    each = -(-count // runs)
+    contenders: Contenders = {
+        "floor": partial(in_process, "floor light", folder, each),
+        "TOROS": partial(in_process, "ours light", folder, each),
+        "ccdproc.ccd_process": partial(in_process, "ccdproc light", folder, 1),
+        "TOROS, flushed to the disk": partial(in_process, "ours light", folder, each, flush=True),
+        "floor, flushed to the disk": partial(in_process, "floor light", folder, each, flush=True),
+    }
+    table.rows |= by_turns(contenders, runs)
+    table.notes.append(
+        f"Medians over {runs * each} lights, of `ccd_process` over {runs}. The masters' planes are "
+        "made once for each process."
+    )
     report(table.lines())
     rays = Table(f"Cosmic rays of {side}², four iterations", "TOROS")
-    rays.rows["TOROS"] = in_process("ours cosmics", folder, runs)
-    rays.rows["astroscrappy (one run)"] = in_process("astroscrappy cosmics", folder, 1)
+    rays.rows["TOROS"] = in_process("ours cosmics", folder, runs).figures()
+    rays.rows["astroscrappy (one run)"] = once("astroscrappy cosmics", folder)
     report(rays.lines())
     return [table, rays]
 
@@ -262,10 +216,6 @@ def command_night(frames: Path, side: int, count: int, runs: int) -> Table:
     fresh = [str(TOROS), "db", "upgrade", "--config", str(config)]
     (frames / "night.db").unlink(missing_ok=True)
     subprocess.run(fresh, check=True, capture_output=True)
-    table.rows["toros calibrate"] = as_command(plain, frames, runs, clean=out)
-    unflushed = [*UNFLUSHED, *plain[1:]]
-    table.rows["toros calibrate, not flushed"] = as_command(unflushed, frames, runs, clean=out)
-    table.rows["toros calibrate, with previews"] = as_command(command, frames, 1, clean=out)
     script = "\n".join(
         [
             "stack bias_ rej s 3 3 -nonorm -out=mbias",
@@ -275,12 +225,16 @@ def command_night(frames: Path, side: int, count: int, runs: int) -> Table:
             "preprocess light_ -dark=mdark -flat=mflat",
         ]
     )
-    found = siril(script, for_siril, runs)
-    if found is not None:
-        table.rows["Siril (no uncertainty, no mask)"] = found
+    contenders: Contenders = {
+        "toros calibrate": partial(as_command, plain, frames, out),
+        "toros calibrate, not flushed": partial(as_command, [*UNFLUSHED, *plain[1:]], frames, out),
+        "toros calibrate, with previews": partial(as_command, command, frames, out),
+        **siril("Siril (no uncertainty, no mask)", script, for_siril),
+    }
+    table.rows |= by_turns(contenders, runs)
     peer = [sys.executable, "-m", "benchmarks.reduction_ccdproc", str(folder)]
     # From where the benchmark is: it shares what it knows of the camera.
-    table.rows["ccdproc (one run)"] = as_command([*peer, str(frames / "ccdproc")], ROOT, 1)
+    table.rows["ccdproc (one run)"] = as_command([*peer, str(frames / "ccdproc")], ROOT).figures()
     table.notes.append(
         "`toros calibrate` also makes a mask of bad pixels and a report, digests frames and "
         "masters, keeps an archive, and waits until its 3.5 GB are on the disk; Siril leaves "
@@ -295,8 +249,8 @@ def large(frames: Path, count: int) -> Table:
     side = 10560
     folder = biases(frames / f"bias_{side}_{count}", count, side)
     table = Table(f"{count} × {side}², sigma clip, once", "TOROS")
-    table.rows["floor"] = in_process("floor stack", folder, 1)
-    table.rows["TOROS"] = in_process("ours sigma_clip", folder, 1)
+    table.rows["floor"] = once("floor stack", folder)
+    table.rows["TOROS"] = once("ours sigma_clip", folder)
     rate = count * side * side / table.rows["TOROS"].wall_s / 1e6
     table.notes.append(f"TOROS combines {rate:.0f} Mpixel/s; kernels loaded, not warmed up.")
     report(table.lines())

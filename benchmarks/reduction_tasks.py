@@ -1,7 +1,7 @@
 """What the benchmark of the reduction measures, each in a process of its own.
 
-``python -m benchmarks.reduction_tasks TASK FOLDER RUNS`` prints one JSON line: seconds of each
-run, processor seconds of each, and the process's peak memory.
+``python -m benchmarks.reduction_tasks TASK FOLDER RUNS FLUSH WARM`` prints one JSON line: seconds
+of each run, processor seconds of each, and the process's peak memory.
 """
 
 from __future__ import annotations
@@ -238,14 +238,15 @@ def peak_mb() -> float:
 
 def main() -> None:
     """Run one task and print its figures."""
-    name, folder, runs, flush = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    name, folder, runs = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    flush, warm = (said == "yes" for said in sys.argv[4:6])
     warnings.simplefilter("ignore")
-    if flush == "no":
+    if not flush:
         # The disk is not what is measured: nobody waits for it, neither we nor the floor.
         os.fsync = lambda _: None  # type: ignore[assignment]
         os.posix_fadvise = lambda *_: None  # begins a flush early
     run = TASKS[name](folder)
-    if runs > 1:
+    if warm:
         run()  # warm: libraries, kernels, page cache
     wall: list[float] = []
     cpu: list[float] = []
