@@ -68,13 +68,7 @@ def make_master_flat(
             shares=pedestal.shares(good, levels),
             options=options,
         )
-        header = master_header("flat", good, "")
-        set_card(header, "FILTER", good[0].filter, "filter")
-        set_card(header, "EXPTIME", good[0].exptime_s, "[s] exposure time of the first frame")
-        set_card(header, "FLATLEV", float(np.median(levels)), "[adu] median level of the frames")
-        _gain_cards(header, measured)
-        set_card(header, "BIASCOR", bias.name if bias else NONE, "master bias subtracted")
-        set_card(header, "DARKCOR", dark.name if dark else NONE, "master dark subtracted")
+        header = _header(good, levels, measured, bias, dark)
         notes = () if bias or dark else (_NO_PEDESTAL,)
         return finish(
             Draft("flat", good, stack, flat.rows, header, notes),
@@ -175,10 +169,23 @@ def _stacked(stack: Stack, options: ReductionOptions, name: str) -> tuple[Planes
     return planes, np.float32(sums.sum() / counts.sum())
 
 
-def _gain_cards(header: fits.Header, measured: MeasuredGain | None) -> None:
+def _header(
+    infos: Sequence[ExposureInfo],
+    levels: Sequence[float],
+    measured: MeasuredGain | None,
+    bias: Path | None,
+    dark: Path | None,
+) -> fits.Header:
+    header = master_header("flat", infos, "")
+    set_card(header, "FILTER", infos[0].filter, "filter")
+    set_card(header, "EXPTIME", infos[0].exptime_s, "[s] exposure time of the first frame")
+    set_card(header, "FLATLEV", float(np.median(levels)), "[adu] median level of the frames")
     if measured is not None:
         set_card(header, "GAINMEAS", measured.gain_e_adu, "[e-/ADU] measured on these flats")
         set_card(header, "GAINMERR", measured.error, "[e-/ADU] its standard error")
+    set_card(header, "BIASCOR", bias.name if bias else NONE, "master bias subtracted")
+    set_card(header, "DARKCOR", dark.name if dark else NONE, "master dark subtracted")
+    return header
 
 
 def _noise_of_one(
