@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from toros.common.errors import AlreadyCalibrated, NoMasterDark, UnusableFrame
@@ -13,6 +14,7 @@ from toros.imaging.light_header import light_header
 from toros.imaging.light_noise import Noise, noise_of, variance_of
 from toros.imaging.light_pixels import Correction, open_light
 from toros.imaging.light_steps import (
+    Corrected,
     clear_cosmic_rays,
     defringe,
     in_memory,
@@ -178,17 +180,14 @@ def calibrate_light(
         # The sky is measured while the header is made.
         with begun(lambda: sky_of(strip, light.shape, path), alone=alone) as sky:
             header = light_header(light.header, info, result, noise.read_noise_adu, missing or {})
-            measured = write_light(
-                target,
-                header,
-                strip,
-                encode,
-                sky,
-                lambda mask: mark_bleeding(correction, options, mask),
-                light,
-                options,
-                alone,
+            corrected = Corrected(
+                shape=light.shape,
+                strip=strip,
+                encode=encode,
+                sky=sky,
+                finish_mask=partial(mark_bleeding, correction, options),
             )
+            measured = write_light(target, header, corrected, options, alone=alone)
     return replace(result, **asdict(measured))
 
 

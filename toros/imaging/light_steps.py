@@ -19,7 +19,7 @@ from toros.imaging.frames import MaskBit, Master, Pixels
 from toros.imaging.fringes import FringeFit, fit_fringes
 from toros.imaging.kernels.correcting import count_bits
 from toros.imaging.light_noise import Noise
-from toros.imaging.light_pixels import Bits, Correction, RawLight
+from toros.imaging.light_pixels import Bits, Correction
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import in_threads, strips
 from toros.imaging.products import Strip, image_planes
@@ -133,23 +133,14 @@ def compression_of(options: ReductionOptions) -> Compression | None:
     return Compression(options.compression, options.quantise_level)
 
 
-def write_light(
-    target: Path,
-    header: fits.Header,
-    strip: Callable[[slice], Strip],
-    encode: Encode | None,
-    sky: Callable[[], tuple[float, float]],
-    finish_mask: Callable[[Bits], bool],
-    light: RawLight,
-    options: ReductionOptions,
-    alone: bool = False,
-) -> Measured:
-    """Write a light and measure it; what is found goes into the header too.
+@dataclass(frozen=True)
+class Corrected:
+    """What a light has become, as its file wants it.
 
     Parameters
     ----------
-    header : astropy.io.fits.Header
-        With a place for each number that is measured here.
+    shape : tuple of int
+        (height, width).
     strip : callable
         Returns some rows, corrected; called from several threads.
     encode : callable, optional
@@ -159,6 +150,29 @@ def write_light(
     finish_mask : callable
         Called with the whole mask, once all rows are there, if any pixel is saturated; returns
         whether it has set bits.
+    """
+
+    shape: tuple[int, int]
+    strip: Callable[[slice], Strip]
+    encode: Encode | None
+    sky: Callable[[], tuple[float, float]]
+    finish_mask: Callable[[Bits], bool]
+
+
+def write_light(
+    target: Path,
+    header: fits.Header,
+    light: Corrected,
+    options: ReductionOptions,
+    *,
+    alone: bool = False,
+) -> Measured:
+    """Write a light and measure it; what is found goes into the header too.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        With a place for each number that is measured here.
     options : ReductionOptions
         Whether it is compressed, and how.
     alone : bool
@@ -176,14 +190,14 @@ def write_light(
     with planes_file(target, planes, compression_of(options), direct=alone) as file:
 
         def write(rows: slice) -> None:
-            if encode is not None and isinstance(file, PlanesFile):
+            if light.encode is not None and isinstance(file, PlanesFile):
                 rooms = [file.room(index, rows.start, rows.stop - rows.start) for index in (0, 1)]
                 pixels, errors = (room.content.view(np.uint32) for room in rooms)
-                sums = encode(rows, pixels, errors, mask[rows].reshape(-1))
+                sums = light.encode(rows, pixels, errors, mask[rows].reshape(-1))
                 for index, room, total in zip((0, 1), rooms, sums, strict=True):
                     file.put(index, room, total)
             else:
-                part = strip(rows)
+                part = light.strip(rows)
                 file.write(0, rows.start, part.pixels, part.uncertainty)
                 file.write(1, rows.start, part.uncertainty)
                 mask[rows] = part.mask
@@ -194,12 +208,12 @@ def write_light(
             counts.append(_counts(mask[rows]))
 
         in_threads(write, strips(*shape), alone=alone)
-        measured = Measured.of(sky(), np.sum(counts, axis=0))
-        if measured.saturated and finish_mask(mask):
+        measured = Measured.of(light.sky(), np.sum(counts, axis=0))
+        if measured.saturated and light.finish_mask(mask):
             counts.clear()
             file.forget(2)
             in_threads(write_mask, strips(*shape), alone=alone)
-            measured = Measured.of(sky(), np.sum(counts, axis=0))
+            measured = Measured.of(light.sky(), np.sum(counts, axis=0))
         # Known only now; the cards are there, so that the header keeps its length.
         for keyword, value in (
             ("SKYLEVEL", measured.sky_level),
