@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from toros.imaging.kernels.rules import MAD_TO_SIGMA
+
 Mask = NDArray[np.bool_]
 
 # A saturated star is about as high as wide; a trail makes it longer than this along the column.
@@ -22,7 +24,6 @@ _THRESHOLD = 5.0
 _BESIDE_PX = (3, 12)
 # A trail may be lost in the noise for so many pixels and come back.
 _MISSES = 3
-_MAD_TO_SIGMA = 1.482602218505602
 
 
 def bleed_mask(pixels: NDArray[np.float32], saturated: Mask, axis: Literal[0, 1] = 0) -> Mask:
@@ -118,5 +119,5 @@ def _stands_out(pixels: NDArray[np.float32], row: int, column: int) -> bool:
     if beside.size == 0:
         return False
     level = float(np.median(beside))
-    sigma = _MAD_TO_SIGMA * float(np.median(np.abs(beside - level)))
+    sigma = MAD_TO_SIGMA * float(np.median(np.abs(beside - level)))
     return float(pixels[row, column]) > level + _THRESHOLD * max(sigma, 1e-6 * abs(level))

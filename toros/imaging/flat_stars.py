@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.imaging.kernels.flats import subtract_plane, sum_planes
+from toros.imaging.kernels.rules import MAD_TO_SIGMA
 from toros.imaging.kernels.sorting import middle_of_rows, network, sort_pixels
 from toros.imaging.medians import median_of
 from toros.imaging.pool import in_threads
@@ -22,7 +23,6 @@ _SIGMAS = 4.0
 _SMOOTH_BLOCKS = 15
 # Fits of the plane, each without what stands out of the one before.
 _FITS = 3
-_MAD_TO_SIGMA = 1.482602218505602
 
 Blocks = NDArray[np.float32]
 
@@ -45,7 +45,7 @@ def star_blocks(flats: Sequence[Blocks]) -> list[NDArray[np.bool_]]:
         smooth = median_down(np.ascontiguousarray(median_down(rest.T, size).T), size)
         rest = rest - smooth
         rests[index] = rest
-        sigmas[index] = _MAD_TO_SIGMA * median_of(np.abs(rest - median_of(rest)))
+        sigmas[index] = MAD_TO_SIGMA * median_of(np.abs(rest - median_of(rest)))
 
     in_threads(compare, range(len(flats)))
     # A flat that is itself the median of all in many blocks shows less scatter than it has.
@@ -100,6 +100,6 @@ def _level(ratio: NDArray[np.floating]) -> NDArray[np.float64]:
         fit = np.asarray(np.linalg.solve(sums[:, :3], sums[:, 3]), np.float64)
         subtract_plane(values, fit, x, y, rest)
         if turn + 1 < _FITS:
-            sigma = _MAD_TO_SIGMA * median_of(np.abs(rest - median_of(rest)))
+            sigma = MAD_TO_SIGMA * median_of(np.abs(rest - median_of(rest)))
             limit = _SIGMAS * max(sigma, 1e-9)
     return rest

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from toros.imaging.frames import read_strips
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.kernels.rules import MAD_TO_SIGMA
 from toros.imaging.medians import median_of, medians_of_rows, quantile_of_sorted
 from toros.imaging.options import ReductionOptions
 
@@ -28,7 +29,6 @@ _ROWS = 4
 _BLOCKS = 8
 # Where a Gaussian has its deviations.
 _ONE_SIGMA = (0.15865525393145708, 0.8413447460685429)
-_MAD_TO_SIGMA = 1.482602218505602
 
 # A frame is odd when it is this many deviations (from the MAD over the frames) off the others …
 _SIGMAS = 8.0
@@ -214,4 +214,4 @@ def _by_shape(measures: Sequence[Measure], kind: Kind) -> dict[int, str]:
 
 def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
     middle = float(np.median(values))
-    return middle, _MAD_TO_SIGMA * float(np.median(np.abs(values - middle)))
+    return middle, MAD_TO_SIGMA * float(np.median(np.abs(values - middle)))

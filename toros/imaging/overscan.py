@@ -15,13 +15,13 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from toros.imaging.headers.layout import Amplifier
+from toros.imaging.kernels.rules import MAD_TO_SIGMA
 
 OverscanMethod = Literal["fit", "row", "median"]
 
 # A row whose overscan a bright star bled into is this far off; a Gaussian row is hardly ever.
 _REJECT = 5.0
 _ROUNDS = 3
-_MAD_TO_SIGMA = 1.482602218505602
 
 
 def along_rows(amplifier: Amplifier) -> bool | None:
@@ -70,7 +70,7 @@ def overscan_level(
         fitted = legendre.legval(x, legendre.legfit(x[used], medians[used], degree))
         off = np.abs(medians - fitted)
         # Not less than the step of the median of whole numbers.
-        sigma = max(_MAD_TO_SIGMA * float(np.median(off[used])), 0.5)
+        sigma = max(MAD_TO_SIGMA * float(np.median(off[used])), 0.5)
         keep = off <= reject * sigma
         if np.array_equal(keep, used) or keep.sum() <= degree:
             break

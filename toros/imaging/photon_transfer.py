@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.masters import moments_of_kept
+from toros.imaging.kernels.rules import MAD_TO_SIGMA
 from toros.imaging.linearity import linearise
 from toros.imaging.master_file import MasterFile
 from toros.imaging.medians import median_of
@@ -89,7 +90,7 @@ def gain_of_pair(
     if values.size < _FEWEST_BLOCKS:
         return None
     middle = float(np.median(values))
-    spread = 1.4826 * float(np.median(np.abs(values - middle)))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(values - middle)))
     error = 1.2533 * spread / np.sqrt(values.size)
     return MeasuredGain(middle, float(error), values.size)
 
@@ -113,7 +114,7 @@ def _of_blocks(first: Pixels, second: Pixels, read_noise_adu: float) -> list[flo
     # What is common to both (pixel response) cancels; a slope of the light within the block too.
     difference = a - ratio[:, None] * b
     difference -= _medians(difference)[:, None]
-    sigma = 1.4826 * _medians(np.abs(difference))
+    sigma = MAD_TO_SIGMA * _medians(np.abs(difference))
     levels, variance = np.empty((2, len(a))), np.empty(len(a))
     moments_of_kept(a, b, difference, 5 * np.maximum(sigma, 1e-9), levels, variance)
     # var(a - r·b) = s/g + r²·(s/r)/g + (1 + r²)·R², means over the pixels that are kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from toros.imaging.frames import Pixels
+from toros.imaging.kernels.rules import MAD_TO_SIGMA
 
 # Of √2 times the noise of one frame. Equal for two exposures; less when they are one.
 _COMMON = 0.9
@@ -33,4 +34,4 @@ def same_exposure(first: Pixels, second: Pixels) -> bool:
 def _deviation(values: Pixels) -> float:
     # The median of whole numbers is a whole number: they are spread over their steps first.
     spread = values + np.random.default_rng(0).uniform(-0.5, 0.5, values.shape)
-    return float(1.4826 * np.median(np.abs(spread - np.median(spread))))
+    return float(MAD_TO_SIGMA * np.median(np.abs(spread - np.median(spread))))
