@@ -106,6 +106,11 @@ def test_both_paths_serve(daemon: Daemon) -> None:
             12,
             "field 'limit': input should be greater",
         ),
+        (
+            {"request": "list_work_orders", "state": "finished"},
+            12,
+            "field 'state': input should be 'accepted', 'running', 'completed', 'failed', 'inter",
+        ),
         ({"request": "add"}, 12, "Request 'add': field 'a' is missing. Its fields are: a, b."),
         ({"request": "add", "a": 1, "c": 2}, 12, "unknown field 'c'"),
         ({"request": "add", "a": "x"}, 12, "field 'a': input should be a valid number"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 GAUGE_S = 1.0
 # Questions are answered at once: nobody can cancel them.
 _NEVER = threading.Event()
+# That the journal knows; what is rejected is in no journal.
+OrderState = Literal["accepted", "running", "completed", "failed", "interrupted", "cancelled"]
 
 
 class OrderKey(Fields):
@@ -35,7 +37,7 @@ class OrderKey(Fields):
 class OrderList(Fields):
     """Which work orders to list."""
 
-    state: str | None = None
+    state: OrderState | None = None
     # SQLite takes a negative limit for none at all, and PostgreSQL for an error.
     limit: Annotated[int, Field(ge=1, le=10_000)] = 100
 
