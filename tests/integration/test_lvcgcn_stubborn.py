@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.support.alert_house import REPLAY, AlertHouse, alert_house, notice
+from tests.support.alert_house import REPLAY, AlertHouse, alert_house, notice, voevent
 from tests.support.brokers import hostile
 from tests.support.waiting import wait_until
 from tests.support.web_server import serving
@@ -324,13 +324,6 @@ def test_a_notice_may_wait_wherever_its_map_may_be_had(allowed: str, waits: bool
     text = voevent("Initial", "observation", 1, "https://maps.example/sky/map.fits")
     settings = LvcgcnSettings(allowed_hosts=[allowed])
     assert may_download(read_notice(text.encode()), settings) is waits
-
-
-def voevent(kind: str, role: str, minute: int, sky_map: str = "") -> str:
-    params = {"GraceID": "S1a", "AlertType": kind, "Significant": "1", "skymap_fits": sky_map}
-    listed = "".join(f'<Param name="{name}" value="{said}"/>' for name, said in params.items())
-    return f"""<VOEvent version="2.0" role="{role}" ivorn="ivo://gwnet/LVC#S1a-{minute}">
-<Who><Date>2017-08-18T18:{minute:02d}:00</Date></Who><What>{listed}</What></VOEvent>"""
 
 
 @pytest.mark.parametrize("drill", [False, True])

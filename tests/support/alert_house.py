@@ -38,6 +38,14 @@ def notice(name: str = "GW170817", **changes: Any) -> bytes:
     return json.dumps(_RECORD | {"superevent_id": name} | changes).encode()
 
 
+def voevent(kind: str, role: str, minute: int, sky_map: str = "", event: str = "S1a") -> str:
+    """A VOEvent of the LVK, which names its map by address."""
+    params = {"GraceID": event, "AlertType": kind, "Significant": "1", "skymap_fits": sky_map}
+    listed = "".join(f'<Param name="{name}" value="{said}"/>' for name, said in params.items())
+    return f"""<VOEvent version="2.0" role="{role}" ivorn="ivo://gwnet/LVC#{event}-{minute}">
+<Who><Date>2017-08-18T18:{minute:02d}:00</Date></Who><What>{listed}</What></VOEvent>"""
+
+
 class TargetsFields(Fields):
     alert: str
     revision: int

@@ -70,6 +70,18 @@ def of_event(session: Session, event: str) -> Sequence[Alert]:
     return session.scalars(query).all()
 
 
+def waiting_for_map(session: Session, since: datetime) -> list[Alert]:
+    """Return the newest revisions that miss nothing but a sky map, of events received since."""
+    query = select(Alert).where(Alert.received >= since).order_by(Alert.id)
+    counted = (alert for alert in session.scalars(query) if not alert.notice.get("outdated"))
+    newest = {alert.event: alert for alert in counted}
+    return [alert for alert in newest.values() if _missed(alert) == {"map"}]
+
+
+def _missed(alert: Alert) -> set[str]:
+    return {rule["rule"] for rule in alert.notice.get("rules", []) if not rule["passed"]}
+
+
 def latest(session: Session, limit: int, event: str | None) -> Sequence[Alert]:
     """Return the newest alerts, of one event or of all."""
     query = select(Alert).order_by(Alert.id.desc()).limit(limit)

@@ -21,6 +21,7 @@ from toros.lvcgcn.herald import Herald
 from toros.lvcgcn.history import summary
 from toros.lvcgcn.inbox import Arrival, Inbox
 from toros.lvcgcn.keep import Keep
+from toros.lvcgcn.late_maps import LateMaps
 from toros.lvcgcn.maps import may_download, read_file
 from toros.lvcgcn.processing import Processor, Taken
 from toros.lvcgcn.ranking import rank, require_weight
@@ -81,10 +82,12 @@ class AlertDesk:
             lambda arrival, text: self._processor.record_problem(text, arrival),
             slow=self._may_download,
         )
+        self._late_maps = LateMaps(context, self._keep, self._put_on_record)
 
     def loops(self) -> list[Loop]:
         """Return the background threads."""
         bodies = [*self.relay.loops(), *self.inbox.loops(self._sources), *self._herald.loops()]
+        bodies.append(("late-maps", self._late_maps.run))
         return [Loop(f"lvcgcn-{name}", body) for name, body in bodies]
 
     def process(self, content: bytes, transport: str, sky_map: Path | None = None) -> Json:
@@ -112,7 +115,10 @@ class AlertDesk:
 
     def _process_arrival(self, arrival: Arrival) -> None:
         """Take in a notice of the inbox. Nobody waits for an answer, so no telescope is either."""
-        taken = self._processor.take(arrival.path.read_bytes(), arrival)
+        self._put_on_record(arrival.path.read_bytes(), arrival)
+
+    def _put_on_record(self, content: bytes, arrival: Arrival, sky_map: Path | None = None) -> None:
+        taken = self._processor.take(content, arrival, sky_map)
         # A process that died after the commit has not sent it.
         self.relay.wake()
         self._herald.wake()
@@ -208,6 +214,7 @@ class AlertDesk:
             "observatories": [station.name for station in self._stations],
             "relay_outstanding": self.relay.outstanding,
             "inbox": len(self.inbox),
+            "maps_awaited": len(self._late_maps),
             "announcements_waiting": self._herald.waiting,
             "sources": {source.name: source.describe() for source in self._sources},
             "last_alert": summary(newest[0]) if newest else None,

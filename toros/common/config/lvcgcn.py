@@ -100,6 +100,12 @@ class LvcgcnSettings(Section):
     download_pause_s: float = Field(
         1.0, ge=0, le=60, description="Pause before it is tried again; twice that, a third time."
     )
+    late_map_pause_s: float = Field(
+        60.0, gt=0, le=3600, description="Pause before a map that did not come is asked for anew."
+    )
+    late_map_hours: float = Field(
+        6.0, ge=0, le=168, description="How long after its notice that goes on; 0: not at all."
+    )
     max_map_bytes: int = Field(
         512 * 2**20, ge=2**20, description="Largest sky map, downloaded or unpacked."
     )
