@@ -23,6 +23,8 @@ _TITLE_PX, _LABEL_PX, _NUMBER_PX = 15, 12, 11
 # No axis has numbers closer than this; across they are longer than high.
 _APART_X, _APART_Y = 70, 40
 _LEAST_HEIGHT = 90
+# No page is wide enough for more characters.
+_LONGEST_TITLE = 200
 
 
 def framed(
@@ -64,9 +66,11 @@ def framed(
 
 
 def _title(draw: ImageDraw.ImageDraw, title: str, width: int) -> None:
-    text, font = _printable(title), _font(_TITLE_PX)
+    text, font = _printable(title[:_LONGEST_TITLE]), _font(_TITLE_PX)
+    whole = text
     while text and draw.textlength(text, font) > width - 10:
-        text = f"{text[:-2].rstrip('…')}…" if len(text) > 2 else ""
+        whole = whole[:-1]
+        text = f"{whole}…" if whole else ""
     draw.text((width // 2, _TOP // 2), text, _BLACK, font, anchor="mm")
 
 
