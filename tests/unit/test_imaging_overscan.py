@@ -270,3 +270,96 @@ def test_the_sky_moves_with_the_pixels(tmp_path: Path, matrix: str, amplifier: i
     turned_y = one.data.shape[0] - 1 - y if one.place.flip_y else y
     after = WCS(header).all_pix2world(turned_x + one.place.x_start, turned_y + one.place.y_start, 0)
     np.testing.assert_allclose(after, sky, atol=1e-10)
+
+
+# --- what cannot be ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["fit", "row", "median"])
+def test_a_value_that_is_none_in_the_overscan_costs_no_pixel(tmp_path: Path, method: str) -> None:
+    raw = np.full((20, 30), 1000, np.float32)
+    raw[:, :24] += 500
+    raw[5, 27] = np.nan
+    raw[9, 29] = np.inf
+    path = write(tmp_path / "a.fits", raw, BIASSEC="[25:30,1:20]", TRIMSEC="[1:24,1:20]")
+    options = ReductionOptions(overscan=method)  # type: ignore[arg-type]
+    frame = read_frame(path, read_exposure(path), options=options)
+    assert not frame.mask.any()
+    np.testing.assert_allclose(frame.pixels, 500, atol=1e-3)
+
+
+@pytest.mark.parametrize(("method", "lost"), [("fit", 0), ("row", 2), ("median", 0)])
+def test_rows_without_an_overscan_are_fitted_or_masked(
+    tmp_path: Path, method: str, lost: int
+) -> None:
+    raw = np.full((20, 30), 1000, np.float32)
+    raw[:, :24] += 500
+    raw[5:7, 24:] = np.nan
+    path = write(tmp_path / "a.fits", raw, BIASSEC="[25:30,1:20]", TRIMSEC="[1:24,1:20]")
+    options = ReductionOptions(overscan=method)  # type: ignore[arg-type]
+    frame = read_frame(path, read_exposure(path), options=options)
+    assert np.count_nonzero(frame.mask == MaskBit.NO_DATA) == lost * 24
+    np.testing.assert_allclose(frame.pixels[frame.mask == 0], 500, atol=1e-3)
+    assert not frame.pixels[frame.mask != 0].any()
+
+
+def test_an_overscan_of_no_values_masks_the_frame(tmp_path: Path) -> None:
+    raw = np.full((20, 30), 1500, np.float32)
+    raw[:, 24:] = np.nan
+    path = write(tmp_path / "a.fits", raw, BIASSEC="[25:30,1:20]", TRIMSEC="[1:24,1:20]")
+    frame = read_frame(path, read_exposure(path))
+    assert (frame.mask == MaskBit.NO_DATA).all()
+    assert not frame.pixels.any()
+
+
+@pytest.mark.parametrize(
+    ("card", "value", "done"),
+    [
+        ("OVERSCAN", 6, False),
+        ("OVERSCAN", False, False),
+        ("TRIM", False, False),
+        ("TRIM", "F", False),
+        ("OVERSCAN", "Jan 30 12:00 Overscan section is [25:30,1:20] with mean=1000.", True),
+        ("TRIM", True, True),
+        ("SUBOVER", "subtract_overscan", True),
+    ],
+)
+def test_a_card_says_whether_the_overscan_was_dealt_with(
+    tmp_path: Path, card: str, value: object, done: bool
+) -> None:
+    raw = np.full((20, 30), 1000, np.uint16)
+    sections = {"BIASSEC": "[25:30,1:20]", "TRIMSEC": "[1:24,1:20]", card: value}
+    info = read_exposure(write(tmp_path / "a.fits", raw, **sections))
+    assert info.shape == ((20, 30) if done else (20, 24))
+
+
+def test_an_impossible_gain_of_an_amplifier_is_none(tmp_path: Path) -> None:
+    path = mosaic(tmp_path / "m.fits", np.full((40, 60), 3000.0), numbered=True)
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["GAIN2"] = 0.0
+        hdus[0].header["RDNOISE3"] = -4.0
+    info = read_exposure(path)
+    assert info.gain_e_adu is None
+    assert any("amplifier tells its gain" in note for note in info.notes), info.notes
+    frame = read_frame(path, info)
+    assert (frame.pixels > 2000).all()
+    assert frame.read_noise_e is None
+
+
+@pytest.mark.parametrize("without", [1, 3])
+def test_the_gain_of_one_amplifier_is_not_that_of_all(tmp_path: Path, without: int) -> None:
+    path = mosaic(tmp_path / "m.fits", np.full((40, 60), 3000.0))
+    with fits.open(path, mode="update") as hdus:
+        del hdus[without].header["GAIN"]
+    info = read_exposure(path)
+    assert info.gain_e_adu is None
+    assert "gain" not in info.decided_by
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_the_read_noise_of_a_frame_is_that_of_its_amplifiers(
+    tmp_path: Path, numbered: bool
+) -> None:
+    path = mosaic(tmp_path / "m.fits", np.full((40, 60), 3000.0), numbered=numbered)
+    expected = np.sqrt(np.mean(np.array([3.0, 4.0, 5.0, 6.0]) ** 2))
+    assert read_exposure(path).read_noise_e == pytest.approx(expected)

@@ -18,7 +18,7 @@ from toros.imaging.fits_io import read_pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.headers.layout import Amplifier, Layout
 from toros.imaging.options import ReductionOptions
-from toros.imaging.overscan import along_rows, overscan_level
+from toros.imaging.overscan import along_rows, median_level, overscan_level
 
 A = TypeVar("A", bound=np.generic)
 
@@ -69,6 +69,8 @@ def assemble(
             full = data >= info.saturation_adu
         data -= _level(raw, amplifier, options)
         data *= _gain_factor(amplifier, layout)
+        # Nor is there a value where the overscan has none.
+        finite &= np.isfinite(data)
         data[~finite] = 0
         at = amplifier.place.slices
         pixels[at] = _turned(data, amplifier)
@@ -86,7 +88,7 @@ def _level(
         return np.float32(0)
     by_rows = along_rows(amplifier)
     if by_rows is None:
-        return np.float32(np.median(raw[bias.slices].astype(np.float32)))
+        return median_level(raw[bias.slices].astype(np.float32))
     data = amplifier.data
     if by_rows:
         region = raw[data.y_start : data.y_stop, bias.x_start : bias.x_stop]

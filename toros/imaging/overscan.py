@@ -47,7 +47,8 @@ def overscan_level(
     Parameters
     ----------
     region : numpy.ndarray
-        The overscan, raw [ADU]; for an overscan above or below the data, its transpose.
+        The overscan, raw [ADU]; for an overscan above or below the data, its transpose. Values
+        that are not finite do not count; a row that has no other is NaN, unless it is fitted.
     method : str
         ``"row"``: the median of each row. ``"fit"``: a Legendre polynomial along the rows through
         these medians. ``"median"``: one level for all rows.
@@ -56,23 +57,38 @@ def overscan_level(
     reject : float
         Rows that are so many deviations (from the MAD) off the polynomial are left out of it.
     """
-    medians = np.median(region, axis=1).astype(np.float64)
     if method == "median":
         # Of the pixels, not of the rows: a mean of medians would be the same but for outliers.
-        return np.full(medians.shape, np.median(region), dtype=np.float32)
-    if method == "row" or medians.size < 2:
+        return np.full(region.shape[0], median_level(region), dtype=np.float32)
+    medians = _medians_of_rows(region)
+    there = np.isfinite(medians)
+    if method == "row" or there.sum() < 2:
         return np.asarray(medians, dtype=np.float32)
     x = np.linspace(-1, 1, medians.size)
-    degree = min(degree, medians.size - 1)
-    used = np.ones(medians.size, dtype=bool)
+    degree = min(degree, int(there.sum()) - 1)
+    used = there
     fitted = medians
     for _ in range(_ROUNDS):
         fitted = legendre.legval(x, legendre.legfit(x[used], medians[used], degree))
         off = np.abs(medians - fitted)
         # Not less than the step of the median of whole numbers.
         sigma = max(MAD_TO_SIGMA * float(np.median(off[used])), 0.5)
+        # The comparison fails where there is no value.
         keep = off <= reject * sigma
         if np.array_equal(keep, used) or keep.sum() <= degree:
             break
         used = keep
     return np.asarray(fitted, dtype=np.float32)
+
+
+def median_level(region: NDArray[np.floating]) -> np.float32:
+    """Return the median of the finite values of an overscan, NaN where there are none."""
+    finite = region[np.isfinite(region)]
+    return np.float32(np.median(finite)) if finite.size else np.float32(np.nan)
+
+
+def _medians_of_rows(region: NDArray[np.floating]) -> NDArray[np.float64]:
+    medians = np.median(region, axis=1).astype(np.float64)
+    for row in np.flatnonzero(~np.isfinite(region).all(axis=1)):
+        medians[row] = median_level(region[row])
+    return medians

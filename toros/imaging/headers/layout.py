@@ -13,18 +13,20 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
 from toros.common.errors import UnreadableFile
-from toros.imaging.headers.cards import Cards, Findings
+from toros.imaging.headers.cards import Card, Cards, Findings
 from toros.imaging.headers.detector import decide_gain, decide_read_noise
 from toros.imaging.headers.sections import Section, parse_section, whole
 
 # Cards that IRAF's and ccdproc's tools leave when they have done it already.
 _DONE = ("TRIM", "OVERSCAN", "TRIMIM", "TRIM_IMAGE", "SUBOVER", "SUBTRACT_OVERSCAN")
+_NOT_DONE = frozenset({"f", "false", "n", "no", "none", "0"})
 _MOST_AMPLIFIERS = 64
 
 
@@ -77,6 +79,14 @@ class Layout:
         return sum(known) / len(known) if len(known) == len(gains) else None
 
     @property
+    def read_noise_e(self) -> float | None:
+        """The read noise of all amplifiers together, if all are known: the root mean square."""
+        known = [one.read_noise_e for one in self.amplifiers if one.read_noise_e is not None]
+        if len(known) < len(self.amplifiers):
+            return None
+        return math.sqrt(sum(noise**2 for noise in known) / len(known))
+
+    @property
     def has_overscan(self) -> bool:
         """Whether every amplifier has one."""
         return all(one.bias is not None for one in self.amplifiers)
@@ -112,7 +122,7 @@ def decide_layout(path: Path, images: Sequence[ImageCards], findings: Findings) 
 
 
 def _trimmed(image: ImageCards, findings: Findings) -> Layout | None:
-    done = image.cards.first(_DONE)
+    done = next((card for card in image.cards.every(_DONE) if _says_done(card)), None)
     names = ("BIASSEC", "TRIMSEC", "DATASEC")
     if done is not None:
         if image.cards.first(names) is not None:
@@ -136,6 +146,15 @@ def _trimmed(image: ImageCards, findings: Findings) -> Layout | None:
     findings.decide("layout", "BIASSEC, TRIMSEC" if bias else "TRIMSEC")
     place = Section(0, data.shape[1], 0, data.shape[0])
     return Layout(data.shape, (Amplifier(image.hdu, data, bias, place),))
+
+
+def _says_done(card: Card) -> bool:
+    """Return whether a card of `_DONE` means that: some cameras count their overscan in it."""
+    if isinstance(card.value, bool):
+        return card.value
+    if isinstance(card.value, int | float):
+        return card.keyword != "OVERSCAN" and card.value != 0
+    return card.text().lower() not in _NOT_DONE
 
 
 def _section(image: ImageCards, keyword: str, findings: Findings) -> Section | None:
@@ -179,8 +198,8 @@ def _numbered(path: Path, image: ImageCards, findings: Findings) -> Layout | Non
         data = _section(image, f"DATASEC{number}", findings)
         trim = _section(image, f"TRIMSEC{number}", findings)
         bias = _section(image, f"BIASSEC{number}", findings)
-        gain = image.cards.first_number((f"GAIN{number}", f"EGAIN{number}", f"GTGAIN{number}"))
-        noise = image.cards.first_number((f"RDNOISE{number}", f"GTRON{number}"))
+        gain = _positive(image, (f"GAIN{number}", f"EGAIN{number}", f"GTGAIN{number}"))
+        noise = _positive(image, (f"RDNOISE{number}", f"GTRON{number}"))
         amplifiers.append(
             _placed(
                 path,
@@ -189,14 +208,19 @@ def _numbered(path: Path, image: ImageCards, findings: Findings) -> Layout | Non
                 trim,
                 bias,
                 detector.text(),
-                gain[1] if gain else None,
-                noise[1] if noise else None,
+                gain,
+                noise,
             )
         )
     if len(amplifiers) < 2:
         return None
     findings.decide("layout", "DETSEC1, DETSEC2, …")
     return _fitted(path, amplifiers)
+
+
+def _positive(image: ImageCards, keywords: Sequence[str]) -> float | None:
+    numbers = (card.number() for card in image.cards.every(keywords))
+    return next((number for number in numbers if number is not None and number > 0), None)
 
 
 def _of_extension(path: Path, image: ImageCards, findings: Findings) -> Amplifier:

@@ -22,7 +22,7 @@ from toros.imaging.headers.detector import (
 )
 from toros.imaging.headers.exposure import ExposureInfo
 from toros.imaging.headers.image_type import decide_image_type
-from toros.imaging.headers.layout import ImageCards, decide_layout
+from toros.imaging.headers.layout import ImageCards, Layout, decide_layout
 from toros.imaging.headers.names import decide_filter, decide_instrument, decide_object
 from toros.imaging.headers.processed import why_processed
 from toros.imaging.headers.times import decide_date_obs
@@ -109,15 +109,17 @@ def describe_header(
     width, height = naxis or _naxis(cards)
     # A product of ours, or of anybody, is whole and trimmed.
     layout = decide_layout(path, images, findings) if processed is None else None
-    if layout is not None and layout.gain_e_adu is not None:
-        gain_e_adu = layout.gain_e_adu
-        if len(layout.amplifiers) > 1:
-            findings.decide("gain", "mean of the amplifiers")
+    if layout is not None:
+        gain_e_adu = _common_gain(layout, gain_e_adu, findings)
+    read_noise_e = decide_read_noise(cards, gain_e_adu, findings)
+    if layout is not None and layout.read_noise_e is not None:
+        read_noise_e = layout.read_noise_e
+        findings.decide("read_noise", "root mean square of the amplifiers")
     values: dict[str, Any] = {
         "image_type": decide_image_type(cards, path, exptime_s, findings),
         "filter": decide_filter(cards, findings),
         "binning": decide_binning(cards, findings),
-        "read_noise_e": decide_read_noise(cards, gain_e_adu, findings),
+        "read_noise_e": read_noise_e,
         "read_out_mode": decide_read_out_mode(cards, findings),
         "saturation_adu": decide_saturation(cards, gain_e_adu, bits, findings),
         "date_obs": decide_date_obs(cards, findings),
@@ -142,6 +144,19 @@ def describe_header(
         header=cards.as_json(),
         **values,
     )
+
+
+def _common_gain(layout: Layout, of_header: float | None, findings: Findings) -> float | None:
+    """Return the gain that the amplifiers are brought to, else that of the header for them all."""
+    if layout.gain_e_adu is not None:
+        findings.decide("gain", "mean of the amplifiers")
+        return layout.gain_e_adu
+    if any(one.gain_e_adu is not None for one in layout.amplifiers):
+        # The header's may be that of the first amplifier alone.
+        findings.decided_by.pop("gain", None)
+        findings.note("Not every amplifier tells its gain: the electrons per ADU are unknown.")
+        return None
+    return of_header
 
 
 def _exptime(cards: Cards, findings: Findings) -> float | None:
