@@ -355,6 +355,17 @@ def test_no_frames_and_frames_that_do_not_belong_together(tmp_path: Path) -> Non
     assert not target.exists()
 
 
+def test_a_frame_of_three_rows_is_read_to_its_end_and_no_further(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    raw = rng.normal(1000, 5, (5, 3, 2048)).round().astype(np.uint16)
+    paths = [tmp_path / f"bias{index}.fits" for index in range(5)]
+    for path, pixels in zip(paths, raw, strict=True):
+        fits.PrimaryHDU(pixels, fits.Header({"IMAGETYP": "bias"})).writeto(path)
+    result = make_master_bias(paths, tmp_path / "m.fits")
+    assert (result.left_out, result.median) == ((), pytest.approx(1000, abs=1))
+    assert result.read_noise_adu == pytest.approx(5, rel=0.05)
+
+
 def test_masters_are_not_stacked_into_masters(night: Night, tmp_path: Path) -> None:
     with pytest.raises(AlreadyCalibrated, match="COMBINED"):
         make_master_bias([night.bias, night.bias], tmp_path / "m.fits")

@@ -229,6 +229,22 @@ def test_of_three_nobody_is_odd() -> None:
     assert judged(frames, "bias") == {}
 
 
+@pytest.mark.parametrize("height", [1, 2, 3, 4, 5, 31, 33, 4096])
+def test_strips_are_of_the_frame(height: int) -> None:
+    strips = strips_of(height)
+    assert all(0 <= rows.start < rows.stop <= height for rows in strips)
+    assert len({rows.stop - rows.start for rows in strips}) == 1
+
+
+@pytest.mark.parametrize("shape", [(1, 200), (3, 70), (200, 1)])
+def test_a_frame_of_few_rows_or_one_column_is_judged(shape: tuple[int, int]) -> None:
+    rng = RNG(3)
+    frames = [rng.normal(1000, 5, shape).astype(np.float32) for _ in range(5)]
+    assert judged(frames, "bias") == {}
+    frames[2] += 100
+    assert list(judged(frames, "bias")) == [2]
+
+
 # --- stars in flats --------------------------------------------------------------------------
 
 

@@ -83,7 +83,8 @@ def strips_of(height: int) -> list[slice]:
     """Return the strips of rows that a frame of this height is measured on."""
     count = min(_STRIPS, max(1, height // _ROWS))
     starts = np.linspace(0, max(0, height - _ROWS), count)
-    return [slice(start, start + _ROWS) for start in sorted({int(value) for value in starts})]
+    rows = min(_ROWS, height)
+    return [slice(start, start + rows) for start in sorted({int(value) for value in starts})]
 
 
 def measure_strips(strips: Sequence[NDArray[np.float32]]) -> Measure:
@@ -102,7 +103,8 @@ def measure_strips(strips: Sequence[NDArray[np.float32]]) -> Measure:
         if half.size
     ]
     shape = np.concatenate(parts, axis=1).astype(np.float64)
-    differences = np.sort(np.diff(sample, axis=2), axis=None)
+    # From the pixel below where there is none beside it.
+    differences = np.sort(np.diff(sample, axis=2 if width > 1 else 1), axis=None)
     # Quantiles, not the MAD: the differences of whole numbers are whole numbers.
     low, high = (quantile_of_sorted(differences, part) for part in _ONE_SIGMA)
     return Measure(

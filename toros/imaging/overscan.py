@@ -67,7 +67,7 @@ def overscan_level(
     x = np.linspace(-1, 1, medians.size)
     degree = min(degree, int(there.sum()) - 1)
     used = there
-    fitted = medians
+    fitted: NDArray[np.floating] = medians
     for _ in range(_ROUNDS):
         fitted = legendre.legval(x, legendre.legfit(x[used], medians[used], degree))
         off = np.abs(medians - fitted)
@@ -88,7 +88,7 @@ def median_level(region: NDArray[np.floating]) -> np.float32:
 
 
 def _medians_of_rows(region: NDArray[np.floating]) -> NDArray[np.float64]:
-    medians = np.median(region, axis=1).astype(np.float64)
+    medians = np.asarray(np.median(region, axis=1), dtype=np.float64)
     for row in np.flatnonzero(~np.isfinite(region).all(axis=1)):
         medians[row] = median_level(region[row])
     return medians
