@@ -421,6 +421,26 @@ def test_over_and_under_exposed_flats_are_left_out(night: Night, tmp_path: Path)
         make_master_flat([white], tmp_path / "g.fits", bias=night.bias, dark=night.dark)
 
 
+def test_flats_saturated_in_their_bright_middle_bend_no_flat(night: Night, tmp_path: Path) -> None:
+    camera = Camera(tmp_path, seed=6)
+    levels = (30000.0, 30000.0, 30000.0, 63000.0, 63000.0, 63000.0)
+    paths = [
+        camera.take(f"f{index}", "flat", 3.0, light_adu=level) for index, level in enumerate(levels)
+    ]
+    full = np.mean(fits.getdata(paths[-1]) == 65535)
+    assert 0.1 < full < 0.5  # that the middle is lost there, and the frame is not
+    result = make_master_flat(paths, tmp_path / "f.fits", bias=night.bias, dark=night.dark)
+    assert result.left_out == ()
+    with fits.open(tmp_path / "f.fits") as hdus:
+        good = hdus["MASK"].data == 0
+        ratio = np.where(good, hdus[0].data / np.where(good, camera.flat, 1), np.nan)
+        error = np.median(hdus["UNCERT"].data[good])
+    bright = fits.getdata(paths[-1]) == 65535
+    middle, edge = (np.nanmedian(ratio[part]) for part in (bright, ~bright))
+    assert middle / edge == pytest.approx(1, abs=0.002)
+    assert error < 0.004
+
+
 def test_a_master_of_another_size_is_refused(night: Night, tmp_path: Path) -> None:
     fits.PrimaryHDU(np.zeros((10, 12), np.float32)).writeto(tmp_path / "small.fits")
     raw = night.camera.take("shape", "light", 60.0)

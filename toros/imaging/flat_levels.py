@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ from toros.imaging.stack import Preparation, open_alike
 
 # A flat with more of its pixels saturated is over-exposed, not merely hot here and there.
 _MOST_SATURATED = 0.5
+# Where flats have lost more than this in different parts, their medians are not of the same pixels.
+_LOST_ALIKE = 0.005
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,19 @@ class _Flat:
         self.preparation.at(rows, width).apply(0, pixels)
         return pixels, lost
 
+    def sample(self) -> tuple[Pixels, float]:
+        """Return pixels of the whole frame, and which part of them is masked in the raw frame."""
+        parts = [self.rows(rows) for rows in sample_rows(self.source.image.shape)]
+        weights = [len(part) for part, _ in parts]
+        lost = np.average([lost for _, lost in parts], weights=weights)
+        return np.concatenate([part for part, _ in parts]), float(lost)
+
 
 @dataclass(frozen=True)
 class _Seen:
     flat: _Flat
     level: float
-    measure: Measure
+    lost: float
 
 
 def measure_levels(
@@ -87,10 +96,10 @@ def measure_levels(
             for flat, why in zip(flats, found, strict=True)
             if isinstance(why, str)
         ]
-        seen = [one for one in found if isinstance(one, _Seen)]
+        seen = _comparable([one for one in found if isinstance(one, _Seen)])
         odd: dict[int, str] = {}
         if options.leave_out_odd_frames:
-            odd = odd_frames([one.measure for one in seen], "flat")
+            odd = odd_frames(mapped(_shape, seen), "flat")
         left_out += [(seen[index].flat.info.path, why) for index, why in sorted(odd.items())]
         good = [one for index, one in enumerate(seen) if index not in odd]
         if not good:
@@ -105,21 +114,41 @@ def measure_levels(
 
 def _measure(flat: _Flat) -> _Seen | str:
     """Return what is seen of a flat, or why it is left out."""
-    shape = flat.source.image.shape
-    parts = [flat.rows(rows) for rows in sample_rows(shape)]
-    if np.average([lost for _, lost in parts], weights=[len(part) for part, _ in parts]) > (
-        _MOST_SATURATED
-    ):
-        return "Most of its pixels are saturated."
-    sample = np.concatenate([part for part, _ in parts])
+    sample, lost = flat.sample()
+    if lost > _MOST_SATURATED:
+        return "Most of its pixels are saturated or have no value."
     usable = sample[np.isfinite(sample)]
     level = median_of(usable) if usable.size else 0.0
     if level <= 0:
         return "There is no light in it above the pedestal."
-    sampled = [flat.rows(rows)[0] for rows in strips_of(shape[0])]
+    return _Seen(flat, level, lost)
+
+
+def _comparable(seen: list[_Seen]) -> list[_Seen]:
+    """Return the flats with levels of the same pixels: those that none of them has lost.
+
+    Where the bright middle of one is saturated, the level of the rest of it is that of its edges.
+    """
+    lost = [one.lost for one in seen]
+    if not seen or max(lost) - min(lost) <= _LOST_ALIKE:
+        return seen
+    common = np.logical_and.reduce(mapped(lambda one: np.isfinite(one.flat.sample()[0]), seen))
+    if not common.any():
+        return seen
+
+    def of_common(one: _Seen) -> _Seen:
+        level = median_of(one.flat.sample()[0][common])
+        return replace(one, level=level) if level > 0 else one
+
+    return mapped(of_common, seen)
+
+
+def _shape(seen: _Seen) -> Measure:
+    flat = seen.flat
+    sampled = [flat.rows(rows)[0] for rows in strips_of(flat.source.image.shape[0])]
     for strip in sampled:
-        strip[~np.isfinite(strip)] = level
-    return _Seen(flat, level, measure_strips(sampled))
+        strip[~np.isfinite(strip)] = seen.level
+    return measure_strips(sampled)
 
 
 def _blocks(sources: Sequence[Source], preparation: Preparation) -> list[Blocks]:
