@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -439,6 +440,52 @@ def test_flats_saturated_in_their_bright_middle_bend_no_flat(night: Night, tmp_p
     middle, edge = (np.nanmedian(ratio[part]) for part in (bright, ~bright))
     assert middle / edge == pytest.approx(1, abs=0.002)
     assert error < 0.004
+
+
+@pytest.mark.parametrize("kind", ["bias", "dark", "flat"])
+def test_frames_without_a_value_make_no_master(night: Night, tmp_path: Path, kind: str) -> None:
+    paths = [tmp_path / f"{kind}{index}.fits" for index in range(3)]
+    header = fits.Header({"IMAGETYP": kind, "EXPTIME": 3.0, "INSTRUME": "TEST"})
+    for path in paths:
+        fits.PrimaryHDU(np.full(SHAPE, np.nan, np.float32), header).writeto(path)
+    target = tmp_path / "m.fits"
+    make = {
+        "bias": make_master_bias,
+        "dark": partial(make_master_dark, bias=night.bias),
+        "flat": partial(make_master_flat, bias=night.bias, dark=None),
+    }[kind]
+    with pytest.raises(UnusableFrame, match=rf"{kind}0\.fits"):
+        make(paths, target)
+    assert not target.exists()
+
+
+def test_a_border_without_values_has_no_part_in_the_noise(tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    header = fits.Header({"IMAGETYP": "bias", "EXPTIME": 0.0, "INSTRUME": "TEST"})
+    paths = [tmp_path / f"bias{index}.fits" for index in range(3)]
+    for path in paths:
+        pixels = rng.normal(1000, 8, (200, 200)).astype(np.float32)
+        pixels[:, 120:] = np.nan
+        fits.PrimaryHDU(pixels, header).writeto(path)
+    result = make_master_bias(paths, tmp_path / "m.fits")
+    assert result.read_noise_adu == pytest.approx(8, rel=0.03)
+    fits.setval(paths[0], "IMAGETYP", value="light")
+    light = calibrate_light(paths[0], tmp_path / "c.fits", bias=None, dark=None, flat=None)
+    assert light.unit == "adu"
+    with fits.open(tmp_path / "c.fits") as hdus:
+        error = hdus["UNCERT"].data[hdus["MASK"].data == 0]
+    assert error == pytest.approx(8, rel=0.03)
+
+
+def test_one_frame_without_a_value_leaves_the_read_noise_to_the_others(tmp_path: Path) -> None:
+    rng = np.random.default_rng(10)
+    header = fits.Header({"IMAGETYP": "bias", "EXPTIME": 0.0, "INSTRUME": "TEST"})
+    paths = [tmp_path / f"bias{index}.fits" for index in range(2)]
+    for path, noise in zip(paths, (6.0, np.nan), strict=True):
+        pixels = 1000 + noise * rng.normal(0, 1, (200, 200))
+        fits.PrimaryHDU(pixels.astype(np.float32), header).writeto(path)
+    result = make_master_bias(paths, tmp_path / "m.fits")
+    assert result.read_noise_adu == pytest.approx(6, rel=0.03)
 
 
 def test_a_master_of_another_size_is_refused(night: Night, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from toros.common.digests import begin_digest
+from toros.common.errors import UnusableFrame
 from toros.imaging.clip_error import error_factor
 from toros.imaging.frames import MaskBit, Pixels
 from toros.imaging.headers import ExposureInfo
@@ -21,7 +22,7 @@ from toros.imaging.medians import median_of
 from toros.imaging.noise import scatter
 from toros.imaging.options import ReductionOptions
 from toros.imaging.planes import Combined
-from toros.imaging.pool import mapped
+from toros.imaging.pool import mapped, strips
 from toros.imaging.products import Strip, add_history, set_card, write_rows
 from toros.imaging.sampling import sample_rows
 from toros.imaging.stack import Stack
@@ -154,10 +155,15 @@ def finish(
     measured_gain_e_adu: float | None = None,
     left_out: tuple[tuple[Path, str], ...] = (),
 ) -> MasterResult:
-    """Write the master and say what came of it."""
-    taken = mapped(draft.rows, sample_rows(draft.stack.shape))
-    usable = np.concatenate([part.pixels[part.mask == 0] for part in taken])
-    median, noise = (median_of(usable), scatter(usable)) if usable.size else (0.0, 0.0)
+    """Write the master and say what came of it.
+
+    Raises
+    ------
+    UnusableFrame
+        If every pixel is masked.
+    """
+    usable = _usable(draft)
+    median, noise = median_of(usable), scatter(usable)
     header = draft.header
     set_card(header, "COMBMETH", draft.stack.method, "how the frames were combined")
     set_card(header, "MEDIAN", median, "median of the good pixels")
@@ -192,3 +198,15 @@ def finish(
         measured_gain_e_adu=measured_gain_e_adu,
         notes=draft.notes,
     )
+
+
+def _usable(draft: Draft) -> Pixels:
+    """Return good pixels from all over a master, or all of them where those are none."""
+    for wanted in (sample_rows(draft.stack.shape), strips(*draft.stack.shape)):
+        taken = mapped(draft.rows, wanted)
+        usable = np.concatenate([part.pixels[part.mask == 0] for part in taken])
+        if usable.size:
+            return usable
+    first, others = draft.infos[0].path, len(draft.infos) - 1
+    frames = f"{first.name} and {others} more" if others else first.name
+    raise UnusableFrame(f"No pixel of this master {draft.kind} is usable ({frames}).")

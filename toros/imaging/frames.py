@@ -105,9 +105,19 @@ def read_frame(
 
 
 def read_strips(
-    path: Path, info: ExposureInfo, strips: Sequence[slice], options: ReductionOptions = _DEFAULTS
+    path: Path,
+    info: ExposureInfo,
+    strips: Sequence[slice],
+    options: ReductionOptions = _DEFAULTS,
+    *,
+    lost: float = 0.0,
 ) -> list[Pixels]:
     """Read some strips of rows of a raw frame, opening its file once.
+
+    Parameters
+    ----------
+    lost : float
+        What stands where there is no value.
 
     Raises
     ------
@@ -119,12 +129,13 @@ def read_strips(
         return _strips_of_counts(image, strips)
     with open_fits(path) as hdus:
         if info.layout is not None:
-            whole = assemble(hdus, path, info, options)[0]
+            whole, _, empty = assemble(hdus, path, info, options)
+            whole[empty] = lost
             return [whole[rows] for rows in strips]
         hdu = image_hdu(hdus, path)
         found = [read_pixels(hdu, path, rows).astype(np.float32) for rows in strips]
     for strip in found:
-        strip[~np.isfinite(strip)] = 0
+        strip[~np.isfinite(strip)] = lost
     return found
 
 

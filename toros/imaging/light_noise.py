@@ -77,11 +77,22 @@ def variance_of(
         notes.append(
             "The gain is unknown: the uncertainty is the scatter of the sky, the same everywhere."
         )
-        sample = np.concatenate([light.rows(rows)[0] for rows in sample_rows(light.shape)])
-        return scatter(np.diff(sample, axis=1)) ** 2 / 2
+        return _variance_of_sky(light)
     if used.bias is None and not used.dark_holds_bias and not light.without_pedestal:
         notes.append("No bias level is known: its counts are in the uncertainty, too large.")
     if light.read_noise_e is not None:
         by_pixel: Pixels = (light.read_noise_e / np.float32(noise.gain_e_adu)) ** 2
         return by_pixel
     return (noise.read_noise_adu or 0.0) ** 2
+
+
+def _variance_of_sky(light: RawLight) -> float:
+    """Return the variance of a raw light [ADU²], from neighbours; 0 where nothing tells it."""
+    differences = []
+    for rows in sample_rows(light.shape):
+        pixels, mask = light.rows(rows)
+        # What is masked has no noise, or not that of the sky.
+        good = np.where(mask == 0, pixels, np.float32(np.nan))
+        differences.append(np.diff(good, axis=1))
+    found = scatter(np.concatenate(differences)) ** 2 / 2
+    return found if np.isfinite(found) else 0.0

@@ -186,13 +186,16 @@ def _read_noise(infos: Sequence[ExposureInfo], options: ReductionOptions) -> flo
     wanted = sample_rows(infos[0].shape or (0, 0))
 
     def sample(info: ExposureInfo) -> Pixels:
-        return np.concatenate(read_strips(info.path, info, wanted, options))
+        # What is no value in all frames alike would pass for pixels without noise.
+        return np.concatenate(read_strips(info.path, info, wanted, options, lost=np.nan))
 
-    if len(infos) == 1:
-        return read_noise_of_one(sample(infos[0]))
     samples = mapped(sample, infos[: _PAIRS + 1])
-    measured = mapped(lambda pair: read_noise_of_pair(*pair), list(pairwise(samples)))
-    return float(np.median(measured))
+    pairs = mapped(lambda pair: read_noise_of_pair(*pair), list(pairwise(samples)))
+    measured = [noise for noise in pairs if np.isfinite(noise)]
+    if not measured:
+        measured = [noise for noise in map(read_noise_of_one, samples) if np.isfinite(noise)]
+    # Where no pixel of any frame has a value, there will be no master either.
+    return float(np.median(measured)) if measured else 0.0
 
 
 def _noise_of_one_dark(
