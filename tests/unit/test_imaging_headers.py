@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toros.imaging.headers import ExposureInfo, describe_header, inspect_json
+from toros.imaging.headers import ExposureInfo, describe_header, inspect_json, read_exposure
 from toros.imaging.headers.image_type import type_of_word
 
 
@@ -222,6 +223,11 @@ def test_a_set_point_is_no_measured_temperature() -> None:
         ({"CCDSENS": (1.43, "(e-/DN)"), "CCDGAIN": (20.0, "analog")}, 1.43, 20.0, "CCDSENS"),
         ({"ISO": (100, "")}, None, 100.0, None),
         ({"EGAIN": (0.0, "")}, None, None, None),
+        ({"EGAIN": (0.0, ""), "CCDSENS": (1.43, "(e-/DN)")}, 1.43, None, "CCDSENS"),
+        ({"EGAIN": (1.5, ""), "BUNIT": ("electron", "")}, 1.0, None, "BUNIT"),
+        ({"EGAIN": (1.5, ""), "BUNIT": ("ADU", "")}, 1.5, None, "EGAIN"),
+        # A calibrated image tells the gain that was applied.
+        ({"EGAIN": (1.5, ""), "BUNIT": ("electron", ""), "BIASCOR": "b"}, 1.5, None, "EGAIN"),
     ],
 )
 def test_gain_is_told_apart_from_a_gain_setting(
@@ -242,6 +248,7 @@ def test_gain_is_told_apart_from_a_gain_setting(
         ({"READNOIS": (5.0, "[adu]"), "EGAIN": (2.0, "")}, 10.0),
         ({"READNOIS": (5.0, "[adu]")}, None),
         ({"RDNOISE": (-1.0, "")}, None),
+        ({"RDNOISE": (0.0, ""), "READNOIS": (5.5, "[e-]")}, 5.5),
     ],
 )
 def test_read_noise(cards: dict[str, Any], read_noise: float | None) -> None:
@@ -295,6 +302,33 @@ def test_saturation() -> None:
     # 180 000 e- at 1.43 e-/ADU cannot be seen in 16 bits.
     assert level({"CCDSAT": 180000.0, "CCDSENS": 1.43}) == 65535
     assert level({"CCDSAT": 71500.0, "CCDSENS": 1.43}) == pytest.approx(50000)
+
+
+@pytest.mark.parametrize(
+    ("cards", "level"),
+    [
+        ({"SATURATE": 0, "MAXLIN": 60000}, 60000),
+        ({"SATURATE": (60000, "[ADU] saturation level"), "EGAIN": 2.0}, 60000),
+        ({"SATURATE": (60000, "[e-] full well"), "EGAIN": 2.0}, 30000),
+        ({"SATURATE": (60000, "saturation in electrons")}, 65535),
+    ],
+)
+def test_a_level_of_saturation_in_electrons(cards: dict[str, Any], level: float) -> None:
+    header = fits.Header()
+    for keyword, card in cards.items():
+        header[keyword] = card
+    assert describe_header(Path("x"), header, bits=16).saturation_adu == level
+
+
+@pytest.mark.parametrize(
+    ("kind", "level"),
+    [("uint8", 255), ("int16", 32767), ("uint16", 65535), ("int32", None), ("float32", None)],
+)
+def test_no_level_is_over_what_the_pixels_can_hold(
+    tmp_path: Path, kind: str, level: float | None
+) -> None:
+    fits.PrimaryHDU(np.zeros((4, 5), kind)).writeto(tmp_path / "a.fits")
+    assert read_exposure(tmp_path / "a.fits").saturation_adu == level
 
 
 @pytest.mark.parametrize(

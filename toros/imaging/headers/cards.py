@@ -115,6 +115,14 @@ class Cards:
                 return card, number
         return None
 
+    def first_positive(self, keywords: Iterable[str]) -> tuple[Card, float] | None:
+        """Return the first of `keywords` that is a number over 0: many write 0 for unknown."""
+        for card in self.every(keywords):
+            number = card.number()
+            if number is not None and number > 0:
+                return card, number
+        return None
+
     def as_json(self) -> dict[str, Any]:
         """Return every card as a JSON-able value, HISTORY and COMMENT joined."""
         result: dict[str, Any] = {}

@@ -29,6 +29,7 @@ _ZERO_CELSIUS_K = 273.15
 _PLAUSIBLE_C = (-200.0, 100.0)
 _KELVIN = re.compile(r"kelvin|\[K\]|\bdeg\.? ?K\b", re.IGNORECASE)
 _KELVIN_VALUE = re.compile(r"[\d.]\s*K\b")
+_ELECTRONS = frozenset({"electron", "electrons", "e-", "e", "elec", "photoelectron"})
 _PER_ADU = re.compile(r"(electrons?|e-?)\s*(/|per)\s*(adu|dn|count|a/d)", re.IGNORECASE)
 _IN_ELECTRONS = re.compile(r"\(e-?\)|\[e-?\]|electron", re.IGNORECASE)
 _IN_ADU = re.compile(r"\badu\b|\bdn\b|\bcounts?\b", re.IGNORECASE)
@@ -94,8 +95,8 @@ def _is_binning(value: float) -> bool:
 def decide_gain(cards: Cards, findings: Findings) -> tuple[float | None, float | None]:
     """Return (gain in e-/ADU, gain setting); a card GAIN may be either."""
     gain = setting = None
-    found = cards.first_number(_ELECTRONS_PER_ADU)
-    if found is not None and found[1] > 0:
+    found = cards.first_positive(_ELECTRONS_PER_ADU)
+    if found is not None:
         gain = found[1]
         findings.decide("gain", found[0].keyword)
     for card in cards.every(_GAIN_SETTING):
@@ -118,6 +119,16 @@ def decide_gain(cards: Cards, findings: Findings) -> tuple[float | None, float |
     return gain, setting
 
 
+def gain_of_unit(cards: Cards, gain: float | None, findings: Findings) -> float | None:
+    """Return the gain of the pixels of a raw frame: 1 where they are in electrons already."""
+    unit = cards.get("BUNIT")
+    if unit is None or unit.text().lower() not in _ELECTRONS:
+        return gain
+    findings.decide("gain", "BUNIT")
+    findings.note(f"BUNIT = {unit.text()!r}: the pixels are electrons, the gain is 1.")
+    return 1.0
+
+
 def _is_electrons(card: Card, value: float) -> bool:
     if _PER_ADU.search(card.comment):
         return True
@@ -127,8 +138,8 @@ def _is_electrons(card: Card, value: float) -> bool:
 
 def decide_read_noise(cards: Cards, gain: float | None, findings: Findings) -> float | None:
     """Return the read noise in electrons."""
-    found = cards.first_number(_READ_NOISE)
-    if found is None or found[1] <= 0:
+    found = cards.first_positive(_READ_NOISE)
+    if found is None:
         return None
     card, value = found
     if _IN_ADU.search(card.comment) and not _IN_ELECTRONS.search(card.comment):
@@ -155,9 +166,10 @@ def decide_saturation(
 ) -> float | None:
     """Return the raw level [ADU] from which a pixel is saturated.
 
-    `bits` is the width of unsigned integer pixels: no level above its ceiling can be seen.
+    `bits` is how many of the bits of integer pixels tell what is above 0: no level over their
+    ceiling can be seen.
     """
-    ceiling = float(2**bits - 1) if bits in (8, 16) else None
+    ceiling = float(2**bits - 1) if bits in (8, 15, 16) else None
     level = _saturation_card(cards, gain)
     if level is not None and (ceiling is None or level[1] <= ceiling):
         findings.decide("saturation", level[0])
@@ -168,16 +180,21 @@ def decide_saturation(
 
 
 def _saturation_card(cards: Cards, gain: float | None) -> tuple[str, float] | None:
-    found = cards.first_number(_SATURATION)
-    if found is not None and found[1] > 0:
-        return found[0].keyword, found[1]
+    found = cards.first_positive(_SATURATION)
+    if found is not None:
+        card, level = found
+        electrons = _IN_ELECTRONS.search(card.comment) and not _IN_ADU.search(card.comment)
+        if not electrons:
+            return card.keyword, level
+        if gain:
+            return card.keyword, level / gain
     # Calar Alto gives the full well, in electrons.
-    full_well = cards.first_number(("CCDSAT",))
-    if full_well is not None and full_well[1] > 0 and gain:
+    full_well = cards.first_positive(("CCDSAT",))
+    if full_well is not None and gain:
         return "CCDSAT", full_well[1] / gain
     # In SBFITSEXT headers DATAMAX is the saturation level; elsewhere it is the largest pixel.
-    datamax = cards.first_number(("DATAMAX",))
-    if datamax is not None and datamax[1] > 0:
+    datamax = cards.first_positive(("DATAMAX",))
+    if datamax is not None:
         sbig = cards.get("SBSTDVER") is not None
         if sbig or "saturation" in datamax[0].comment.lower():
             return "DATAMAX", datamax[1]

@@ -198,8 +198,8 @@ def _numbered(path: Path, image: ImageCards, findings: Findings) -> Layout | Non
         data = _section(image, f"DATASEC{number}", findings)
         trim = _section(image, f"TRIMSEC{number}", findings)
         bias = _section(image, f"BIASSEC{number}", findings)
-        gain = _positive(image, (f"GAIN{number}", f"EGAIN{number}", f"GTGAIN{number}"))
-        noise = _positive(image, (f"RDNOISE{number}", f"GTRON{number}"))
+        gain = image.cards.first_positive((f"GAIN{number}", f"EGAIN{number}", f"GTGAIN{number}"))
+        noise = image.cards.first_positive((f"RDNOISE{number}", f"GTRON{number}"))
         amplifiers.append(
             _placed(
                 path,
@@ -208,19 +208,14 @@ def _numbered(path: Path, image: ImageCards, findings: Findings) -> Layout | Non
                 trim,
                 bias,
                 detector.text(),
-                gain,
-                noise,
+                gain[1] if gain else None,
+                noise[1] if noise else None,
             )
         )
     if len(amplifiers) < 2:
         return None
     findings.decide("layout", "DETSEC1, DETSEC2, …")
     return _fitted(path, amplifiers)
-
-
-def _positive(image: ImageCards, keywords: Sequence[str]) -> float | None:
-    numbers = (card.number() for card in image.cards.every(keywords))
-    return next((number for number in numbers if number is not None and number > 0), None)
 
 
 def _of_extension(path: Path, image: ImageCards, findings: Findings) -> Amplifier:

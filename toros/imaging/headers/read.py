@@ -19,6 +19,7 @@ from toros.imaging.headers.detector import (
     decide_read_out_mode,
     decide_saturation,
     decide_temperatures,
+    gain_of_unit,
 )
 from toros.imaging.headers.exposure import ExposureInfo
 from toros.imaging.headers.image_type import decide_image_type
@@ -43,7 +44,7 @@ def read_anew(path: Path) -> ExposureInfo:
                 path,
                 *headers,
                 naxis=(shape[-1], shape[-2]),
-                bits=_unsigned_bits(hdu.header),
+                bits=_bits_above_zero(hdu.header),
                 images=images,
             )
         except BROKEN as error:
@@ -58,15 +59,15 @@ def _images(hdus: fits.HDUList) -> list[ImageCards]:
     ]
 
 
-def _unsigned_bits(header: fits.Header) -> int | None:
-    """Return the width of unsigned integer pixels as FITS encodes them, else None."""
+def _bits_above_zero(header: fits.Header) -> int | None:
+    """Return how many bits integer pixels of up to 16 bits have above 0; of others None."""
     bitpix, zero, scale = (
         header.get(key, d) for key, d in (("BITPIX", 0), ("BZERO", 0), ("BSCALE", 1))
     )
     if scale != 1:
         return None
-    if bitpix == 16 and zero == 32768:
-        return 16
+    if bitpix == 16 and zero in (0, 32768):
+        return 16 if zero else 15
     return 8 if bitpix == 8 and zero == 0 else None
 
 
@@ -86,7 +87,7 @@ def describe_header(
     naxis : tuple of int, optional
         (NAXIS1, NAXIS2) of the image; otherwise taken from the header.
     bits : int, optional
-        Width of the pixels if they are unsigned integers.
+        Of integer pixels, those that tell what is above 0.
     images : sequence of ImageCards, optional
         Every plain image of the file, for its amplifiers, overscan and trim.
 
@@ -106,6 +107,8 @@ def describe_header(
     processed = why_processed(cards)
     if processed is not None:
         findings.note(processed)
+    else:
+        gain_e_adu = gain_of_unit(cards, gain_e_adu, findings)
     width, height = naxis or _naxis(cards)
     # A product of ours, or of anybody, is whole and trimmed.
     layout = decide_layout(path, images, findings) if processed is None else None
