@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
-from toros.imaging.frames import Pixels
+from toros.imaging.frames import Pixels, without_pedestal
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.master_file import MasterFile, open_master
 from toros.imaging.matching import dark_scale, is_bias_subtracted
@@ -20,7 +20,13 @@ from toros.imaging.stack import Preparation
 
 
 class Pedestal:
-    """The masters that are subtracted from flats, and by how much each."""
+    """The masters that are subtracted from flats, and by how much each.
+
+    Attributes
+    ----------
+    is_known : bool
+        Whether the level without light is: there is a bias, or every flat has its overscan.
+    """
 
     def __init__(
         self,
@@ -34,6 +40,7 @@ class Pedestal:
         self.bias, self.dark = bias, dark
         self.read_noise_adu = read_noise_adu
         self._options = options
+        self.is_known = bias is not None or all(without_pedestal(info, options) for info in infos)
         self._scales = {info.path: scale for info, scale in zip(infos, scales, strict=True)}
 
     def preparation(
@@ -49,7 +56,7 @@ class Pedestal:
             dark_scales=[self._scales[info.path] for info in flats],
             levels=levels,
             stars=stars if any(blocks.any() for blocks in stars) else None,
-            linearity=self._options.linearity,
+            linearity=self._options.linearity if self.is_known else (),
         )
 
     def measured_gain(self, flats: Sequence[ExposureInfo]) -> MeasuredGain | None:

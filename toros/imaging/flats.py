@@ -17,6 +17,7 @@ from toros.imaging.flat_pedestal import Pedestal, open_pedestal
 from toros.imaging.frames import MaskBit, Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.flat_rows import normalise, photon_noise, respond
+from toros.imaging.linearity import NOT_LINEAR
 from toros.imaging.options import ReductionOptions
 from toros.imaging.photon_transfer import MeasuredGain
 from toros.imaging.planes import Combined, Planes
@@ -69,7 +70,7 @@ def make_master_flat(
             options=options,
         )
         header = _header(good, levels, measured, bias, dark)
-        notes = () if bias or dark else (_NO_PEDESTAL,)
+        notes = _notes(pedestal, options)
         return finish(
             Draft("flat", good, stack, flat.rows, header, notes),
             target,
@@ -77,6 +78,13 @@ def make_master_flat(
             left_out=seen.left_out,
             measured_gain_e_adu=measured.gain_e_adu if measured else None,
         )
+
+
+def _notes(pedestal: Pedestal, options: ReductionOptions) -> tuple[str, ...]:
+    if pedestal.is_known:
+        return ()
+    notes = () if pedestal.dark is not None else (_NO_PEDESTAL,)
+    return (*notes, NOT_LINEAR) if options.linearity else notes
 
 
 def _one_filter(infos: Sequence[ExposureInfo]) -> str:

@@ -83,10 +83,9 @@ def read_frame(
         if info.layout is not None:
             parts = assemble(hdus, path, info, options)
             noise = read_noise_map(info.layout, info.read_noise_e)
-            subtracted = options.overscan != "off" and info.layout.has_overscan
             return replace(
                 _assembled(parts, header, rows),
-                without_pedestal=subtracted,
+                without_pedestal=without_pedestal(info, options),
                 read_noise_e=noise if noise is None or rows is None else noise[rows],
             )
         if len(hdu.shape) != 2:
@@ -102,6 +101,11 @@ def read_frame(
     if info.saturation_adu is not None:
         mask[raw >= info.saturation_adu] |= MaskBit.SATURATED.value
     return Frame(pixels, mask, header)
+
+
+def without_pedestal(info: ExposureInfo, options: ReductionOptions) -> bool:
+    """Return whether the level of an overscan is subtracted from a frame as it is read."""
+    return options.overscan != "off" and info.layout is not None and info.layout.has_overscan
 
 
 def read_strips(

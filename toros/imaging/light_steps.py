@@ -20,6 +20,7 @@ from toros.imaging.fringes import FringeFit, fit_fringes
 from toros.imaging.kernels.correcting import count_bits
 from toros.imaging.light_noise import Noise
 from toros.imaging.light_pixels import Bits, Correction
+from toros.imaging.linearity import NOT_LINEAR
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import in_threads, strips
 from toros.imaging.products import Strip, image_planes
@@ -258,6 +259,6 @@ def linearity_for(
 ) -> Sequence[float]:
     """Return the coefficients to apply; none, with a note, where no pedestal is known."""
     if options.linearity and not correction_possible:
-        notes.append("No bias level is known: the linearity is not corrected.")
+        notes.append(NOT_LINEAR)
         return ()
     return options.linearity

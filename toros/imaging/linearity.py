@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.float32]
 
+NOT_LINEAR = "No bias level is known: the linearity is not corrected."
+
 
 def linearise(counts: Pixels, coefficients: Sequence[float]) -> Pixels:
     """Return the counts that a linear detector would have given.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toros.imaging.frames import Pixels
+from toros.imaging.frames import Pixels, without_pedestal
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.masters import moments_of_kept
 from toros.imaging.kernels.rules import MAD_TO_SIGMA
@@ -151,7 +151,8 @@ def measure_gain(
     read_noise_adu : float
         Of one frame.
     """
-    if len(flats) < 2 or (bias is None and flats[0].layout is None):
+    level_known = bias is not None or all(without_pedestal(info, options) for info in flats)
+    if len(flats) < 2 or not level_known:
         return None
     bands = mapped(lambda info: _bands(info, bias, options), flats[: _PAIRS + 1])
     levels = mapped(_level, bands)

@@ -43,7 +43,8 @@ class Preparation:
     dark_scales, levels : sequence of float
         By frame: the factor on the dark, and the divisor.
     linearity : sequence of float
-        Coefficients of `toros.imaging.linearity`, applied above the bias.
+        Coefficients of `toros.imaging.linearity`, applied above the bias, or above nothing where
+        the frames have lost theirs with the overscan.
     stars : sequence of numpy.ndarray, optional
         By frame: the blocks of `toros.imaging.flat_stars` that are not used.
     """
@@ -81,7 +82,7 @@ class PreparedRows:
     def apply(self, index: int, pixels: Pixels) -> None:
         """Make the rows `pixels` [y, x] of frame `index` ready, in place; masked ones are ∞."""
         todo, bias = self.preparation, self.bias
-        if todo.linearity and todo.bias is not None:
+        if todo.linearity:
             nothing = np.zeros_like(pixels)
             self._subtract(pixels, bias, nothing, 0.0, 1.0)
             with np.errstate(invalid="ignore"):
