@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.headers.layout import Amplifier, Layout
+from toros.imaging.headers.sections import Section
 from toros.imaging.matching import Choice, dark_scale, match_bias, match_dark, match_flat
 from toros.imaging.options import ReductionOptions
 
@@ -64,6 +66,55 @@ def test_what_all_masters_must_share(kind: str, changes: dict[str, Any], why: st
     reason = choice.refused[0][1]
     assert re.search(why, reason)
     assert reason.rstrip(".") in choice.why
+
+
+def test_sizes_are_those_of_the_frames_not_of_their_files() -> None:
+    place = Section(0, 90, 0, 80)
+    layout = Layout((80, 90), (Amplifier(0, place, Section(90, 100, 0, 80), place),))
+    trimmed = replace(LIGHT, layout=layout)
+    reason = match_bias(trimmed, [master("bias")]).refused[0][1]
+    assert "size is 100×80, not 90×80" in reason
+    assert "not unknown" in match_bias(replace(LIGHT, instrument=None), [master("bias")]).why
+
+
+def with_overscan() -> ExposureInfo:
+    place = Section(0, 90, 0, 80)
+    return replace(
+        LIGHT, layout=Layout((80, 90), (Amplifier(0, place, Section(90, 100, 0, 80), place),))
+    )
+
+
+@pytest.mark.parametrize("holds_bias", [False, True])
+@pytest.mark.parametrize(
+    ("frame", "options", "lost"),
+    [
+        (with_overscan(), ReductionOptions(), True),
+        (with_overscan(), ReductionOptions(overscan="off"), False),
+        (replace(LIGHT, naxis1=90), ReductionOptions(), False),
+        # A master that is held against others of its kind.
+        (replace(LIGHT, naxis1=90, header={"OVERSCOR": True}), ReductionOptions(), True),
+    ],
+)
+def test_a_master_that_holds_the_bias_must_have_the_pedestal_of_the_frame(
+    frame: ExposureInfo, options: ReductionOptions, lost: bool, holds_bias: bool
+) -> None:
+    def offered(told: bool | None) -> Choice:
+        cards = {} if told is None else {"OVERSCOR": told}
+        if holds_bias:
+            one = master("dark", naxis1=90, header={"BIASCOR": "NONE", **cards})
+            return match_dark(frame, [one], options)
+        return match_bias(frame, [master("bias", naxis1=90, header=cards)], options)
+
+    assert offered(lost).chosen is not None
+    assert offered(None).chosen is not None
+    refused = offered(not lost)
+    assert refused.chosen is None
+    assert "overscan is subtracted from" in refused.why
+
+
+def test_of_a_dark_without_its_bias_the_overscan_does_not_matter() -> None:
+    one = dark(naxis1=90, header={"BIASCOR": "b.fits", "OVERSCOR": False})
+    assert match_dark(with_overscan(), [one]).chosen is one
 
 
 def test_the_wrong_kind_is_refused() -> None:

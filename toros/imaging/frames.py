@@ -246,8 +246,9 @@ def read_master_for(info: ExposureInfo, path: Path) -> Master:
     """
     master = read_master(path)
     if master.pixels.shape != info.shape:
-        height, width = master.pixels.shape
-        raise MixedShapes(
-            f"{path.name} is {width}×{height}, but {info.path.name} is {info.naxis1}×{info.naxis2}."
-        )
+        sizes = [
+            "×".join(str(side) for side in reversed(shape))
+            for shape in (master.pixels.shape, info.shape or ())
+        ]
+        raise MixedShapes(f"{path.name} is {sizes[0]}, but {info.path.name} is {sizes[1]}.")
     return master

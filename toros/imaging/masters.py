@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
@@ -19,7 +20,7 @@ from toros.imaging.draft import (
     standard_error,
 )
 from toros.imaging.flats import make_master_flat
-from toros.imaging.frames import MaskBit, Master, Pixels, read_strips
+from toros.imaging.frames import MaskBit, Master, Pixels, read_strips, without_pedestal
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.masters import add_errors, dark_noises
 from toros.imaging.linearity import linearise
@@ -60,6 +61,7 @@ def make_master_bias(
     infos, left_out = without_odd(read_inputs(paths, "bias"), "bias", options)
     read_noise_adu = _read_noise(infos, options)
     header = master_header("bias", infos, "adu")
+    _overscan_card(header, infos, options)
     set_card(header, "EXPTIME", 0.0, "[s] exposure time")
     set_card(header, "RDNOISEA", read_noise_adu, "[adu] read noise, measured")
     gain = infos[0].gain_e_adu or options.gain_e_adu
@@ -99,6 +101,7 @@ def make_master_dark(
     infos, left_out = without_odd(infos, "dark", options)
     temporal_adu = _read_noise(infos[:2], options)
     header = master_header("dark", infos, "adu")
+    _overscan_card(header, infos, options)
     set_card(header, "EXPTIME", exptime_s, "[s] exposure time of each frame")
     with ExitStack() as opened:
         stack = opened.enter_context(open_stack(infos, options))
@@ -114,6 +117,14 @@ def make_master_dark(
         notes = () if bias else (_HOLDS_BIAS,)
         draft = Draft("dark", infos, stack, rows, header, notes)
         return finish(draft, target, exptime_s=exptime_s, left_out=left_out)
+
+
+def _overscan_card(
+    header: fits.Header, infos: Sequence[ExposureInfo], options: ReductionOptions
+) -> None:
+    """Tell by what matching knows whether a frame has the same pedestal."""
+    off = all(without_pedestal(info, options) for info in infos)
+    set_card(header, "OVERSCOR", off, "whether the overscan was subtracted")
 
 
 def _as_stacked(

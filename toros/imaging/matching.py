@@ -1,7 +1,8 @@
 """The choice of masters for a frame: explicit criteria, and a reason for every refusal.
 
 CONTRACT §6: masters are matched by instrument, shape, binning, gain and read-out mode; darks also
-by exposure time and temperature within a tolerance, flats by filter. A bias does not depend on
+by exposure time and temperature within a tolerance, flats by filter; a master that holds the bias,
+by whether the overscan was subtracted. A bias does not depend on
 temperature enough to be refused for it, but one of the same temperature is preferred.
 
 A property that one side does not tell is not known to differ: the master is taken with a note,
@@ -14,6 +15,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from toros.imaging.frames import without_pedestal
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.options import ReductionOptions
 
@@ -66,6 +68,9 @@ def match_bias(
     """Choose a master bias for `frame`."""
 
     def judge(frame: ExposureInfo, candidate: ExposureInfo) -> _Fit | str:
+        unlike = _other_pedestal(frame, candidate, options)
+        if unlike is not None:
+            return unlike
         apart = _temperature_difference(frame, candidate)
         if apart is None or apart <= options.dark_temperature_tolerance_c:
             return _Fit(candidate, rank=(0.0, 0.0))
@@ -141,6 +146,9 @@ def dark_scale(
 def _judge_dark(
     frame: ExposureInfo, candidate: ExposureInfo, options: ReductionOptions
 ) -> _Fit | str:
+    unlike = None if is_bias_subtracted(candidate) else _other_pedestal(frame, candidate, options)
+    if unlike is not None:
+        return unlike
     notes: list[str] = []
     apart = _temperature_difference(frame, candidate)
     if apart is None:
@@ -163,6 +171,22 @@ def _judge_dark(
     return _Fit(
         candidate, tuple(notes), scale, rank=(distance, float(apart is None), float(other_filter))
     )
+
+
+def _other_pedestal(
+    frame: ExposureInfo, candidate: ExposureInfo, options: ReductionOptions
+) -> str | None:
+    """Return why a master that holds the bias does not fit: one of both has lost its overscan."""
+    theirs = candidate.header.get("OVERSCOR")
+    if not isinstance(theirs, bool):
+        # A master of an older version, or of other software: nobody can tell.
+        return None
+    # The frame may be a master itself that is held against older ones.
+    told = frame.header.get("OVERSCOR")
+    ours = told if isinstance(told, bool) else without_pedestal(frame, options)
+    if ours == theirs:
+        return None
+    return f"the overscan is subtracted from {'it' if theirs else 'the frame'} alone"
 
 
 def _choose(
@@ -206,7 +230,8 @@ def _common(kind: str, frame: ExposureInfo, candidate: ExposureInfo) -> tuple[st
     if candidate.image_type is not None and candidate.image_type != kind:
         return f"it is a {candidate.image_type}, not a {kind}"
     if frame.instrument != candidate.instrument:
-        return f"its instrument is {candidate.instrument or 'unknown'}, not {frame.instrument}"
+        names = [info.instrument or "unknown" for info in (candidate, frame)]
+        return f"its instrument is {names[0]}, not {names[1]}"
     if frame.shape != candidate.shape:
         return f"its size is {_size(candidate)}, not {_size(frame)}"
     notes = []
@@ -243,7 +268,10 @@ def _close(frame: ExposureInfo, candidate: ExposureInfo) -> bool:
 
 
 def _size(info: ExposureInfo) -> str:
-    return f"{info.naxis1}×{info.naxis2}"
+    if info.shape is None:
+        return "unknown"
+    height, width = info.shape
+    return f"{width}×{height}"
 
 
 def _temperature_difference(frame: ExposureInfo, candidate: ExposureInfo) -> float | None:
