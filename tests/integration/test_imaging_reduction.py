@@ -459,6 +459,31 @@ def test_frames_without_a_value_make_no_master(night: Night, tmp_path: Path, kin
     assert not target.exists()
 
 
+@pytest.mark.parametrize("gain", [None, 1.5])
+def test_each_amplifier_has_its_own_read_noise(tmp_path: Path, gain: float | None) -> None:
+    rng = np.random.default_rng(12)
+    noises = np.repeat([4.0, 12.0], 60)
+    sections = {"DATASEC1": "[1:60,1:90]", "DATASEC2": "[61:120,1:90]",
+                "DETSEC1": "[1:60,1:90]", "DETSEC2": "[61:120,1:90]"}  # fmt: skip
+    told = {} if gain is None else {"EGAIN1": gain, "EGAIN2": gain}
+
+    def take(kind: str, exptime_s: float) -> list[Path]:
+        paths = [tmp_path / f"{kind}{index}.fits" for index in range(12)]
+        header = fits.Header({"IMAGETYP": kind, "EXPTIME": exptime_s, **sections, **told})
+        for path in paths:
+            pixels = 1000 + noises * rng.normal(0, 1, (90, 120))
+            fits.PrimaryHDU(pixels.round().astype(np.uint16), header).writeto(path)
+        return paths
+
+    bias = make_master_bias(take("bias", 0.0), tmp_path / "bias.fits").path
+    dark = make_master_dark(take("dark", 9.0), tmp_path / "dark.fits", bias=bias).path
+    for path, truth in ((bias, 1000.0), (dark, 0.0)):
+        with fits.open(path) as hdus:
+            chi = (hdus[0].data - truth) / hdus["UNCERT"].data
+        # 5400 pixels each: the standard error of χ² per pixel is 0.02.
+        assert [np.mean(half**2) for half in np.hsplit(chi, 2)] == pytest.approx([1, 1], abs=0.08)
+
+
 def test_a_border_without_values_has_no_part_in_the_noise(tmp_path: Path) -> None:
     rng = np.random.default_rng(9)
     header = fits.Header({"IMAGETYP": "bias", "EXPTIME": 0.0, "INSTRUME": "TEST"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,26 +19,24 @@ from toros.imaging.draft import (
     standard_error,
 )
 from toros.imaging.flats import make_master_flat
-from toros.imaging.frames import MaskBit, Master, Pixels, read_strips, without_pedestal
+from toros.imaging.frames import MaskBit, Master, Pixels, without_pedestal
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.masters import add_errors, dark_noises
 from toros.imaging.linearity import linearise
 from toros.imaging.master_file import MasterFile, open_master
 from toros.imaging.medians import median_of
-from toros.imaging.noise import read_noise_of_one, read_noise_of_pair
 from toros.imaging.options import ReductionOptions
 from toros.imaging.outliers import FEWEST, Kind, measure, odd_frames
 from toros.imaging.planes import Combined
 from toros.imaging.pool import mapped
 from toros.imaging.products import NONE, Strip, master_header, set_card
+from toros.imaging.read_noise import ReadNoise, measure_read_noise
 from toros.imaging.sampling import sample_rows
 from toros.imaging.stack import Stack, open_stack, read_inputs
 
 __all__ = ["MasterResult", "make_master_bias", "make_master_dark", "make_master_flat"]
 
 _DEFAULTS = ReductionOptions()
-# The read noise hardly gains from more pairs than this.
-_PAIRS = 5
 # Raw frames are whole ADU.
 _STEP_ADU = 1.0
 _HOLDS_BIAS = "No master bias: this master dark holds the bias too and cannot be scaled."
@@ -59,7 +56,8 @@ def make_master_bias(
         See `read_inputs`.
     """
     infos, left_out = without_odd(read_inputs(paths, "bias"), "bias", options)
-    read_noise_adu = _read_noise(infos, options)
+    noise = measure_read_noise(infos, options)
+    read_noise_adu = noise.frame
     header = master_header("bias", infos, "adu")
     _overscan_card(header, infos, options)
     set_card(header, "EXPTIME", 0.0, "[s] exposure time")
@@ -72,7 +70,7 @@ def make_master_bias(
         "[electron] read noise, measured",
     )
     with open_stack(infos, options) as stack:
-        rows = _as_stacked(stack, read_noise_adu, options)
+        rows = _as_stacked(stack, noise, options)
         draft = Draft("bias", infos, stack, rows, header)
         return finish(draft, target, read_noise_adu=read_noise_adu, left_out=left_out)
 
@@ -99,7 +97,7 @@ def make_master_dark(
     infos = read_inputs(paths, "dark")
     exptime_s = _one_exptime(infos, options)
     infos, left_out = without_odd(infos, "dark", options)
-    temporal_adu = _read_noise(infos[:2], options)
+    temporal = measure_read_noise(infos[:2], options)
     header = master_header("dark", infos, "adu")
     _overscan_card(header, infos, options)
     set_card(header, "EXPTIME", exptime_s, "[s] exposure time of each frame")
@@ -108,12 +106,12 @@ def make_master_dark(
         if bias is None:
             set_card(header, "BIASCOR", NONE, "no master bias was subtracted")
             # The dark current cannot be told from the bias: no photon noise of hot pixels.
-            rows = _as_stacked(stack, temporal_adu, options)
+            rows = _as_stacked(stack, temporal, options)
         else:
             set_card(header, "BIASCOR", bias.name, "master bias subtracted")
             file = opened.enter_context(open_master(bias, infos[0]))
             gain = infos[0].gain_e_adu or options.gain_e_adu
-            rows = _dark_alone(stack, file, temporal_adu, gain, options)
+            rows = _dark_alone(stack, file, temporal, gain, options)
         notes = () if bias else (_HOLDS_BIAS,)
         draft = Draft("dark", infos, stack, rows, header, notes)
         return finish(draft, target, exptime_s=exptime_s, left_out=left_out)
@@ -128,14 +126,14 @@ def _overscan_card(
 
 
 def _as_stacked(
-    stack: Stack, noise_adu: float, options: ReductionOptions
+    stack: Stack, noise: ReadNoise, options: ReductionOptions
 ) -> Callable[[slice], Strip]:
     """Return a function that makes rows of a master from which nothing is subtracted."""
 
     def rows(at: slice) -> Strip:
         part = stack.rows(at)
         pixels, mask = filled(part, 0.0)
-        return Strip(pixels, standard_error(stack, part, noise_adu, options, _STEP_ADU), mask)
+        return Strip(pixels, standard_error(stack, part, noise.rows(at), options, _STEP_ADU), mask)
 
     return rows
 
@@ -143,7 +141,7 @@ def _as_stacked(
 def _dark_alone(
     stack: Stack,
     bias: MasterFile,
-    temporal_adu: float,
+    temporal: ReadNoise,
     gain: float | None,
     options: ReductionOptions,
 ) -> Callable[[slice], Strip]:
@@ -159,7 +157,8 @@ def _dark_alone(
 
     def rows(at: slice) -> Strip:
         pixels, mask, part, master = current(at)
-        one = _noise_of_one_dark(pixels - np.float32(middle), temporal_adu, gain, stack.most)
+        excess = pixels - np.float32(middle)
+        one = _noise_of_one_dark(excess, temporal, at, gain, stack.most)
         error = standard_error(stack, part, one, options, _STEP_ADU)
         if master.uncertainty is not None:
             add_errors(error.reshape(-1), master.uncertainty.reshape(-1))
@@ -193,38 +192,24 @@ def _one_exptime(infos: Sequence[ExposureInfo], options: ReductionOptions) -> fl
     return times[0]
 
 
-def _read_noise(infos: Sequence[ExposureInfo], options: ReductionOptions) -> float:
-    wanted = sample_rows(infos[0].shape or (0, 0))
-
-    def sample(info: ExposureInfo) -> Pixels:
-        # What is no value in all frames alike would pass for pixels without noise.
-        return np.concatenate(read_strips(info.path, info, wanted, options, lost=np.nan))
-
-    samples = mapped(sample, infos[: _PAIRS + 1])
-    pairs = mapped(lambda pair: read_noise_of_pair(*pair), list(pairwise(samples)))
-    measured = [noise for noise in pairs if np.isfinite(noise)]
-    if not measured:
-        measured = [noise for noise in map(read_noise_of_one, samples) if np.isfinite(noise)]
-    # Where no pixel of any frame has a value, there will be no master either.
-    return float(np.median(measured)) if measured else 0.0
-
-
 def _noise_of_one_dark(
-    excess: Pixels, temporal_adu: float, gain: float | None, frames: int
+    excess: Pixels, temporal: ReadNoise, at: slice, gain: float | None, frames: int
 ) -> Pixels:
     """Return the noise of one dark frame [ADU]: a hot pixel has more photon noise.
 
     Parameters
     ----------
     excess : numpy.ndarray
-        The dark current above that of the ordinary pixel [ADU].
-    temporal_adu : float
+        The dark current above that of the ordinary pixel [ADU], in the rows `at`.
+    temporal : ReadNoise
         Measured on pairs of frames: it holds the photon noise of the ordinary pixel already.
     """
+    own = temporal.rows(at)
     if gain is None:
-        return np.full_like(excess, temporal_adu)
+        return own if isinstance(own, np.ndarray) else np.full_like(excess, own)
     noise = np.empty_like(excess)
-    hot = float(_HOT_SIGMAS * temporal_adu / np.sqrt(frames))
-    measured = np.float32(temporal_adu**2)
+    hot = float(_HOT_SIGMAS * temporal.frame / np.sqrt(frames))
+    # By pixel it is added afterwards: one kernel does for all frames.
+    measured = np.float32(0 if isinstance(own, np.ndarray) else own**2)
     dark_noises(excess.reshape(-1), hot, measured, np.float32(gain), noise.reshape(-1))
-    return noise
+    return np.hypot(noise, own) if isinstance(own, np.ndarray) else noise
