@@ -21,6 +21,7 @@ from hypothesis.extra import numpy as hnp
 from toros.common.errors import MixedShapes, UnreadableFile
 from toros.imaging.fits_planes import Plane, image_header, planes_file
 from toros.imaging.fits_sums import encoded, folded
+from toros.imaging.frames import MaskBit, read_frame, read_strips
 from toros.imaging.headers import read_exposure
 from toros.imaging.kernels.correcting import count_bits
 from toros.imaging.kernels.decoding import decode_counts
@@ -141,6 +142,30 @@ def test_rows_of_every_kind_of_pixel(kind: Any, cards: dict[str, Any], tmp_path:
     expected = wanted[2:4].ravel()
     expected[~np.isfinite(expected) | (expected >= (source.saturation_adu or np.inf))] = np.inf
     np.testing.assert_allclose(pixels, expected)
+
+
+@pytest.mark.parametrize("kind", ["plain", "scaled", "unsigned", "extension", "compressed"])
+def test_an_integer_that_stands_for_no_value_is_none(tmp_path: Path, kind: str) -> None:
+    raw = np.random.default_rng(4).integers(-99, 99, (20, 30)).astype(np.int16)
+    raw[5:8, 7] = -100
+    path = tmp_path / "a.fits"
+    scale, zero = {"scaled": (0.1, 7.0), "unsigned": (1.0, 32768.0)}.get(kind, (1.0, 0.0))
+    image: Any = fits.PrimaryHDU(raw)
+    if kind in ("extension", "compressed"):
+        image = (fits.ImageHDU if kind == "extension" else fits.CompImageHDU)(raw)
+        image.header["BLANK"] = -100
+        fits.HDUList([fits.PrimaryHDU(), image]).writeto(path)
+    else:
+        image.writeto(path)
+        for key, value in (("BSCALE", scale), ("BZERO", zero), ("BLANK", -100)):
+            fits.setval(path, key, value=value)
+    info = read_exposure(path)
+    frame = read_frame(path, info)
+    np.testing.assert_array_equal(frame.mask == MaskBit.NO_DATA, raw == -100)
+    expected = np.where(raw == -100, 0, scale * raw + zero)
+    np.testing.assert_allclose(frame.pixels, expected, rtol=1e-5, atol=1e-5)
+    (strip,) = read_strips(path, info, [slice(4, 9)], OPTIONS, lost=np.nan)
+    np.testing.assert_array_equal(np.isnan(strip), raw[4:9] == -100)
 
 
 def test_what_is_not_plain_is_read_all_the_same(tmp_path: Path) -> None:

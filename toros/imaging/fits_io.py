@@ -101,18 +101,44 @@ def image_hdu(hdus: fits.HDUList, path: Path) -> Any:
 def read_pixels(hdu: Any, path: Path, rows: slice | None = None) -> np.ndarray[Any, np.dtype[Any]]:
     """Return the pixels of `hdu` (or of some `rows`), scaled, in native byte order.
 
+    Integers that stand for no value (BLANK) become NaN, and the others floats with them.
+
     Raises
     ------
     UnreadableFile
         If the data are cut off or cannot be decompressed.
     """
+    blank = _blank(hdu.header)  # astropy takes the cards out as it scales the pixels
     try:
         with quiet():
             data = hdu.data if rows is None else hdu.section[rows, :]
     except BROKEN as error:
         raise UnreadableFile(f"{path}: its pixels cannot be read: {_sentence(error)}") from error
     array = np.asarray(data)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array if blank is None else _without_blanks(array, *blank)
+
+
+def _blank(header: fits.Header) -> tuple[float, float] | None:
+    """Return the value that integers have where they have none, and the step between values."""
+    cards = [header.get(key, d) for key, d in (("BITPIX", 0), ("BSCALE", 1), ("BZERO", 0))]
+    blank = header.get("BLANK")
+    numbers = (blank, *cards)
+    if not all(isinstance(one, int | float) for one in numbers) or cards[0] <= 0:
+        return None
+    return cards[2] + cards[1] * blank, abs(cards[1])
+
+
+def _without_blanks(
+    array: np.ndarray[Any, np.dtype[Any]], blank: float, step: float
+) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return pixels with NaN for what is `blank`; half a step, for they are scaled in float32."""
+    values = array.astype(np.float64)
+    lost = np.abs(values - blank) < step / 2
+    if not lost.any():
+        return array
+    values[lost] = np.nan
+    return values
 
 
 def write_fits(target: Path, hdus: fits.HDUList) -> None:
