@@ -534,6 +534,23 @@ def test_matching_reads_what_the_masters_tell(night: Night) -> None:
     assert chosen[1].dark_scale == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize("text", [b"'ca\x00\x07m   '", b"'caf\xc3\xa9   '", b"\x00" * 10])
+def test_a_card_with_what_no_card_may_hold_hides_no_other(
+    night: Night, tmp_path: Path, text: bytes
+) -> None:
+    raw = night.camera.take(f"broken{len(text)}{text[4]}", "light", 60.0, light_adu=SKY_ADU)
+    content = raw.read_bytes()
+    at = content.index(b"FILTER  =")
+    raw.write_bytes(content[:at] + b"FILTER  = " + text.ljust(70) + content[at + 80 :])
+    info = read_exposure(raw)
+    assert (info.image_type, info.exptime_s, info.instrument) == ("light", 60.0, "TEST")
+    result = calibrate_light(raw, tmp_path / "c.fits", bias=night.bias, dark=None, flat=None)
+    assert result.sky_level > 0
+    with verified(tmp_path / "c.fits") as hdus:
+        hdus.verify("exception")
+        assert hdus[0].header["EXPTIME"] == 60.0
+
+
 def test_cosmic_rays_are_replaced_and_marked(night: Night, tmp_path: Path) -> None:
     raw = night.camera.take("rays", "light", 60.0, light_adu=SKY_ADU)
     rays = [(20, 30), (40, 41), (41, 42), (50, 60)]

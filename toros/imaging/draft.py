@@ -209,4 +209,7 @@ def _usable(draft: Draft) -> Pixels:
             return usable
     first, others = draft.infos[0].path, len(draft.infos) - 1
     frames = f"{first.name} and {others} more" if others else first.name
-    raise UnusableFrame(f"No pixel of this master {draft.kind} is usable ({frames}).")
+    raise UnusableFrame(
+        f"No pixel of this master {draft.kind} is usable: "
+        f"all are saturated, bad or without a value ({frames})."
+    )

@@ -12,7 +12,7 @@ from astropy.io.fits.verify import VerifyError
 from toros.imaging.fits_io import quiet
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.headers.angles import has_celestial_wcs
-from toros.imaging.headers.cards import Cards
+from toros.imaging.headers.cards import Cards, name_of
 from toros.imaging.headers.layout import Layout
 from toros.imaging.products import (
     NONE,
@@ -138,7 +138,7 @@ def _readable(raw: fits.Header) -> fits.Header:
                 card.verify("fix")
                 header.append(fits.Card(card.keyword, card.value, card.comment), end=True)
             except (VerifyError, ValueError, IndexError):
-                add_history(header, [f"Taken out, unreadable: {str(card.image)[:8].strip()}"])
+                add_history(header, [f"Taken out, unreadable: {name_of(card)}"])
     return header
 
 

@@ -49,6 +49,14 @@ def _finite(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def name_of(broken: fits.Card) -> str:
+    """Return the keyword of a card that cannot be read; its text may be no more to be had."""
+    try:
+        return str(broken.keyword)
+    except (VerifyError, ValueError, IndexError):
+        return "of no name"
+
+
 class Cards:
     """The cards of one or more headers; where two have a keyword, the first header wins.
 
@@ -73,7 +81,7 @@ class Cards:
             keyword, value, comment = raw.keyword.upper(), raw.value, raw.comment
         except (VerifyError, ValueError, IndexError):
             # One broken card must not hide the rest.
-            self.unreadable.append(str(raw.image)[:8].strip())
+            self.unreadable.append(name_of(raw))
             return
         if keyword in _COMMENTARY:
             self._history.append(str(value))
