@@ -19,6 +19,7 @@ from tests.support.product_identity import identity_of, recorded_identity
 from toros.archive.models import Combination, CombinationInput, Event, Exposure, Metric, StepRun
 from toros.common.config import Config
 from toros.common.errors import Cancelled, NoFilesFound
+from toros.imaging.bad_pixels import Defect
 from toros.preprocessor.reduce import BatchReport, reduce_folder
 
 Reduce = Callable[..., BatchReport]
@@ -100,6 +101,39 @@ def _check_provenance(sessions: sessionmaker[Session]) -> None:
         assert {"sky_level", "read_noise_adu", "median"} <= metrics
         runs = session.scalars(select(StepRun)).all()
         assert {(run.state, run.code, run.attempts) for run in runs} == {("done", 0, 1)}
+
+
+@pytest.mark.parametrize("faintest", [10000.0, 30000.0])
+def test_a_column_that_is_not_linear_is_found_where_the_flats_tell(
+    tmp_path: Path, reduce: Reduce, faintest: float
+) -> None:
+    rng = np.random.default_rng(2)
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    response = rng.normal(1, 0.01, (80, 96))
+
+    def write(kind: str, level: float, count: int) -> None:
+        for index in range(count):
+            counts = rng.poisson(1.5 * level * response) / 1.5
+            # 16 % of its light is lost at 40000 ADU, 4 % at 10000.
+            counts[:, 30] *= 1 - 4e-6 * counts[:, 30]
+            pixels = 1000 + counts + rng.normal(0, 3, response.shape)
+            header = fits.Header({"IMAGETYP": kind, "EXPTIME": 0.0 if kind == "bias" else 2.0,
+                                  "EGAIN": 1.5, "FILTER": "V", "INSTRUME": "cam"})  # fmt: skip
+            fits.PrimaryHDU(pixels.round().astype(np.uint16), header).writeto(
+                raw / f"{kind}_{level:.0f}_{index}.fits"
+            )
+
+    write("bias", 0.0, 5)
+    write("flat", 40000.0, 5)
+    write("flat", faintest, 5)
+    (mask,) = by_kind(reduce(raw, masters_only=True))["bad_pixel_mask"]
+    with fits.open(mask) as hdus:
+        found, history = hdus[0].data, str(hdus[0].header["HISTORY"])
+    told = faintest < 20000
+    assert ("Linearity from the frames of master_flat_V_" in history) == told
+    assert set(np.unique(found[:, 30])) == ({int(Defect.NONLINEAR)} if told else {0})
+    assert not np.delete(found, 30, axis=1).any()
 
 
 def test_masters_only(tmp_path: Path, reduce: Reduce) -> None:

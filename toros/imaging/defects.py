@@ -22,14 +22,17 @@ from toros.imaging.bad_pixels import (
     flat_judge,
 )
 from toros.imaging.fits_io import image_hdu, open_fits, read_pixels, write_fits
+from toros.imaging.flat_extremes import FlatFrames, extremes_of, may_tell
 from toros.imaging.frames import MasterRows
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.master_file import open_master
 from toros.imaging.matching import is_bias_subtracted
 from toros.imaging.nonlinear import linearity_judge
+from toros.imaging.options import ReductionOptions
 from toros.imaging.products import add_history, master_header, set_card
 
 _DEFAULTS = BadPixelLimits()
+_OPTIONS = ReductionOptions()
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,9 @@ def make_bad_pixel_mask(
     *,
     dark: Path | None,
     flats: Sequence[Path] = (),
+    frames: Sequence[FlatFrames] = (),
     limits: BadPixelLimits = _DEFAULTS,
+    options: ReductionOptions = _OPTIONS,
 ) -> MaskResult:
     """Find the bad pixels of a camera in its masters, and write the mask.
 
@@ -81,6 +86,11 @@ def make_bad_pixel_mask(
     flats : sequence of pathlib.Path
         Master flats of any filters; two of one filter whose levels differ twofold or more tell
         the non-linear pixels.
+    frames : sequence of FlatFrames
+        Of the flats, where the raw frames are at hand: those of one flat that differ so tell it
+        too.
+    options : ReductionOptions
+        How flats are made of them.
 
     Raises
     ------
@@ -100,6 +110,8 @@ def make_bad_pixel_mask(
         first = 0 if dark is None else 1
         judges += [flat_judge(flat, limits) for flat in masters[first:]]
         judges += _judges_of_linearity(infos[first:], masters[first:], notes, limits)
+        for flat in frames:
+            judges += _judges_of_frames(flat, opened, notes, limits, options)
         mask, counts = find_defects(judges, masters[0].shape, limits)
     return _write(target, infos, mask, counts, notes)
 
@@ -135,6 +147,24 @@ def _judges_of_linearity(
                 f"Linearity from flats in {name} of {faint[0]:.0f} and {bright[0]:.0f} ADU."
             )
     return judges
+
+
+def _judges_of_frames(
+    flat: FlatFrames,
+    opened: ExitStack,
+    notes: list[str],
+    limits: BadPixelLimits,
+    options: ReductionOptions,
+) -> list[Judge]:
+    """Return what the faint and the bright frames of one flat tell, if they do."""
+    found = opened.enter_context(extremes_of(flat, options)) if may_tell(flat) else None
+    if found is None:
+        return []
+    notes.append(
+        f"Linearity from the frames of {flat.master.name} about {found.levels[0]:.0f} and "
+        f"{found.levels[1]:.0f} ADU."
+    )
+    return [linearity_judge(found.faint, found.bright, limits)]
 
 
 def _write(

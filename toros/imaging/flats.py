@@ -188,6 +188,8 @@ def _header(
     set_card(header, "FILTER", infos[0].filter, "filter")
     set_card(header, "EXPTIME", infos[0].exptime_s, "[s] exposure time of the first frame")
     set_card(header, "FLATLEV", float(np.median(levels)), "[adu] median level of the frames")
+    set_card(header, "FLATMIN", float(min(levels)), "[adu] level of the faintest frame")
+    set_card(header, "FLATMAX", float(max(levels)), "[adu] level of the brightest frame")
     if measured is not None:
         set_card(header, "GAINMEAS", measured.gain_e_adu, "[e-/ADU] measured on these flats")
         set_card(header, "GAINMERR", measured.error, "[e-/ADU] its standard error")

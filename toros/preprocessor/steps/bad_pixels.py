@@ -16,11 +16,22 @@ from toros.imaging.bad_pixels import BadPixelLimits
 from toros.imaging.headers import sha256_of
 from toros.preprocessor.grouping import digest, master_name
 from toros.preprocessor.run import Outcome, Run, Unit
+from toros.preprocessor.steps.choosing import options_from
 from toros.preprocessor.steps.master import quality
 from toros.preprocessor.steps.products import Product, record_product
 
 if TYPE_CHECKING:
     from toros.imaging.defects import MaskResult
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The raw frames of a master flat, and the masters that were subtracted from them."""
+
+    master: Path
+    raw: tuple[Path, ...]
+    bias: Path | None
+    dark: Path | None
 
 
 @dataclass(frozen=True)
@@ -30,8 +41,10 @@ class Finding:
     target: Path
     dark: Path | None
     flats: tuple[Path, ...]
+    frames: tuple[Frames, ...]  # of each flat
     masters: tuple[tuple[str, int], ...]  # role and id
     like: int  # an exposure of the camera set-up
+    instrument: str | None
 
 
 @dataclass(frozen=True)
@@ -60,13 +73,19 @@ class BadPixels:
     def work(self, run: Run, unit: Unit[Finding]) -> Found:
         """Find them and write the mask."""
         from toros.imaging.defects import make_bad_pixel_mask
+        from toros.imaging.flat_extremes import FlatFrames
 
         inputs = unit.inputs
         limits = BadPixelLimits(
             hot_e_s=run.settings.hot_pixel_rate, dead_response=run.settings.dead_pixel_response
         )
         result = make_bad_pixel_mask(
-            inputs.target, dark=inputs.dark, flats=inputs.flats, limits=limits
+            inputs.target,
+            dark=inputs.dark,
+            flats=inputs.flats,
+            frames=[FlatFrames(one.master, one.raw, one.bias, one.dark) for one in inputs.frames],
+            limits=limits,
+            options=options_from(run.settings, inputs.instrument),
         )
         return Found(result, sha256_of(inputs.target))
 
@@ -114,7 +133,19 @@ def _unit(session: Session, run: Run, masters: Sequence[Combination]) -> Unit[Fi
         target=run.products / name,
         dark=Path(darks[-1].path) if darks else None,
         flats=tuple(Path(flat.path) for flat in flats),
+        frames=tuple(_frames(session, flat) for flat in flats),
         masters=tuple((one.kind.removeprefix("master_"), one.id) for one in used),
         like=like.id,
+        instrument=used[0].instrument,
     )
     return Unit(name, finding)
+
+
+def _frames(session: Session, flat: Combination) -> Frames:
+    masters = {role: Path(one.path) for role, one in queries.input_products(session, flat.id)}
+    return Frames(
+        master=Path(flat.path),
+        raw=tuple(Path(one.path) for _role, one in queries.input_exposures(session, flat.id)),
+        bias=masters.get("bias"),
+        dark=masters.get("dark"),
+    )
