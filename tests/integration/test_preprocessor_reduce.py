@@ -136,6 +136,23 @@ def test_a_column_that_is_not_linear_is_found_where_the_flats_tell(
     assert not np.delete(found, 30, axis=1).any()
 
 
+def test_each_gain_setting_has_its_own_bad_pixels(tmp_path: Path, reduce: Reduce) -> None:
+    raw = tmp_path / "raw"
+    camera = Camera(raw)
+    for setting in (0, 120):
+        camera.folder = raw / str(setting)
+        for path in (*camera.bias(), *camera.dark(), *camera.flat(), camera.light(f"at{setting}")):
+            fits.setval(path, "GAINSET", value=setting)
+    report = reduce(raw)
+    assert report.document["problems"] == []
+    masks = by_kind(report)["bad_pixel_mask"]
+    told = {fits.getval(path, "GAINSET"): Path(path).name for path in masks}
+    assert sorted(told) == [0, 120]
+    for path in by_kind(report)["calibrated"]:
+        header = fits.getheader(path)
+        assert header["BPMASK"] == told[header["GAINSET"]]
+
+
 def test_masters_only(tmp_path: Path, reduce: Reduce) -> None:
     whole_night(tmp_path / "raw", lights=1)
     kinds = by_kind(reduce(tmp_path / "raw", masters_only=True))

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from toros.archive import queries
 from toros.archive.models import Combination
-from toros.common.errors import TorosError
+from toros.common.errors import TorosError, UnreadableFile
 from toros.imaging.bad_pixels import BadPixelLimits
-from toros.imaging.headers import sha256_of
+from toros.imaging.headers import read_exposure, sha256_of
 from toros.preprocessor.grouping import digest, master_name
 from toros.preprocessor.run import Outcome, Run, Unit
 from toros.preprocessor.steps.choosing import options_from
@@ -117,8 +117,17 @@ def _setup(master: Combination) -> Hashable:
         (master.naxis1, master.naxis2),
         (master.binning_x, master.binning_y),
         master.gain,
+        _gain_setting(master),
         master.read_out_mode,
     )
+
+
+def _gain_setting(master: Combination) -> float | None:
+    """Return the gain setting that a master's file tells; the archive has no column for it."""
+    try:
+        return read_exposure(Path(master.path)).gain_setting
+    except UnreadableFile:
+        return None  # whoever reads its pixels says so
 
 
 def _unit(session: Session, run: Run, masters: Sequence[Combination]) -> Unit[Finding]:
