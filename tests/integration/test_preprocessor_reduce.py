@@ -375,3 +375,23 @@ def test_only_what_a_killed_process_left_of_ours_is_swept_away(
     names = {path.name for path in (tmp_path / "raw").iterdir()}
     assert set(theirs) <= names
     assert not set(ours) & names
+
+
+def test_folders_whose_products_share_a_folder_do_not_replace_one_another(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    camera = Camera(tmp_path / "first")
+    camera.light("ngc")
+    reduce(tmp_path / "first")
+    before = (tmp_path / "out" / "calib_ngc.fits").read_bytes()
+    camera.folder = tmp_path / "second"
+    camera.light("ngc")
+    for _ in range(2):
+        (second,) = by_kind(reduce(tmp_path / "second"))["calibrated"]
+        assert (tmp_path / "out" / "calib_ngc.fits").read_bytes() == before
+    images = sorted(map(str, (tmp_path / "out").glob("calib_*.fits")))
+    (first,) = by_kind(reduce(tmp_path / "first"))["calibrated"]
+    assert images == sorted([first, second])
+    # The frames of both as one batch have the names that they have there.
+    both = reduce([tmp_path / "first", tmp_path / "second"])
+    assert len(set(by_kind(both)["calibrated"])) == 2

@@ -219,6 +219,23 @@ def product_at(session: Session, path: Path) -> Combination | None:
     return session.scalars(select(Combination).where(Combination.path == str(path))).one_or_none()
 
 
+def calibrated_beside(session: Session, file_batch_id: int, products: Path) -> dict[str, Exposure]:
+    """Return the light of each calibrated image that other file batches have in a folder."""
+    query = (
+        select(Combination.path, Exposure)
+        .join(FileBatch, FileBatch.id == Combination.file_batch_id)
+        .join(CombinationInput, CombinationInput.combination_id == Combination.id)
+        .join(Exposure, Exposure.id == CombinationInput.exposure_id)
+        .where(
+            FileBatch.products == str(products),
+            FileBatch.id != file_batch_id,
+            Combination.kind == "calibrated",
+            CombinationInput.role == "light",
+        )
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
 def products(
     session: Session, batch: FileBatch, kinds: Iterable[str] = ()
 ) -> Sequence[Combination]:

@@ -15,7 +15,7 @@ from toros.archive.models import Exposure
 from toros.common.errors import TorosError
 from toros.imaging.headers import read_exposure
 from toros.imaging.pool import cores
-from toros.preprocessor.grouping import slug
+from toros.preprocessor.grouping import digest, slug
 from toros.preprocessor.run import Outcome, Run, Unit
 from toros.preprocessor.sources import stem
 from toros.preprocessor.steps.choosing import (
@@ -36,6 +36,9 @@ from toros.preprocessor.steps.products import Product, record_product
 
 if TYPE_CHECKING:
     from toros.imaging.calibrate import CalibratedResult
+
+# A file name has at most 255 bytes, and while the file is written its name is longer by ten.
+_LONGEST, _CUT = 200, 180
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Calibrate:
         """Return one unit for each light."""
         lights = queries.exposures(session, run.file_batch_id, image_type="light", usable=True)
         keys = [run.key(Path(light.path)) for light in lights]
-        names = product_names([Path(key) for key in keys])
+        names = _not_of_others(session, run, lights, product_names([Path(key) for key in keys]))
         offers = offers_for(session, run, ROLES, lights)
         alone = min(run.threads, len(lights)) >= cores()
         return [
@@ -148,6 +151,22 @@ class Calibrate:
         exposure.state, exposure.code, exposure.error = "failed", error.code, error.message
 
 
+def _not_of_others(
+    session: Session, run: Run, lights: Sequence[Exposure], names: Sequence[str]
+) -> list[str]:
+    """Return the names, made others where a batch of other frames has its products in this folder.
+
+    `toros calibrate` may be told to put the products of several folders into one.
+    """
+    theirs = queries.calibrated_beside(session, run.file_batch_id, run.products)
+    free = []
+    for light, name in zip(lights, names, strict=True):
+        owner = theirs.get(str(run.products / name))
+        same = owner is None or owner.id == light.id or owner.sha256 == light.sha256
+        free.append(name if same else _with_digest(name, light.sha256 or light.path))
+    return free
+
+
 def product_names(lights: Sequence[Path]) -> list[str]:
     """Return the file name of each light's product: by its own name, unless two share it.
 
@@ -157,14 +176,29 @@ def product_names(lights: Sequence[Path]) -> list[str]:
         Relative to the folder of the batch.
     """
     plain = [stem(path) for path in lights]
-    shared = {name for name, count in Counter(plain).items() if count > 1}
+    shared = _repeated(plain)
     names = []
     for path, name in zip(lights, plain, strict=True):
         folders = [slug(part) for part in path.parent.parts] if name in shared else []
         names.append("_".join(["calib", *folders, slug(name)]) + ".fits")
-    repeated = {name for name, count in Counter(names).items() if count > 1}
+    repeated = _repeated(names)
     # The same name with two FITS suffixes in one folder.
-    return [
+    names = [
         f"{name.removesuffix('.fits')}_{slug(path.suffix)}.fits" if name in repeated else name
         for path, name in zip(lights, names, strict=True)
     ]
+    # What is left differs in what our names do not show: "x y" and "x-y", a/b_c and a_b/c.
+    repeated |= _repeated(names)
+    return [
+        _with_digest(name, path.as_posix()) if name in repeated or len(name) > _LONGEST else name
+        for path, name in zip(lights, names, strict=True)
+    ]
+
+
+def _repeated(names: Sequence[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count > 1}
+
+
+def _with_digest(name: str, of: str) -> str:
+    """Return a product's name with eight digits that belong to `of`; a long name is cut."""
+    return f"{name.removesuffix('.fits')[:_CUT]}_{digest([of])}.fits"
