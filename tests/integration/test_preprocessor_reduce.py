@@ -395,3 +395,26 @@ def test_folders_whose_products_share_a_folder_do_not_replace_one_another(
     # The frames of both as one batch have the names that they have there.
     both = reduce([tmp_path / "first", tmp_path / "second"])
     assert len(set(by_kind(both)["calibrated"])) == 2
+
+
+def test_masters_of_another_batch_that_do_not_serve_are_named(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    camera = Camera(tmp_path / "raw")
+    camera.bias()
+    camera.dark(temp=-10.0)
+    masters = by_kind(reduce(tmp_path / "raw", tmp_path / "masters"))
+    (dark,), (bias,) = masters["master_dark"], masters["master_bias"]
+    camera.folder = tmp_path / "warm"
+    camera.light("warm", CCD_TEMP=5.0)
+    row = lights(reduce(tmp_path / "warm", tmp_path / "of_warm"))["warm.fits"]
+    assert f"{Path(dark).name}: its temperature is -10.0 °C, not 5.0 °C" in row["error"]
+    # The night's own masters are judged first; what is said of the others is kept too.
+    camera.dark(temp=-20.0)
+    row = lights(reduce(tmp_path / "warm", tmp_path / "of_warm"))["warm.fits"]
+    assert "-10.0 °C, not 5.0" in row["error"]
+    assert "-20.0 °C, not 5.0" in row["error"]
+    assert len(row["choice"]["dark"]["refused"]) == 2
+    Path(bias).write_bytes(b"no more")
+    row = lights(reduce(tmp_path / "warm", tmp_path / "of_warm"))["warm.fits"]
+    assert f"{Path(bias).name}: " in row["error"]

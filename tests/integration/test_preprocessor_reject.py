@@ -61,6 +61,22 @@ def master(report: BatchReport, kind: str) -> str:
     return str(found)
 
 
+def test_what_is_made_without_a_rejected_master_says_so(
+    tmp_path: Path, reduce: Reduce, sessions: sessionmaker[Session]
+) -> None:
+    camera = Camera(tmp_path / "night")
+    camera.bias()
+    camera.light("light")
+    bias = master(reduce(camera.folder), "master_bias")
+    reject_master(sessions, bias, "light leaked in", Clock().now())
+    report = reduce(camera.folder)
+    said = f"There is no master bias. Not used: {Path(bias).name}: rejected: light leaked in."
+    (problem,) = report.document["problems"]
+    assert problem["message"].startswith(said)
+    history = "".join(fits.getheader(master(report, "calibrated"))["HISTORY"])
+    assert said.replace(" ", "") in history.replace(" ", "")  # it is broken into cards anywhere
+
+
 def test_all_that_used_it_is_listed_and_requeued(
     tmp_path: Path, reduce: Reduce, sessions: sessionmaker[Session]
 ) -> None:

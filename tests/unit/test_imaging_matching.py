@@ -122,6 +122,13 @@ def test_the_wrong_kind_is_refused() -> None:
     assert match_flat(LIGHT, []).why == "There is no master flat."
 
 
+def test_of_many_refusals_some_are_said_and_all_kept() -> None:
+    choice = match_bias(LIGHT, [master("bias", f"b{n}.fits", gain_e_adu=2.0) for n in range(30)])
+    assert len(choice.refused) == 30
+    assert choice.why.count("gain is") == 6
+    assert choice.why.endswith("; and 24 more).")
+
+
 def test_what_is_unknown_is_taken_with_a_note_after_what_is_known() -> None:
     vague = master("bias", "vague.fits", read_out_mode=None)
     choice = match_bias(LIGHT, [vague])

@@ -12,7 +12,7 @@ after those that tell it. The instrument and the shape must be the same, known o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from toros.imaging.frames import without_pedestal
@@ -21,6 +21,7 @@ from toros.imaging.options import ReductionOptions
 
 _DEFAULTS = ReductionOptions()
 _GAIN_RELATIVE = 1e-3
+_MOST_REASONS = 6
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ def _choose(
     fits.sort(key=lambda fit: (fit.rank, str(fit.candidate.path)))
     name = "bad-pixel mask" if kind == "defects" else f"master {kind}"
     if not fits:
-        why = "; ".join(reason.rstrip(".") for _, reason in refused)
+        why = some([reason.rstrip(".") for _, reason in refused])
         return Choice(
             None,
             f"No {name} matches ({why})." if why else f"There is no {name}.",
@@ -219,6 +220,13 @@ def _choose(
     why = f"{file} matches"
     why += f" best of {len(fits)}." if others else "."
     return Choice(best.candidate, why, best.notes, best.dark_scale, tuple(refused))
+
+
+def some(reasons: Sequence[str]) -> str:
+    """Return the first of many reasons in one text: a month of other nights would fill a header."""
+    more = len(reasons) - _MOST_REASONS
+    said = "; ".join(reasons[:_MOST_REASONS])
+    return f"{said}; and {more} more" if more > 0 else said
 
 
 def _second(fit: _Fit, best: str) -> str:

@@ -107,7 +107,7 @@ class Calibrate:
             bad_pixels=masters["mask"],
             fringe=fringe_for(run.settings, info),
             options=options,
-            missing={found.role: found.choice.why for found in chosen if found.error is not None},
+            missing={found.role: found.error.message for found in chosen if found.error},
             alone=inputs.alone,
         )
         if run.settings.previews:

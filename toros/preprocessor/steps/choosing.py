@@ -29,6 +29,7 @@ from toros.imaging.matching import (
     match_dark,
     match_flat,
     match_mask,
+    some,
 )
 from toros.imaging.options import ReductionOptions
 from toros.preprocessor.run import Problem, Run
@@ -81,7 +82,7 @@ class Chosen:
     role: Role
     choice: Choice
     offer: Offer | None
-    rejected: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()  # masters that could not be judged, or of the other batches
 
     @property
     def path(self) -> Path | None:
@@ -93,7 +94,8 @@ class Chosen:
         """What is to be reported when there is none; a light without a mask lacks nothing."""
         if self.offer is not None or self.role not in _MISSING:
             return None
-        return _MISSING[self.role](self.choice.why)
+        passed_over = f" Not used: {some(self.rejected)}." if self.rejected else ""
+        return _MISSING[self.role](self.choice.why + passed_over)
 
 
 def offers_for(
@@ -147,7 +149,7 @@ def choose_all(
         # A dark that still holds the bias would subtract it a second time.
         twice = role == "dark" and any(c.role == "bias" and c.offer for c in chosen)
         found = _choose(role, frame, offered, options, bias_subtracted=twice)
-        chosen.append(replace(found, rejected=offered.rejected))
+        chosen.append(replace(found, rejected=(*offered.rejected, *found.rejected)))
     return tuple(chosen)
 
 
@@ -164,7 +166,9 @@ def _choose(
     if own.offer is not None or not offers.others:
         return own
     other = _choose_from(role, frame, offers.others, options, bias_subtracted)
-    return other if other.offer is not None else own
+    better, worse = (other, own) if other.offer or not offers.own else (own, other)
+    refused = (reason.rstrip(".") for _candidate, reason in worse.choice.refused)
+    return replace(better, rejected=(*better.rejected, *worse.rejected, *refused))
 
 
 def _choose_from(
@@ -175,20 +179,23 @@ def _choose_from(
     bias_subtracted: bool,
 ) -> Chosen:
     by_path: dict[Path, Offer] = {}
-    candidates = []
+    candidates, passed_over = [], []
     for offer in offers:
         try:
             candidate = read_exposure(offer.path)
         except UnreadableFile as error:
             log.warning("A master in the archive cannot be used: %s", error)
+            passed_over.append(f"{offer.path.name}: {error.message.rstrip('.')}")
             continue
         if bias_subtracted and not is_bias_subtracted(candidate):
+            passed_over.append(f"{offer.path.name}: its bias is not subtracted, the frame's is")
             continue
         candidates.append(candidate)
         by_path[offer.path] = offer
     choice = _MATCH[role](frame, candidates, options)
     chosen = choice.chosen
-    return Chosen(role, choice, by_path[chosen.path] if chosen is not None else None)
+    taken = by_path[chosen.path] if chosen is not None else None
+    return Chosen(role, choice, taken, tuple(passed_over))
 
 
 def missing(chosen: Iterable[Chosen]) -> Problem | None:
