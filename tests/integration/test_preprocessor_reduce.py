@@ -271,6 +271,14 @@ def test_the_same_frame_twice_and_a_frame_of_no_kind_are_left_out(
     assert len(master["inputs"]) == 3
 
 
+def test_a_compressed_copy_is_left_out_as_a_copy(tmp_path: Path, reduce: Reduce) -> None:
+    light = Camera(tmp_path / "raw").light("ngc")
+    light.with_name("ngc.fits.gz").write_bytes(gzip.compress(light.read_bytes()))
+    copy = lights(reduce(tmp_path / "raw"))["ngc.fits.gz"]
+    said = "ngc.fits.gz is left out: it holds the same pixels as ngc.fits."
+    assert (copy["state"], copy["code"], copy["error"]) == ("left_out", 110, said)
+
+
 def test_a_dark_subtracted_twin_is_told_by_its_pixels(tmp_path: Path, reduce: Reduce) -> None:
     camera = Camera(tmp_path / "raw")
     camera.bias()

@@ -130,14 +130,18 @@ def _processed_by_level(alike: Alike, kept: list[int]) -> dict[int, TorosError]:
         return {}
     pixels = {index: _pixels(alike.paths[index]) for index in kept}
     raw = max(kept, key=lambda index: float(np.median(pixels[index])))
-    return {
-        alike.ids[index]: AlreadyCalibrated(
-            f"{alike.paths[index].name} is left out: it is {alike.paths[raw].name} "
-            "with something subtracted already."
-        )
-        for index in kept
-        if index != raw and same_exposure(pixels[index], pixels[raw])
-    }
+    found: dict[int, TorosError] = {}
+    for index in kept:
+        name, twin = alike.paths[index].name, alike.paths[raw].name
+        if index == raw or not same_exposure(pixels[index], pixels[raw]):
+            continue
+        if np.array_equal(pixels[index], pixels[raw]):
+            text = f"{name} is left out: it holds the same pixels as {twin}."
+            found[alike.ids[index]] = UnusableFrame(text)
+        else:
+            text = f"{name} is left out: it is {twin} with something subtracted already."
+            found[alike.ids[index]] = AlreadyCalibrated(text)
+    return found
 
 
 def _pixels(path: Path) -> Pixels:
