@@ -58,6 +58,21 @@ def test_a_night_is_told_with_its_masters_frames_and_problems(
     assert not re.search(r'(src|href)="(?!data:|\./)', text)
 
 
+def test_frames_of_several_folders_are_told_apart(
+    tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    camera = Camera(tmp_path / "east")
+    camera.light("ngc")
+    camera.folder = tmp_path / "west"
+    camera.light("ngc")
+    folders = [tmp_path / "east", tmp_path / "west"]
+    reduce_folder(folders, tmp_path / "out", sessions, Config(), Config().make_clock())
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert "east/ngc.fits" in text
+    assert "west/ngc.fits" in text
+    assert f"{folders[0]}, {folders[1]}" in text  # where the frames are from
+
+
 def test_a_night_without_problems_says_so(folder: Path, sessions: sessionmaker[Session]) -> None:
     whole_night(folder, lights=1)
     report, page = reduce(folder, sessions)

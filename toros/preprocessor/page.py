@@ -20,6 +20,7 @@ from toros.archive.models import Combination, Exposure, FileBatch
 from toros.common.errors import CalibrationError, status_codes
 from toros.imaging.pool import mapped
 from toros.imaging.thumbnail import thumbnail
+from toros.preprocessor.places import Place, name_within, places_of, unpack_texts
 from toros.preprocessor.report import problems
 
 _LIBRARIES = ("numpy", "astropy", "ccdproc", "numba")
@@ -143,14 +144,14 @@ def page_of(session: Session, batch: FileBatch) -> Page:
     became = _became(session, products)
     masters = [row for row in products if row.kind in _MASTERS]
     pictures = mapped(_picture, [Path(row.path) for row in masters])
-    folder = Path(batch.folder)
+    places = places_of(unpack_texts(batch.url), unpack_texts(batch.folder))
     lights = [row.date_obs for row in exposures if row.date_obs is not None]
     meanings = status_codes()
     ended = [unit.finished for unit in units if unit.finished is not None]
     return Page(
         batch=batch.name,
         generation=batch.generation,
-        source=batch.url,
+        source=", ".join(place.source for place in places),
         products=batch.products,
         began=min((unit.started for unit in units), default=None),
         ended=max(ended, default=None),
@@ -166,7 +167,7 @@ def page_of(session: Session, batch: FileBatch) -> Page:
             _master(session, row, picture) for row, picture in zip(masters, pictures, strict=True)
         ],
         frames=[
-            _frame(row, became.get(row.id), folder, meanings)
+            _frame(row, became.get(row.id), places, meanings)
             for row in sorted(exposures, key=_by_type)
         ],
         versions=_versions(),
@@ -273,12 +274,14 @@ def _picture(path: Path) -> str | None:
 
 
 def _frame(
-    row: Exposure, product: Combination | None, folder: Path, meanings: Mapping[int, str]
+    row: Exposure,
+    product: Combination | None,
+    places: Sequence[Place],
+    meanings: Mapping[int, str],
 ) -> FrameRow:
     measured: Mapping[str, Any] = product.quality if product else {}
-    path = Path(row.path)
     return FrameRow(
-        name=path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name,
+        name=name_within(places, Path(row.path)),
         kind=row.image_type or "unknown",
         object=row.object,
         filter=row.filter,

@@ -124,3 +124,11 @@ def places_of(sources: Sequence[str], folders: Sequence[str]) -> tuple[Place, ..
         Place(source, Path(folder), label)
         for source, folder, label in zip(sources, folders, labels(sources), strict=True)
     )
+
+
+def name_within(places: Sequence[Place], path: Path) -> str:
+    """Return the name of a raw file within the batch of these places."""
+    within = [place for place in places if path.is_relative_to(place.folder)]
+    if not within:
+        return path.name
+    return max(within, key=lambda place: len(place.folder.parts)).key(path)

@@ -15,7 +15,7 @@ from toros.common.clock import Clock
 from toros.common.config.preprocessor import PreprocessorSettings
 from toros.common.digests import sha256_of
 from toros.common.errors import Cancelled, TorosError
-from toros.preprocessor.places import Place
+from toros.preprocessor.places import Place, name_within
 
 if TYPE_CHECKING:
     from toros.preprocessor.fetching import Fetcher
@@ -57,10 +57,7 @@ class Run:
 
     def key(self, path: Path) -> str:
         """Return the name of a raw file within the batch."""
-        within = [place for place in self.places if path.is_relative_to(place.folder)]
-        if not within:
-            return path.name
-        return max(within, key=lambda place: len(place.folder.parts)).key(path)
+        return name_within(self.places, path)
 
     def raise_if_cancelled(self) -> None:
         """Raise `Cancelled` once somebody asked for it."""
