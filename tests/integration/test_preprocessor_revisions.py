@@ -122,17 +122,40 @@ def test_a_master_of_an_older_revision_is_offered_to_no_other_batch(
     assert Path(old).is_file()
 
 
+def calibrate(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "toros", "calibrate", *arguments, "--json"],
+        cwd=where, capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def test_a_configuration_without_a_database_leaves_the_archive_beside_the_products(
+    tmp_path: Path,
+) -> None:
+    Camera(tmp_path / "night", width=48, height=32).light("a")
+    (tmp_path / "strict.yaml").write_text("preprocessor:\n  missing_masters: fail\n")
+    done = calibrate(tmp_path, "night", "--out", "out", "--config", "strict.yaml")
+    assert done.returncode == 1, done.stderr
+    (light,) = json.loads(done.stdout)["exposures"]
+    assert (light["state"], light["code"]) == ("failed", 104)
+    assert (tmp_path / "out" / "archive.db").is_file()
+
+
+def test_a_folder_that_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = calibrate(tmp_path, "nihgt", "--out", "out")
+    assert done.returncode == 1
+    assert "There is no folder" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_command_takes_several_folders(tmp_path: Path) -> None:
     camera = Camera(tmp_path / "one" / "cal", width=48, height=32)
     camera.bias(3)
     for night in ("one", "two"):
         camera.folder = tmp_path / night
         camera.light("a", OBJECT=night)
-    command = [sys.executable, "-m", "toros", "calibrate", "one", "two", "one", "--json"]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    done = calibrate(tmp_path, "one", "two", "one")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     made = [Path(row["path"]) for row in document["products"] if row["kind"] == "calibrated"]

@@ -225,9 +225,12 @@ def _reduced(
     masters_only: bool,
 ) -> BatchReport:
     from toros.common.database import make_sessions
-    from toros.preprocessor.reduce import reduce_folder
+    from toros.preprocessor.reduce import reduce_folder, require_frames
 
-    with _archive(settings, config, target) as engine, progress_bar() as progress:
+    # One that names no database wants other settings, not the archive of an observatory.
+    archive = config if config and "database" in settings.model_fields_set else None
+    require_frames(folders, target)  # before anything is made: no archive is left of a wrong name
+    with _archive(settings, archive, target) as engine, progress_bar() as progress:
         return reduce_folder(
             folders,
             target,

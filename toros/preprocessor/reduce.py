@@ -86,16 +86,8 @@ def reduce_folder(
     DatabaseNotReady
         When the archive fails in the middle, on a full disk for instance.
     """
-    given = [folder] if isinstance(folder, Path) else folder
-    folders = list(dict.fromkeys(one.absolute() for one in given))
+    folders = require_frames([folder] if isinstance(folder, Path) else folder, out)
     out = out.absolute()
-    for one in folders:
-        require_recordable(one)
-        if one.is_file():
-            raise NoFilesFound(f"{one} is a file: give the folder that it is in.")
-        if not one.is_dir():
-            raise NoFilesFound(f"There is no folder {one}.")
-        frames_in(one, leave_out=out)
     try:
         return _reduce(
             [str(one) for one in folders],
@@ -111,6 +103,19 @@ def reduce_folder(
         )
     except OperationalError as error:
         raise archive_unusable(error) from error
+
+
+def require_frames(folders: Sequence[Path], out: Path) -> list[Path]:
+    """Return the folders, each once; what `reduce_folder` raises of them is raised."""
+    found = list(dict.fromkeys(one.absolute() for one in folders))
+    for one in found:
+        require_recordable(one)
+        if one.is_file():
+            raise NoFilesFound(f"{one} is a file: give the folder that it is in.")
+        if not one.is_dir():
+            raise NoFilesFound(f"There is no folder {one}.")
+        frames_in(one, leave_out=out.absolute())
+    return found
 
 
 def _reduce(
