@@ -88,6 +88,23 @@ def problems(result: dict[str, Any]) -> dict[str, int]:
 # --- several folders -------------------------------------------------------------------------
 
 
+def test_a_link_does_not_lead_out_of_the_allowed_folders(
+    desk: Remote, frames: Path, tmp_path: Path
+) -> None:
+    """Who may put files into an allowed folder may not have others of the machine copied."""
+    secret = tmp_path / "secret.key"
+    secret.write_text("nobody's business")
+    night = desk.elsewhere / "night"
+    shutil.copytree(frames, night)
+    (night / "out.fits").symlink_to(secret)
+    (night / "in.fits").symlink_to(night / "deep sky" / "a.fits")
+    result = desk.done("calibrate_file_batch", url=str(night))
+    assert problems(result) == {"out.fits": 109}
+    brought = [path for path in desk.raw.rglob("*") if path.is_file()]
+    assert not any(b"business" in path.read_bytes() for path in brought)
+    assert "in.fits" in {path.name for path in brought}
+
+
 def test_several_folders_are_one_batch(desk: Remote, frames: Path) -> None:
     """One in the raw data, one elsewhere, one of the same name: masters of one serve the others."""
     camera = Camera(desk.raw / NIGHT, width=32, height=24)

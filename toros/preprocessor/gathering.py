@@ -18,6 +18,7 @@ from toros.common.download import Answer
 from toros.common.errors import (
     CalibrationError,
     NoFilesFound,
+    SourceNotAllowed,
     UnusableArchive,
     UnusableFrame,
     WrongChecksum,
@@ -88,10 +89,7 @@ class Gatherer:
         if path.is_dir():
             sums = sums_in(path)
             names = [found.relative_to(path) for found in frames_in(path)]
-            return [
-                Incoming(name=n.as_posix(), path=path / n, sha256=sums.get(n.as_posix()))
-                for n in names
-            ]
+            return [self._held(path, n.as_posix(), sums.get(n.as_posix())) for n in names]
         if not path.exists():
             raise NoFilesFound(f"There is no folder {path}.")
         digest = given.sha256 or sum_beside(path)
@@ -162,6 +160,14 @@ class Gatherer:
             else:
                 found.append(Incoming(name=name, url=address, sha256=entry.sha256))
         return found
+
+    def _held(self, folder: Path, name: str, digest: str | None) -> Incoming:
+        """Return a frame of an allowed folder; it may be a link that leads out of them all."""
+        try:
+            path = local_path(str(folder / name), self.allowed)
+        except SourceNotAllowed as error:
+            return Incoming(name=name, error=error)
+        return Incoming(name=name, path=path, sha256=digest)
 
     def _local(self, name: str, address: str, entry: Entry) -> Incoming:
         try:
