@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.waiting import wait_until
 from toros.common import digests
-from toros.common.digests import DigestsAhead, begin_digest, sha256_of
+from toros.common.digests import DigestsAhead, begin_digest, find_fits, sha256_of
 
 
 def frames(folder: Path, count: int) -> list[Path]:
@@ -24,6 +24,20 @@ def frames(folder: Path, count: int) -> list[Path]:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_links_to_folders_are_followed_to_none_twice(tmp_path: Path) -> None:
+    """A night may lie on another disk."""
+    night = tmp_path / "night"
+    own = frames(night / "z", 2)
+    far = frames(tmp_path / "disk", 2)
+    frames(tmp_path / "hidden", 1)
+    (night / "a").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "back").symlink_to(night)
+    (night / "b").symlink_to(night / "z")
+    (night / "up").symlink_to(tmp_path)
+    (night / ".c").symlink_to(tmp_path / "hidden")
+    assert find_fits(night) == [night / "a" / path.name for path in far] + own
 
 
 def test_each_frame_has_its_own(tmp_path: Path) -> None:

@@ -24,13 +24,31 @@ def find_fits(folder: Path) -> list[Path]:
     """Return every FITS file under `folder`, sorted.
 
     .fits, .fit and .fts in any case, also with .gz or .fz; hidden files and folders are left out
-    (a file that is being written has a hidden name).
+    (a file that is being written has a hidden name). Links to folders are followed after the
+    folders that are there themselves, to none twice and to none that `folder` is in.
     """
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if _FITS_NAME.search(path.name)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    found: list[Path] = []
+    pending = [folder]
+    seen = {str(above) for above in folder.resolve().parents}
+    while pending:
+        top = pending.pop(0)
+        for where, folders, names in os.walk(top):
+            real = os.path.realpath(where)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            here = Path(where)
+            pending += [here / name for name in folders if (here / name).is_symlink()]
+            found += [here / name for name in names if _is_fits(here / name)]
+    return sorted(found)
+
+
+def _is_fits(path: Path) -> bool:
+    return (
+        not path.name.startswith(".")
+        and _FITS_NAME.search(path.name) is not None
         and path.is_file()
     )
 
