@@ -122,9 +122,18 @@ def test_a_master_of_an_older_revision_is_offered_to_no_other_batch(
     assert Path(old).is_file()
 
 
+# Root reads everything, unless it gives that up.
+_CAPABILITIES = "-dac_override,-dac_read_search"
+_AS_ANYBODY = (
+    ["setpriv", f"--inh-caps={_CAPABILITIES}", f"--bounding-set={_CAPABILITIES}"]
+    if os.geteuid() == 0
+    else []
+)
+
+
 def calibrate(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "toros", "calibrate", *arguments, "--json"],
+        [*_AS_ANYBODY, sys.executable, "-m", "toros", "calibrate", *arguments, "--json"],
         cwd=where, capture_output=True, text=True, check=False, timeout=120,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
@@ -140,6 +149,28 @@ def test_a_configuration_without_a_database_leaves_the_archive_beside_the_produc
     (light,) = json.loads(done.stdout)["exposures"]
     assert (light["state"], light["code"]) == ("failed", 104)
     assert (tmp_path / "out" / "archive.db").is_file()
+
+
+def test_a_subfolder_that_may_not_be_read_is_a_problem(tmp_path: Path) -> None:
+    camera = Camera(tmp_path / "night", width=48, height=32)
+    camera.light("a")
+    closed = tmp_path / "night" / "closed"
+    camera.folder = closed
+    camera.light("b")
+    (tmp_path / "night" / "lost+found").mkdir(mode=0o000)  # is never ours
+    closed.chmod(0o000)
+    try:
+        done = calibrate(tmp_path, "night", "--out", "out")
+    finally:
+        closed.chmod(0o700)  # pytest removes it
+    assert done.returncode == 1, done.stderr
+    document = json.loads(done.stdout)
+    assert [(Path(row["path"]).name, row["state"]) for row in document["exposures"]] == [
+        ("a.fits", "calibrated")
+    ]
+    (problem,) = [row for row in document["problems"] if row["failed"]]
+    assert problem["code"] == 102
+    assert str(closed) in problem["message"]
 
 
 def test_a_folder_that_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:

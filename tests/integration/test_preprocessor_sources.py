@@ -470,3 +470,12 @@ def test_a_folder_that_may_not_be_read(desk: Remote) -> None:
     (desk.elsewhere / "closed").mkdir(mode=0o000)
     reply = desk.order("calibrate_file_batch", url=str(desk.elsewhere / "closed"))
     assert reply.status is OrderStatus.FAILED
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root reads everything")
+def test_a_subfolder_that_may_not_be_read_is_a_problem(desk: Remote, frames: Path) -> None:
+    shutil.copytree(frames, desk.elsewhere / "night")
+    (desk.elsewhere / "night" / "closed").mkdir(mode=0o000)
+    result = desk.done("calibrate_file_batch", url=str(desk.elsewhere / "night"))
+    assert problems(result) == {"source": 102}
+    assert result["exposures"] == {"calibrated": 2, "combined": 2}

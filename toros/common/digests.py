@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +16,8 @@ from types import TracebackType
 from toros.common.file_stamp import FileStamp, file_stamp
 
 _FITS_NAME = re.compile(r"\.(fits|fit|fts)(\.gz|\.fz)?$", re.IGNORECASE)
+# Where a disk is mounted: root's own, and no frame is in it.
+_OF_THE_FILE_SYSTEM = "lost+found"
 # Each piece is waited for, where another thread has the interpreter's lock.
 _PIECE_BYTES = 16 * 1024**2
 
@@ -27,12 +29,27 @@ def find_fits(folder: Path) -> list[Path]:
     (a file that is being written has a hidden name). Links to folders are followed after the
     folders that are there themselves, to none twice and to none that `folder` is in.
     """
-    found: list[Path] = []
+    return sorted(
+        here / name for here, names in _walk(folder) for name in names if _is_fits(here / name)
+    )
+
+
+def closed_folders(folder: Path) -> list[Path]:
+    """Return the folders under `folder`, sorted, in which `find_fits` may not look."""
+    errors: list[OSError] = []
+    for _ in _walk(folder, errors.append):
+        pass
+    closed = {Path(error.filename) for error in errors if isinstance(error, PermissionError)}
+    return sorted(path for path in closed if path.name != _OF_THE_FILE_SYSTEM)
+
+
+def _walk(
+    folder: Path, on_error: Callable[[OSError], object] | None = None
+) -> Iterator[tuple[Path, list[str]]]:
     pending = [folder]
     seen = {str(above) for above in folder.resolve().parents}
     while pending:
-        top = pending.pop(0)
-        for where, folders, names in os.walk(top):
+        for where, folders, names in os.walk(pending.pop(0), onerror=on_error):
             real = os.path.realpath(where)
             if real in seen:
                 folders.clear()
@@ -41,8 +58,7 @@ def find_fits(folder: Path) -> list[Path]:
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             here = Path(where)
             pending += [here / name for name in folders if (here / name).is_symlink()]
-            found += [here / name for name in names if _is_fits(here / name)]
-    return sorted(found)
+            yield here, names
 
 
 def _is_fits(path: Path) -> bool:

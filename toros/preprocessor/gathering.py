@@ -14,11 +14,13 @@ from urllib.parse import unquote, urlsplit
 
 from toros.common.atomic import write_text
 from toros.common.config.preprocessor import TransferSettings
+from toros.common.digests import closed_folders
 from toros.common.download import Answer
 from toros.common.errors import (
     CalibrationError,
     NoFilesFound,
     SourceNotAllowed,
+    UnreadableFile,
     UnusableArchive,
     UnusableFrame,
     WrongChecksum,
@@ -89,7 +91,8 @@ class Gatherer:
         if path.is_dir():
             sums = sums_in(path)
             names = [found.relative_to(path) for found in frames_in(path)]
-            return [self._held(path, n.as_posix(), sums.get(n.as_posix())) for n in names]
+            held = [self._held(path, n.as_posix(), sums.get(n.as_posix())) for n in names]
+            return held + _closed(path)
         if not path.exists():
             raise NoFilesFound(f"There is no folder {path}.")
         digest = given.sha256 or sum_beside(path)
@@ -217,6 +220,15 @@ class Gatherer:
             if not place.in_place and place.folder.is_dir():
                 for left in place.folder.rglob(f".*{PARTIAL}*"):
                     left.unlink(missing_ok=True)
+
+
+def _closed(folder: Path) -> list[Incoming]:
+    """Return what stands for the folders of a source in which we may not look, if there are any."""
+    closed = closed_folders(folder)
+    if not closed:
+        return []
+    said = f"{', '.join(map(str, closed))}: may not be read, what is in it is not known."
+    return [Incoming(name=folder.name, error=UnreadableFile(said))]
 
 
 def _document(found: Unpacked) -> dict[str, dict[str, Any]]:

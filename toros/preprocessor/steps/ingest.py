@@ -12,7 +12,14 @@ from sqlalchemy.orm import Session
 
 from toros.archive import queries
 from toros.archive.models import Exposure, FileBatchExposure
-from toros.common.errors import AlreadyCalibrated, NoFilesFound, TorosError, UnknownImageType
+from toros.common.digests import closed_folders
+from toros.common.errors import (
+    AlreadyCalibrated,
+    NoFilesFound,
+    TorosError,
+    UnknownImageType,
+    UnreadableFile,
+)
 from toros.imaging.headers import ExposureInfo, read_exposure, recorded
 from toros.preprocessor.run import Outcome, Problem, Run, Unit
 from toros.preprocessor.sources import frames_in, recordable, require_recordable
@@ -35,7 +42,7 @@ class Ingest:
     name = "ingest"
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[Path]]:
-        """Return one unit for each FITS file of the batch's folder."""
+        """Return one unit for each FITS file of the batch, and for each folder that is closed."""
         found: dict[Path, Path] = {}  # of folders within one another, each file once
         for place in run.places:
             with suppress(NoFilesFound):
@@ -44,12 +51,16 @@ class Ingest:
         if not found:
             folders = ", ".join(str(place.folder) for place in run.places)
             raise NoFilesFound(f"There is no FITS file in {folders}.")
-        return [Unit(recordable(run.key(path)), path) for path in found.values()]
+        closed = {path for place in run.places for path in closed_folders(place.folder)}
+        paths = [*found.values(), *sorted(closed)]
+        return [Unit(recordable(run.key(path)), path) for path in paths]
 
     def work(self, run: Run, unit: Unit[Path]) -> Ingested:
         """Read the header and the digest."""
         path = unit.inputs
         require_recordable(path)
+        if path.is_dir():
+            raise UnreadableFile(f"{path} may not be read: what is in it is not known.")
         info = read_exposure(path)
         return Ingested(info, run.digest_of(path), path.stat().st_size)
 
@@ -66,7 +77,9 @@ class Ingest:
         return Outcome(problem=Problem(reason.code, reason.message, logging.WARNING))
 
     def fail(self, session: Session, run: Run, unit: Unit[Path], error: TorosError) -> None:
-        """Record the exposure with what was wrong with its file."""
+        """Record the exposure with what was wrong with its file; a folder is none."""
+        if unit.inputs.is_dir():
+            return
         row = member(session, run, unit.inputs)
         row.state, row.code, row.error = "failed", error.code, error.message
         row.sha256 = row.size_bytes = None  # its bytes are not known to be those of a frame
