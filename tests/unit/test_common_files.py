@@ -26,6 +26,14 @@ def test_a_file_appears_whole(tmp_path: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
+@pytest.mark.parametrize("letter", ["x", "\xe4"])
+def test_a_name_may_be_as_long_as_the_disk_takes_it(tmp_path: Path, letter: str) -> None:
+    target = tmp_path / (letter * (250 // len(letter.encode())) + ".fits")
+    write_text(target, "whole")
+    assert target.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     write_text(target, "old")

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _LARGE_BYTES = 32 * 1024**2
+_LONGEST_NAME = 255  # bytes; of all file systems that are likely here
+_ADDED = 10  # two dots and eight letters
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def atomic_path(target: Path, mode: int = 0o644) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix
+        dir=target.parent, prefix=hidden_prefix(target), suffix=target.suffix
     )
     os.close(handle)
     temporary = Path(name)
@@ -45,6 +47,13 @@ def atomic_path(target: Path, mode: int = 0o644) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def hidden_prefix(target: Path) -> str:
+    """Return how the name of the temporary file begins, before eight letters and the suffix."""
+    room = _LONGEST_NAME - _ADDED - len(os.fsencode(target.suffix))
+    stem = os.fsencode(target.stem)[: max(room, 0)]
+    return f".{stem.decode('utf-8', 'ignore')}."
 
 
 def _rename(temporary: Path, target: Path) -> None:

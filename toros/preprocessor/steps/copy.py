@@ -12,7 +12,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from toros.archive.models import StepRun
-from toros.common.atomic import atomic_path
+from toros.common.atomic import atomic_path, hidden_prefix
 from toros.common.errors import SourceGone, TorosError, TransferIncomplete, UnusableFrame
 from toros.imaging.headers import sha256_of
 from toros.preprocessor.checksums import require_digest
@@ -111,7 +111,8 @@ def _take(one: Incoming, source: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         source.replace(target)
         return
-    for leftover in target.parent.glob(f".{glob.escape(target.stem)}.????????{target.suffix}"):
+    hidden = f"{glob.escape(hidden_prefix(target))}????????{glob.escape(target.suffix)}"
+    for leftover in target.parent.glob(hidden):
         leftover.unlink(missing_ok=True)  # half a copy, of a process that was killed
     with atomic_path(target) as temporary:
         try:
