@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,6 +111,9 @@ def test_a_damaged_header_is_read_or_unreadable(
 def test_what_is_no_image_is_unreadable(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match="there is no such file"):
         read_exposure(tmp_path / "absent.fits")
+    os.mkfifo(tmp_path / "pipe.fits")  # to open it would be to wait for ever
+    with pytest.raises(UnreadableFile, match="is a pipe"):
+        read_exposure(tmp_path / "pipe.fits")
     with pytest.raises(UnreadableFile, match="is a folder"):
         read_exposure(tmp_path)
     table = fits.BinTableHDU.from_columns([fits.Column("x", "J", array=[1, 2])])

@@ -289,14 +289,18 @@ def _archive(settings: Config, config: Path | None, target: Path) -> Iterator[En
 
 def _inspected(document: dict[str, Any]) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=str(document["path"]), title_justify="left", box=None, show_header=False)
+    # As text, not as markup: a name or a header may have brackets in it.
+    title = Text(str(document["path"]))
+    table = Table(title=title, title_justify="left", box=None, show_header=False)
     decided = document["decided_by"]
     for key, value in document.items():
         if key not in ("path", "decided_by", "notes", "header"):
-            table.add_row(key, "" if value is None else str(value), str(decided.get(key, "")))
+            shown = "" if value is None else str(value)
+            table.add_row(key, Text(shown), Text(str(decided.get(key, ""))))
     for note in document["notes"]:
-        table.add_row("note", str(note), "")
+        table.add_row("note", Text(str(note)), "")
     return table
 
 

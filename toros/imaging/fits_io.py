@@ -43,6 +43,9 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
     UnreadableFile
         If there is no such file, if it is no FITS file, or if its data are cut off.
     """
+    if path.is_fifo():
+        # Opening it would wait until somebody writes to it.
+        raise UnreadableFile(f"{path}: is a pipe, not a file.")
     try:
         # Opened here, not by astropy, which leaves the file open when it refuses the content.
         file = path.open("rb")
