@@ -108,3 +108,20 @@ def test_a_preview_shows_every_pixel_alike(side: int, shown: int, tmp_path: Path
     assert (good[0, 0], good[0, -1]) == (0, 255)
     # What has no value is white, at the bottom, where the first rows are.
     assert (none == 255).all()
+
+
+@pytest.mark.parametrize("side", [352, 1408])
+def test_pixels_without_data_do_not_decide_how_a_preview_looks(side: int, tmp_path: Path) -> None:
+    """As in a light of which a part was not read out, or with a gap between its detectors."""
+    pixels = np.random.default_rng(1).normal(2000, 45, (side, side)).astype(np.float32)
+    lacking = np.zeros((side, side), np.uint8)
+    lacking[: side // 8] = 1
+    pixels[lacking == 1] = -2200.0
+    image = fits.PrimaryHDU(pixels, fits.Header({"NMASKED": int(lacking.sum())}))
+    mask = fits.ImageHDU(lacking, name="MASK")
+    fits.HDUList([image, mask]).writeto(tmp_path / "light.fits")
+    with Image.open(write_preview(tmp_path / "light.fits", tmp_path / "light.png")) as picture:
+        grey = np.asarray(picture)[_TOP : _TOP + 704, _LEFT : _LEFT + 704].astype(int)
+    sky, none = grey[: 7 * 88 - 2], grey[7 * 88 + 2 :]
+    assert sky.std() > 20  # its noise is seen
+    assert (none == 255).all()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toros.common.atomic import atomic_path
 from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
+from toros.imaging.frames import MaskBit
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.kernels.masters import block_means, decode_words
 from toros.imaging.raw import RawImage, raw_image, read_bytes
@@ -32,6 +33,8 @@ _REAL = (np.dtype(">f4"), 1.0, 0.0)
 _LEVELS = 7
 # Pixels of the picture; larger images are averaged down.
 _LARGEST_SIDE = 704
+# The mask is not read for less than this part of an image.
+_FEW = 0.005
 
 
 def write_preview(fits_path: Path, png_path: Path, *, title: str | None = None) -> Path:
@@ -82,25 +85,42 @@ def _read(path: Path) -> tuple[NDArray[np.float64], tuple[int, int], str]:
     with open_fits(path) as hdus:
         hdu = image_hdu(hdus, path)
         unit = str(hdu.header.get("BUNIT", "adu")).strip() or "relative"
+        empty = _without_data(hdus, hdu, path)
         if plain is not None and (plain.kind, plain.scale, plain.zero) == _REAL:
-            return _averaged_in_file(plain), plain.shape, unit
+            return _blank(_averaged_in_file(plain), empty), plain.shape, unit
         pixels = read_pixels(hdu, path).astype(np.float64)
     # A cube is shown by its first plane.
     while pixels.ndim > 2:
         pixels = pixels[0]
     height, width = pixels.shape
-    return _averaged_down(pixels), (height, width), unit
+    return _blank(_averaged_down(pixels), empty), (height, width), unit
+
+
+def _without_data(hdus: Any, hdu: Any, path: Path) -> NDArray[np.bool_] | None:
+    """Return which pixels of the picture hold no data, where more than a few can be so.
+
+    A broken part of a frame, or the gap between two detectors, would decide the limits.
+    """
+    mask = next((one for one in hdus if one.name == "MASK"), None)
+    if mask is None or hdu.header.get("NMASKED", 0) < _FEW * hdu.shape[0] * hdu.shape[1]:
+        return None
+    lacking = read_pixels(mask, path) & MaskBit.NO_DATA.value
+    return np.asarray(_averaged_down(lacking.astype(np.float32)) == 1)
+
+
+def _blank(picture: NDArray[np.float64], empty: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    return picture if empty is None else np.where(empty, np.nan, picture)
 
 
 def _step(shape: tuple[int, int]) -> int:
     return -(-max(shape) // _LARGEST_SIDE)
 
 
-def _averaged_down(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+def _averaged_down(pixels: NDArray[np.floating]) -> NDArray[np.float64]:
     height, width = pixels.shape
     step = _step((height, width))
     if step == 1:
-        return pixels
+        return np.asarray(pixels, np.float64)
     height, width = height // step * step, width // step * step
     blocks = pixels[:height, :width].reshape(height // step, step, width // step, step)
     return np.asarray(blocks.mean(axis=(1, 3)))
