@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from rich.console import Console
 
 from tests.support.ports import free_port
 from toros.cli.main import run
+from toros.cli.night.report import summarise
 
 
 def test_status_shows_whole_addresses_where_there_is_no_terminal(
@@ -42,3 +45,28 @@ def test_a_plan_without_targets_says_how_to_name_them(
     config.write_text("node: a")
     assert run(["plan", "--night", "2017-08-17", "--config", str(config)]) == 0
     assert "--targets FILE" in capsys.readouterr().out
+
+
+def test_a_plan_shows_brackets_in_names_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, targets = tmp_path / "c.yaml", tmp_path / "t.csv"
+    config.write_text("node: a")
+    targets.write_text("name,ra,dec\nM[/x]83,204.25,-29.87\n")
+    arguments = ["plan", "--night", "2024-04-10", "--targets", str(targets)]
+    assert run([*arguments, "--config", str(config)]) == 0
+    assert "M[/x]83" in capsys.readouterr().out
+
+
+def test_the_summary_of_a_night_shows_brackets_as_they_are(tmp_path: Path) -> None:
+    target = {"rank": 1, "name": "A[/x]", "ra": 1.0, "dec": 2.0, "probability": 0.5}
+    target |= {"observed": False, "reason": "no [/data]"}
+    problem = {"time": "2017-08-17T23:00:00.000Z", "module": "web", "what": "none in [/data/raw]"}
+    report = {"night": "2017-08-17", "event": "G1", "targets": [target], "problems": [problem]}
+    shown = io.StringIO()
+    summarise(
+        {**report, "alerts": [], "products": [], "frames": []}, [], tmp_path,
+        Console(file=shown, width=200),
+    )  # fmt: skip
+    for text in ("A[/x]", "no [/data]", "none in [/data/raw]"):
+        assert text in shown.getvalue()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from toros.cli.options import ConfigOption, JsonOption, config_or_defaults
 from toros.cli.output import out, print_json
@@ -55,13 +56,13 @@ def _date(text: str) -> date:
 
 
 def _show(document: dict[str, Any]) -> None:
-    out.print(f"Night of {document['night']} at {document['site']['name']}")
+    out.print(f"Night of {document['night']} at {document['site']['name']}", markup=False)
     table = Table("start (UTC)", "end", "target", "filter", "airmass", box=None)
     for block in document["blocks"]:
         table.add_row(
             block["start"][11:19],
             block["end"][11:19],
-            block["target"],
+            Text(block["target"]),  # names of targets may have brackets: no markup
             block["filter"] or "",
             f"{block['airmass_start']:.2f}-{block['airmass_end']:.2f}",
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy.orm import Session, sessionmaker
 
 from toros.archive import nights, stages
@@ -193,10 +194,11 @@ def summarise(report: dict[str, Any], pictures: list[Path], folder: Path, out: C
     out.print(f"\n[bold]Night of {report['night']}[/], event {report['event']}")
     table = Table("rank", "host", "ra", "dec", "probability", "observed", box=None)
     for target in report["targets"]:
-        mark = "[green]yes[/]" if target["observed"] else f"no: {target['reason']}"
+        seen = target["observed"]
+        mark = Text("yes", style="green") if seen else Text(f"no: {target['reason']}")
         table.add_row(
             str(target["rank"]),
-            target["name"],
+            Text(target["name"]),
             f"{target['ra']:.4f}",
             f"{target['dec']:+.4f}",
             f"{target['probability']:.3f}",
@@ -219,5 +221,6 @@ def summarise(report: dict[str, Any], pictures: list[Path], folder: Path, out: C
     if report["problems"]:
         out.print(f"\n[yellow]{len(report['problems'])} problems:[/]")
         for problem in report["problems"]:
-            out.print(f"  {problem['time'][11:19]} {problem['module']}: {problem['what']}")
+            said = f"  {problem['time'][11:19]} {problem['module']}: {problem['what']}"
+            out.print(said, markup=False)  # a message may name a path in brackets
     out.print(f"\nAll paths are in {folder}.", markup=False)
