@@ -10,6 +10,7 @@ import pytest
 from astropy.io import fits
 from rich.console import Console
 
+from tests.support.night_frames import Camera
 from tests.support.ports import free_port
 from toros.cli.main import run
 from toros.cli.night.report import summarise
@@ -36,6 +37,14 @@ def test_inspect_shows_brackets_as_they_are(
     shown = capsys.readouterr().out
     assert "[b]a.fits" in shown
     assert "[red]M 83[/x]" in shown
+
+
+def test_masters_of_lights_alone_say_that_nothing_was_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Camera(tmp_path / "night").light("a")
+    assert run(["masters", str(tmp_path / "night"), "--out", str(tmp_path / "out")]) == 0
+    assert "Nothing was made. Frames found: 1 light." in capsys.readouterr().err
 
 
 def test_a_plan_without_targets_says_how_to_name_them(

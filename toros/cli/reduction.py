@@ -310,6 +310,10 @@ def _show(document: dict[str, Any], target: Path) -> None:
         out.print(f"{count:5d}  {kind.replace('_', ' ')}")
     for product in document["products"]:
         out.print(f"       {product['path']}", markup=False)
+    if not document["products"]:
+        kinds = Counter(row["image_type"] or "unknown" for row in document["exposures"])
+        given = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        err.print(f"Nothing was made. Frames found: {given}.", style="yellow", markup=False)
     if document["problems"]:
         err.print("Problems:", style="yellow")
     for problem in document["problems"]:
