@@ -98,11 +98,17 @@ def test_a_link_does_not_lead_out_of_the_allowed_folders(
     shutil.copytree(frames, night)
     (night / "out.fits").symlink_to(secret)
     (night / "in.fits").symlink_to(night / "deep sky" / "a.fits")
+    shutil.copytree(frames, tmp_path / "private")
+    (night / "private").symlink_to(tmp_path / "private")
+    shutil.copytree(frames / "deep sky", desk.elsewhere / "disk")
+    (night / "disk").symlink_to(desk.elsewhere / "disk")
     result = desk.done("calibrate_file_batch", url=str(night))
-    assert problems(result) == {"out.fits": 109}
+    assert problems(result) == {"out.fits": 109, "source": 109}
+    assert any(str(night / "private") in row["message"] for row in result["problems"])
     brought = [path for path in desk.raw.rglob("*") if path.is_file()]
     assert not any(b"business" in path.read_bytes() for path in brought)
     assert "in.fits" in {path.name for path in brought}
+    assert {path.parent.name for path in brought} == {"night", "deep sky", "disk"}
 
 
 def test_several_folders_are_one_batch(desk: Remote, frames: Path) -> None:

@@ -22,29 +22,40 @@ _OF_THE_FILE_SYSTEM = "lost+found"
 _PIECE_BYTES = 16 * 1024**2
 
 
-def find_fits(folder: Path) -> list[Path]:
+def anywhere(link: Path) -> bool:
+    """Let every link to a folder be followed."""
+    return True
+
+
+def find_fits(folder: Path, follow: Callable[[Path], bool] = anywhere) -> list[Path]:
     """Return every FITS file under `folder`, sorted.
 
     .fits, .fit and .fts in any case, also with .gz or .fz; hidden files and folders are left out
     (a file that is being written has a hidden name). Links to folders are followed after the
-    folders that are there themselves, to none twice and to none that `folder` is in.
+    folders that are there themselves, to none twice and to none that `folder` is in, if `follow`
+    says so of them.
     """
     return sorted(
-        here / name for here, names in _walk(folder) for name in names if _is_fits(here / name)
+        here / name
+        for here, names in _walk(folder, follow)
+        for name in names
+        if _is_fits(here / name)
     )
 
 
-def closed_folders(folder: Path) -> list[Path]:
+def closed_folders(folder: Path, follow: Callable[[Path], bool] = anywhere) -> list[Path]:
     """Return the folders under `folder`, sorted, in which `find_fits` may not look."""
     errors: list[OSError] = []
-    for _ in _walk(folder, errors.append):
+    for _ in _walk(folder, follow, errors.append):
         pass
     closed = {Path(error.filename) for error in errors if isinstance(error, PermissionError)}
     return sorted(path for path in closed if path.name != _OF_THE_FILE_SYSTEM)
 
 
 def _walk(
-    folder: Path, on_error: Callable[[OSError], object] | None = None
+    folder: Path,
+    follow: Callable[[Path], bool],
+    on_error: Callable[[OSError], object] | None = None,
 ) -> Iterator[tuple[Path, list[str]]]:
     pending = [folder]
     seen = {str(above) for above in folder.resolve().parents}
@@ -57,7 +68,8 @@ def _walk(
             seen.add(real)
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             here = Path(where)
-            pending += [here / name for name in folders if (here / name).is_symlink()]
+            links = [here / name for name in folders if (here / name).is_symlink()]
+            pending += [link for link in links if follow(link)]
             yield here, names
 
 

@@ -39,7 +39,14 @@ from toros.preprocessor.fetching import GB, PARTIAL, Fetcher, text_of
 from toros.preprocessor.listing import absolute, links_below, name_of, read_list
 from toros.preprocessor.places import Incoming, Place
 from toros.preprocessor.run import Progress, no_progress
-from toros.preprocessor.sources import frames_in, is_archive, is_frame, is_web, local_path
+from toros.preprocessor.sources import (
+    frames_in,
+    is_archive,
+    is_frame,
+    is_inside,
+    is_web,
+    local_path,
+)
 
 _DEEPEST = 8  # folders below the one that was given
 _MEMBERS = "members.json"
@@ -90,9 +97,12 @@ class Gatherer:
         path = Path(given.address)
         if path.is_dir():
             sums = sums_in(path)
-            names = [found.relative_to(path) for found in frames_in(path)]
+            outside: list[Path] = []
+            found = frames_in(path, follow=lambda link: self._follows(link, outside))
+            names = [one.relative_to(path) for one in found]
             held = [self._held(path, n.as_posix(), sums.get(n.as_posix())) for n in names]
-            return held + _closed(path)
+            closed = closed_folders(path, lambda link: is_inside(link, self.allowed))
+            return held + _not_seen(path, closed, outside)
         if not path.exists():
             raise NoFilesFound(f"There is no folder {path}.")
         digest = given.sha256 or sum_beside(path)
@@ -164,6 +174,13 @@ class Gatherer:
                 found.append(Incoming(name=name, url=address, sha256=entry.sha256))
         return found
 
+    def _follows(self, link: Path, outside: list[Path]) -> bool:
+        """Return whether a link to a folder stays in what is allowed; keep it if it does not."""
+        if is_inside(link, self.allowed):
+            return True
+        outside.append(link)
+        return False
+
     def _held(self, folder: Path, name: str, digest: str | None) -> Incoming:
         """Return a frame of an allowed folder; it may be a link that leads out of them all."""
         try:
@@ -222,13 +239,17 @@ class Gatherer:
                     left.unlink(missing_ok=True)
 
 
-def _closed(folder: Path) -> list[Incoming]:
+def _not_seen(folder: Path, closed: Sequence[Path], outside: Sequence[Path]) -> list[Incoming]:
     """Return what stands for the folders of a source in which we may not look, if there are any."""
-    closed = closed_folders(folder)
-    if not closed:
+    said = []
+    if outside:
+        said.append(f"{', '.join(map(str, outside))}: outside the allowed sources.")
+    if closed:
+        said.append(f"{', '.join(map(str, closed))}: may not be read, what is in it is not known.")
+    if not said:
         return []
-    said = f"{', '.join(map(str, closed))}: may not be read, what is in it is not known."
-    return [Incoming(name=folder.name, error=UnreadableFile(said))]
+    kind = SourceNotAllowed if outside else UnreadableFile
+    return [Incoming(name=folder.name, error=kind(" ".join(said)))]
 
 
 def _document(found: Unpacked) -> dict[str, dict[str, Any]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from toros.common.digests import anywhere
 from toros.common.errors import NoFilesFound, SourceNotAllowed, UnusableFrame
 from toros.imaging.headers import find_fits
 
@@ -62,6 +63,15 @@ def local_source(url: str, allowed: Iterable[str | Path]) -> Path:
     return path
 
 
+def is_inside(path: Path, allowed: Iterable[str | Path]) -> bool:
+    """Return whether a path is within the allowed folders, links followed."""
+    try:
+        local_path(str(path), allowed)
+    except SourceNotAllowed:
+        return False
+    return True
+
+
 def _path(url: str) -> Path:
     parts = urlsplit(url)
     if parts.scheme not in {"", "file"} or parts.netloc not in {"", "localhost"}:
@@ -79,7 +89,9 @@ def _local(entry: str | Path) -> str:
     return "" if "://" in text else text
 
 
-def frames_in(folder: Path, leave_out: Path | None = None) -> list[Path]:
+def frames_in(
+    folder: Path, leave_out: Path | None = None, follow: Callable[[Path], bool] = anywhere
+) -> list[Path]:
     """Return the FITS files of `folder` and its subfolders, sorted by path.
 
     Parameters
@@ -88,13 +100,15 @@ def frames_in(folder: Path, leave_out: Path | None = None) -> list[Path]:
         Where to look.
     leave_out : pathlib.Path, optional
         A folder inside it that is not looked at: that of the products.
+    follow : callable
+        Says of a link to a folder whether it is followed.
 
     Raises
     ------
     NoFilesFound
         When there is none.
     """
-    found = find_fits(folder)
+    found = find_fits(folder, follow)
     # Where the folder is itself that of the products, headers tell the products from the frames.
     if leave_out is not None and leave_out.resolve() != folder.resolve():
         skipped = leave_out.resolve()

@@ -26,7 +26,7 @@ from toros.preprocessor.reduction import reduce_batch
 from toros.preprocessor.rejecting import accept_master, reject_master
 from toros.preprocessor.report import Document, status, summary
 from toros.preprocessor.run import Run
-from toros.preprocessor.sources import frames_in, is_web, local_source
+from toros.preprocessor.sources import frames_in, is_inside, is_web, local_source
 from toros.sky.night import night_of
 from toros.sky.site import Site
 
@@ -107,7 +107,8 @@ class Preprocessor:
         folders = [Path(source) for source in sources if not is_web(source)]
         folders = [folder for folder in folders if folder.is_dir()]
         if len(folders) == len(sources) == 1:
-            frames_in(folders[0])  # nothing to record where there is nothing
+            # Nothing to record where there is nothing.
+            frames_in(folders[0], follow=lambda link: is_inside(link, self._allowed))
         with self._context.sessions.begin() as session:
             batch = FileBatch(
                 name=batches.free_name(session, name or batch_name(sources)),
