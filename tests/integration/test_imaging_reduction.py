@@ -197,11 +197,26 @@ def test_pixels_and_uncertainty_equal_a_float64_reference(night: Night, tmp_path
     )
     read_noise = fits.getheader(night.bias)["RDNOISEA"]
     value = (data - b - d) * GAIN / f
-    variance = np.clip(data - b, 0, None) / GAIN + read_noise**2 + sb**2 + sd**2
+    # The same bias is in the dark: what it adds to the one it takes from the other.
+    variance = np.clip(data - b, 0, None) / GAIN + read_noise**2 + sd**2 - sb**2
     error = np.hypot(np.sqrt(variance) * GAIN / f, value * sf / f)
     with verified(tmp_path / "c.fits") as hdus:
         np.testing.assert_allclose(hdus[0].data, value, rtol=3e-6, atol=3e-3)
         np.testing.assert_allclose(hdus["UNCERT"].data, error, rtol=3e-5)
+
+
+@pytest.mark.parametrize("exptime_s", [60.0, 30.0, 12.0, 120.0])
+def test_few_biases_count_once_in_the_uncertainty(tmp_path: Path, exptime_s: float) -> None:
+    camera = Camera(tmp_path, seed=8)
+    bias = make_master_bias(camera.many(2, "bias", 0.0), tmp_path / "b.fits").path
+    dark = make_master_dark(camera.many(2, "dark", 60.0), tmp_path / "d.fits", bias=bias).path
+    raw = camera.take("faint", "light", exptime_s, light_adu=30.0)
+    light = calibrate_light(raw, tmp_path / "c.fits", bias=bias, dark=dark, flat=None)
+    with fits.open(light.path) as hdus:
+        residual = hdus[0].data - 30.0 * GAIN * camera.flat
+        chi = (residual / hdus["UNCERT"].data)[hdus["MASK"].data == 0]
+    # 5120 pixels: the standard error is 0.02; few electrons tell their noise to some percent.
+    assert np.mean(chi**2) == pytest.approx(1, abs=0.08)
 
 
 def test_pixels_equal_ccdproc(night: Night, tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ def expected(
     offset = pedestal
     if used.dark is not None:
         dark, scale = read_master(used.dark), np.float32(used.dark_scale)
+        if used.dark_lost_bias and dark.uncertainty is not None:
+            variance = np.float32(1 - 2 * used.dark_scale) * variance
         offset = offset + scale * dark.pixels
         variance = variance + scale * scale * squared(dark.uncertainty)
         bad = bad | dark.mask
@@ -137,6 +139,7 @@ PARTS = st.sampled_from(PARTS_SEEN)
     flat=PARTS,
     scale=st.sampled_from([1.0, 0.37, 12.0]),
     holds_bias=st.booleans(),
+    lost_bias=st.booleans(),
     gain=st.sampled_from([None, 1.5, 0.3]),
     by_pixel=st.booleans(),
     marked=st.booleans(),
@@ -150,6 +153,7 @@ def test_both_kernels_do_what_numpy_does(
     flat: str | None,
     scale: float,
     holds_bias: bool,
+    lost_bias: bool,
     gain: float | None,
     by_pixel: bool,
     marked: bool,
@@ -167,7 +171,13 @@ def test_both_kernels_do_what_numpy_does(
     marks = rng.random(SHAPE) < 0.1
     if bad_pixels is not None:
         fits.PrimaryHDU(marks.astype(np.uint8) * 2).writeto(bad_pixels)
-    used = Ingredients(**paths, bad_pixels=bad_pixels, dark_scale=scale, dark_holds_bias=holds_bias)
+    used = Ingredients(
+        **paths,
+        bad_pixels=bad_pixels,
+        dark_scale=scale,
+        dark_holds_bias=holds_bias,
+        dark_lost_bias=lost_bias,
+    )
     variance = rng.uniform(1, 90, SHAPE).astype(np.float32) if by_pixel else 30.25
     correction, file = corrected(
         light, recipe_for(read_exposure(light), used, options), gain, variance

@@ -221,10 +221,11 @@ def _ingredients(
     options: ReductionOptions,
 ) -> tuple[Ingredients, list[str]]:
     notes: list[str] = []
-    scale, holds_bias = 1.0, False
+    scale, holds_bias, lost_bias = 1.0, False, False
     if dark is not None:
         dark_info = read_exposure(dark)
         holds_bias = not is_bias_subtracted(dark_info)
+        lost_bias = bias is not None and dark_info.header.get("BIASCOR") == bias.name
         if bias is not None and holds_bias:
             raise UnusableFrame(f"{dark}: holds the bias too, which would be subtracted twice.")
         wanted = dark_scale(info.exptime_s, dark_info, options)
@@ -240,5 +241,6 @@ def _ingredients(
         bad_pixels=bad_pixels,
         dark_scale=scale,
         dark_holds_bias=holds_bias,
+        dark_lost_bias=lost_bias,
     )
     return used, notes

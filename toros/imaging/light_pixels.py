@@ -204,6 +204,7 @@ class Correction:
         return Terms(
             dark_scale=np.float32(self.recipe.dark_scale),
             dark_is_pedestal=self.recipe.dark_is_pedestal,
+            bias_share=np.float32(self.recipe.bias_share),
             flat_floor=np.float32(self.flat_floor),
             gain=np.float32(gain or 1.0),
             per_photon=np.float32(1 / gain if gain else 0.0),

@@ -27,6 +27,8 @@ class Ingredients:
         Factor on the dark.
     dark_holds_bias : bool
         Whether the dark is the pedestal of the photons, where there is no bias.
+    dark_lost_bias : bool
+        Whether this very bias was subtracted from the dark.
     """
 
     bias: Path | None
@@ -35,11 +37,22 @@ class Ingredients:
     bad_pixels: Path | None = None
     dark_scale: float = 1.0
     dark_holds_bias: bool = False
+    dark_lost_bias: bool = False
 
     @property
     def dark_is_pedestal(self) -> bool:
         """Whether the dark, not the bias, is what holds no photons."""
         return self.bias is None and self.dark is not None and self.dark_holds_bias
+
+    @property
+    def bias_share(self) -> float:
+        """How much of the variance of the bias comes to that of the scaled dark.
+
+        The dark is ``D - bias``, and its variance that of both. So a light without either,
+        ``light - bias - s (D - bias)``, has ``s² var(dark) + (1 - 2 s) var(bias)``: with s = 1
+        the bias falls out.
+        """
+        return 1 - 2 * self.dark_scale if self.dark_lost_bias else 1.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,7 @@ class Recipe:
     bad_pixels: NDArray[np.bool_] | None
     dark_scale: float
     dark_is_pedestal: bool
+    bias_share: float
 
     def rows(self, rows: slice) -> Masters:
         """Return some rows of all, as the kernel takes them."""
@@ -93,12 +107,15 @@ def recipe_for(info: ExposureInfo, used: Ingredients, options: ReductionOptions)
         return instead if path is None else whole_master(path, info, options.memory_limit_bytes)
 
     mask = used.bad_pixels
+    dark = master(used.dark, WholeMaster())
     return Recipe(
         width=(info.shape or (0, 0))[1],
         bias=master(used.bias, WholeMaster()),
-        dark=master(used.dark, WholeMaster()),
+        dark=dark,
         flat=master(used.flat, _NO_FLAT),
         bad_pixels=None if mask is None else whole_bad_pixels(mask, info),
         dark_scale=used.dark_scale,
         dark_is_pedestal=used.dark_is_pedestal,
+        # Of a dark that does not tell its error, that of its bias is not known either.
+        bias_share=used.bias_share if dark.error is not None else 1.0,
     )

@@ -98,6 +98,8 @@ class Terms(NamedTuple):
         Factor on the dark.
     dark_is_pedestal : bool
         Whether the dark, not the bias, is what holds no photons.
+    bias_share : float
+        How much of the bias's variance comes to that of the scaled dark.
     flat_floor : float
         A pixel whose flat is below it is masked, and divided by nothing.
     gain : float
@@ -108,6 +110,7 @@ class Terms(NamedTuple):
 
     dark_scale: np.float32
     dark_is_pedestal: bool
+    bias_share: np.float32
     flat_floor: np.float32
     gain: np.float32
     per_photon: np.float32
@@ -220,8 +223,8 @@ def _calibrated(
     pedestal = dark_value if terms.dark_is_pedestal else bias_value
     photons = max(raw - pedestal, np.float32(0))
     bias_error, dark_error = _error(bias.error[p]), _error(dark.error[p])
-    of_masters = bias_error * bias_error + terms.dark_scale * terms.dark_scale * (
-        dark_error * dark_error
+    of_masters = terms.bias_share * (bias_error * bias_error) + (
+        terms.dark_scale * terms.dark_scale * (dark_error * dark_error)
     )
     noise = photons * terms.per_photon + (of_masters + read_variance)
     value = (raw - (bias_value + terms.dark_scale * dark_value)) * terms.gain / response
