@@ -153,6 +153,27 @@ def test_each_gain_setting_has_its_own_bad_pixels(tmp_path: Path, reduce: Reduce
         assert header["BPMASK"] == told[header["GAINSET"]]
 
 
+def test_a_sky_that_is_darker_than_none_is_a_problem(tmp_path: Path, reduce: Reduce) -> None:
+    raw = tmp_path / "raw"
+    camera = whole_night(raw, lights=1)
+    camera.light("no_sky", sky_e=0.0)
+    # Unsigned counts whose card says that they are signed: every one is 32768 too low.
+    signed = camera.light("signed")
+    content = signed.read_bytes()
+    at = content.index(b"BZERO   =")
+    signed.write_bytes(
+        content[:at] + b"BZERO   =                    0".ljust(80) + content[at + 80 :]
+    )
+    report = reduce(raw)
+    rows = lights(report)
+    assert {name: row["code"] for name, row in rows.items()} == {
+        "ngc4993_0.fits": 0, "no_sky.fits": 0, "signed.fits": 110,
+    }  # fmt: skip
+    assert "below nothing" in rows["signed.fits"]["error"]
+    (problem,) = report.document["problems"]
+    assert (problem["step"], problem["code"]) == ("calibrate", 110)
+
+
 def test_masters_only(tmp_path: Path, reduce: Reduce) -> None:
     whole_night(tmp_path / "raw", lights=1)
     kinds = by_kind(reduce(tmp_path / "raw", masters_only=True))

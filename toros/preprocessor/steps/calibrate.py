@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 
 from toros.archive import queries
 from toros.archive.models import Exposure
-from toros.common.errors import TorosError
+from toros.common.errors import TorosError, UnusableFrame
 from toros.imaging.headers import read_exposure
 from toros.imaging.pool import cores
 from toros.preprocessor.grouping import digest, slug
-from toros.preprocessor.run import Outcome, Run, Unit
+from toros.preprocessor.run import Outcome, Problem, Run, Unit
 from toros.preprocessor.sources import stem
 from toros.preprocessor.steps.choosing import (
     ROLES,
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 # A file name has at most 255 bytes, and while the file is written its name is longer by ten.
 _LONGEST, _CUT = 200, 180
+# A sky that is so many times the noise of a pixel below 0 is none.
+_DARKEST = 5.0
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Calibrate:
                 quality=quality(product.result),
             ),
         )
-        problem = missing(product.chosen)
+        problem = missing(product.chosen) or _impossible(product.result)
         exposure = session.get_one(Exposure, inputs.id)
         exposure.state = "calibrated"
         exposure.code, exposure.error = (problem.code, problem.message) if problem else (0, None)
@@ -165,6 +167,20 @@ def _not_of_others(
         same = owner is None or owner.id == light.id or owner.sha256 == light.sha256
         free.append(name if same else _with_digest(name, light.sha256 or light.path))
     return free
+
+
+def _impossible(result: CalibratedResult) -> Problem | None:
+    """Return what to say of a sky that is darker than none: bias and light do not belong together.
+
+    Counts that were written without a sign and read with one end so, and a bias of another offset.
+    """
+    if result.sky_level >= -_DARKEST * result.sky_noise:
+        return None
+    return Problem(
+        UnusableFrame.code,
+        f"The sky of {result.source.name} is {result.sky_level:.0f} {result.unit}, below nothing: "
+        "its counts are not those of its masters.",
+    )
 
 
 def product_names(lights: Sequence[Path]) -> list[str]:
