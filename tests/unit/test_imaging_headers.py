@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toros.imaging.headers import ExposureInfo, describe_header, inspect_json, read_exposure
+from toros.imaging.headers.foreign import plain
 from toros.imaging.headers.image_type import type_of_word
 
 
@@ -287,6 +288,34 @@ def test_binning(cards: dict[str, Any], binning: tuple[int, int] | None) -> None
 )
 def test_filter(cards: dict[str, Any], name: str | None) -> None:
     assert described(cards).filter == name
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "read"),
+    [
+        ("Hα", "utf-8", "Halpha"),
+        ("Hβ", "utf-8", "Hbeta"),
+        ("Rouge foncé", "latin-1", "Rouge fonce"),
+        ("滤镜", "utf-8", "u6ee4u955c"),
+        ("what?", "ascii", "what?"),
+    ],
+)
+def test_filters_in_other_letters_are_told_apart(
+    tmp_path: Path, name: str, encoding: str, read: str
+) -> None:
+    path = tmp_path / "a.fits"
+    fits.PrimaryHDU(np.zeros((4, 5), np.uint16), fits.Header({"FILTER": "x"})).writeto(path)
+    content = path.read_bytes()
+    at = content.index(b"FILTER  =")
+    card = f"FILTER  = '{name}'".encode(encoding).ljust(80)
+    path.write_bytes(content[:at] + card + content[at + 80 :])
+    assert read_exposure(path).filter == read
+
+
+@given(st.text(max_size=12))
+def test_any_name_is_spelt_in_plain_letters(text: str) -> None:
+    assert plain(text).isascii()
+    assert plain(text).isprintable()
 
 
 def test_saturation() -> None:

@@ -10,6 +10,8 @@ _FILTER = (
     "CAHA INS FILT1 NAME",
 )  # fmt: skip
 _WHEELS = ("FILTER1", "FILTER2", "FILTER3", "FILTER4")
+# With blanks in it a keyword is no card of eight letters.
+FILTER_CARDS = tuple(name for name in (*_FILTER, *_WHEELS) if " " not in name)
 _INSTRUMENT = ("INSTRUME", "INSTRUMENT", "CAMERA", "CAM-MOD", "CAMSN", "CAM-ID", "DETECTOR")
 _OBJECT = ("OBJECT", "FIELD", "OBJNAME", "CAT-NAME")
 _OPEN = frozenset({"clear", "open", "empty", "free", "none", "air", "blank"})

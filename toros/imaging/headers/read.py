@@ -22,9 +22,15 @@ from toros.imaging.headers.detector import (
     gain_of_unit,
 )
 from toros.imaging.headers.exposure import ExposureInfo
+from toros.imaging.headers.foreign import spell_out
 from toros.imaging.headers.image_type import decide_image_type
 from toros.imaging.headers.layout import ImageCards, Layout, decide_layout
-from toros.imaging.headers.names import decide_filter, decide_instrument, decide_object
+from toros.imaging.headers.names import (
+    FILTER_CARDS,
+    decide_filter,
+    decide_instrument,
+    decide_object,
+)
 from toros.imaging.headers.processed import why_processed
 from toros.imaging.headers.times import decide_date_obs
 
@@ -39,6 +45,7 @@ def read_anew(path: Path) -> ExposureInfo:
             hdu = image_hdu(hdus, path)
             shape = hdu.shape
             headers = [hdu.header] if hdu is hdus[0] else [hdu.header, hdus[0].header]
+            spell_out(hdus[0].header, path, FILTER_CARDS)
             images = _images(hdus)
             return describe_header(
                 path,
