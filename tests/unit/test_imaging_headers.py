@@ -318,6 +318,16 @@ def test_any_name_is_spelt_in_plain_letters(text: str) -> None:
     assert plain(text).isprintable()
 
 
+@pytest.mark.parametrize(
+    ("comment", "seconds"),
+    [("[s] exposure time", 60.0), ("", 60.0), ("[ms] exposure", 0.06), ("in milliseconds", 0.06)],
+)
+def test_exposure_time_in_milliseconds_by_its_comment(comment: str, seconds: float) -> None:
+    info = described({"EXPTIME": (60.0, comment)})
+    assert info.exptime_s == pytest.approx(seconds)
+    assert any("milliseconds" in note for note in info.notes) == (seconds < 1)
+
+
 def test_saturation() -> None:
     def level(cards: dict[str, Any], bits: int | None = 16) -> float | None:
         return describe_header(Path("x"), fits.Header(cards), bits=bits).saturation_adu

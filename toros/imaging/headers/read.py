@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from toros.imaging.headers.times import decide_date_obs
 
 _EXPTIME = ("EXPTIME", "EXPOSURE", "EXP-TIME", "EXP_TIME", "ITIME", "CAHA DET REQTIM")
 _LONGEST_S = 7 * 86400.0
+_MILLISECONDS = re.compile(r"\[ms\]|\(ms\)|\bmilli-?sec|\bmsec", re.IGNORECASE)
 
 
 def read_anew(path: Path) -> ExposureInfo:
@@ -174,6 +176,9 @@ def _exptime(cards: Cards, findings: Findings) -> float | None:
         value = card.number()
         if value is None:
             continue
+        if _MILLISECONDS.search(card.comment):
+            findings.note(f"{card.keyword} is in milliseconds: converted.")
+            value /= 1000
         if not 0 <= value <= _LONGEST_S:
             findings.note(f"{card.keyword} = {card.text()} is no exposure time in seconds.")
             continue
