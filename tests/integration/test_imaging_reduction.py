@@ -499,6 +499,19 @@ def test_each_amplifier_has_its_own_read_noise(tmp_path: Path, gain: float | Non
         assert [np.mean(half**2) for half in np.hsplit(chi, 2)] == pytest.approx([1, 1], abs=0.08)
 
 
+def test_a_single_flat_of_unknown_gain_is_not_free_of_noise(night: Night, tmp_path: Path) -> None:
+    camera = Camera(tmp_path, seed=7)
+    flat = camera.take("one", "flat", 3.0, light_adu=20000.0, EGAIN=None)
+    made = make_master_flat([flat], tmp_path / "f.fits", bias=night.bias, dark=None)
+    assert made.measured_gain_e_adu is None
+    with fits.open(made.path) as hdus:
+        good = hdus["MASK"].data == 0
+        error = hdus["UNCERT"].data[good]
+    # Photon noise of 1/sqrt(20000 · 1.7), and up to 0.6 % between neighbours for the response.
+    photons = 1 / np.sqrt(20000 * GAIN)
+    assert photons < np.median(error) < np.hypot(photons, 0.006 / np.sqrt(2))
+
+
 def test_a_border_without_values_has_no_part_in_the_noise(tmp_path: Path) -> None:
     rng = np.random.default_rng(9)
     header = fits.Header({"IMAGETYP": "bias", "EXPTIME": 0.0, "INSTRUME": "TEST"})

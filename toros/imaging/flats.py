@@ -18,11 +18,13 @@ from toros.imaging.frames import MaskBit, Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.flat_rows import normalise, photon_noise, respond
 from toros.imaging.linearity import NOT_LINEAR
+from toros.imaging.noise import read_noise_of_one
 from toros.imaging.options import ReductionOptions
 from toros.imaging.photon_transfer import MeasuredGain
 from toros.imaging.planes import Combined, Planes
 from toros.imaging.pool import in_threads, strips
 from toros.imaging.products import NONE, Strip, master_header, set_card
+from toros.imaging.sampling import sample_rows
 from toros.imaging.stack import Stack, open_stack, read_inputs
 
 _DEFAULTS = ReductionOptions()
@@ -68,6 +70,7 @@ def make_master_flat(
             pedestal=pedestal,
             shares=pedestal.shares(good, levels),
             options=options,
+            noise_of_one=_scatter_of_one(planes, stack.shape) if len(good) == 1 else 0.0,
         )
         header = _header(good, levels, measured, bias, dark)
         notes = _notes(pedestal, options)
@@ -108,6 +111,8 @@ class _Flat:
         Of the frames [ADU].
     shares : tuple of float
         How much of bias and dark is in the stack.
+    noise_of_one : float
+        Of a frame at a level of 1, where no gain tells it.
     """
 
     stack: Stack
@@ -118,12 +123,17 @@ class _Flat:
     pedestal: Pedestal
     shares: tuple[np.float32, np.float32]
     options: ReductionOptions
+    noise_of_one: float
 
     def rows(self, at: slice) -> Strip:
         """Return some rows, with a mean of 1; called from several threads."""
         part = self.planes.rows(at)
         pixels, mask = _response(part, self.options)
-        one = _noise_of_one(pixels, self.levels, self.gain_e_adu, self.pedestal.read_noise_adu)
+        one = (
+            np.full_like(pixels, self.noise_of_one)
+            if self.gain_e_adu is None
+            else _noise_of_one(pixels, self.levels, self.gain_e_adu, self.pedestal.read_noise_adu)
+        )
         error = standard_error(self.stack, part, one, self.options)
         bias, dark = self.pedestal.errors(at, self.stack.shape[1])
         normalise(
@@ -199,14 +209,23 @@ def _header(
 
 
 def _noise_of_one(
-    pixels: Pixels, levels: Sequence[float], gain: float | None, read_noise_adu: float | None
+    pixels: Pixels, levels: Sequence[float], gain: float, read_noise_adu: float | None
 ) -> Pixels:
-    """Return the noise of one frame at a level of 1, or 0 where no gain is known."""
-    if gain is None:
-        return np.zeros_like(pixels)
+    """Return the noise of one frame at a level of 1."""
     # A frame of level L has a variance of p/(g·L) + (R/L)² at response p; the mean over frames:
     photons = sum(1 / (gain * level) for level in levels) / len(levels)
     read_out = sum(((read_noise_adu or 0.0) / level) ** 2 for level in levels) / len(levels)
     noise = np.empty(pixels.shape, np.float32)
     photon_noise(pixels.reshape(-1), np.float32(photons), np.float32(read_out), noise.reshape(-1))
     return noise
+
+
+def _scatter_of_one(planes: Planes, shape: tuple[int, int]) -> float:
+    """Return an upper bound of the noise of a single flat: its pixels' response is in it."""
+    found = [read_noise_of_one(_with_holes(planes.rows(at))) for at in sample_rows(shape)]
+    told = [noise for noise in found if np.isfinite(noise)]
+    return float(np.median(told)) if told else 0.0
+
+
+def _with_holes(part: Combined) -> Pixels:
+    return np.where(part.count == 0, np.float32(np.nan), part.pixels)
