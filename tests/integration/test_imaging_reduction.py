@@ -327,6 +327,8 @@ def test_preview_of_any_image(tmp_path: Path) -> None:
         "cube": np.zeros((3, 40, 60), np.uint16),
         "large": np.random.default_rng(1).normal(100, 3, (1700, 1800)).astype(np.float32),
         "strip": np.arange(2000, dtype=np.float32).reshape(2, 1000),
+        "row": np.arange(4096, dtype=np.float32).reshape(1, 4096),
+        "column": np.arange(4096, dtype=np.float64).reshape(4096, 1),
     }
     for name, data in images.items():
         fits.PrimaryHDU(data).writeto(tmp_path / f"{name}.fits")

@@ -112,33 +112,35 @@ def _blank(picture: NDArray[np.float64], empty: NDArray[np.bool_] | None) -> NDA
     return picture if empty is None else np.where(empty, np.nan, picture)
 
 
-def _step(shape: tuple[int, int]) -> int:
-    return -(-max(shape) // _LARGEST_SIDE)
+def _steps(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return how many rows and how many columns become one, of an image as thin as may be."""
+    step = -(-max(shape) // _LARGEST_SIDE)
+    return min(step, shape[0]), min(step, shape[1])
 
 
 def _averaged_down(pixels: NDArray[np.floating]) -> NDArray[np.float64]:
     height, width = pixels.shape
-    step = _step((height, width))
-    if step == 1:
+    down, across = _steps((height, width))
+    if down == across == 1:
         return np.asarray(pixels, np.float64)
-    height, width = height // step * step, width // step * step
-    blocks = pixels[:height, :width].reshape(height // step, step, width // step, step)
+    height, width = height // down * down, width // across * across
+    blocks = pixels[:height, :width].reshape(height // down, down, width // across, across)
     return np.asarray(blocks.mean(axis=(1, 3)))
 
 
 def _averaged_in_file(image: RawImage) -> NDArray[np.float64]:
     """Do the same with float32 in a file, some rows at a time: what lights are."""
-    (height, width), step = image.shape, _step(image.shape)
-    means = np.empty((height // step, width // step))
+    (height, width), (down, across) = image.shape, _steps(image.shape)
+    means = np.empty((height // down, width // across))
     with image.path.open("rb", buffering=0) as file:
         for line in range(0, len(means), _LINES):
             part = means[line : line + _LINES]
-            rows = np.empty((len(part) * step, width), np.uint32)
-            at = image.offset + line * step * image.row_bytes
+            rows = np.empty((len(part) * down, width), np.uint32)
+            at = image.offset + line * down * image.row_bytes
             read_bytes(file.fileno(), rows, at, image.path)
             decode_words(rows.reshape(-1), _UNMARKED, False)
             nothing = np.zeros(rows.shape, np.bool_)
-            block_means(rows.view(np.float32), nothing, step, step, part)
+            block_means(rows.view(np.float32), nothing, down, across, part)
     return means
 
 
