@@ -22,16 +22,7 @@ from toros.preprocessor.steps.products import Product, record_product
 
 if TYPE_CHECKING:
     from toros.imaging.defects import MaskResult
-
-
-@dataclass(frozen=True)
-class Frames:
-    """The raw frames of a master flat, and the masters that were subtracted from them."""
-
-    master: Path
-    raw: tuple[Path, ...]
-    bias: Path | None
-    dark: Path | None
+    from toros.imaging.flat_extremes import FlatFrames
 
 
 @dataclass(frozen=True)
@@ -41,7 +32,7 @@ class Finding:
     target: Path
     dark: Path | None
     flats: tuple[Path, ...]
-    frames: tuple[Frames, ...]  # of each flat
+    frames: tuple[FlatFrames, ...]  # of each flat
     masters: tuple[tuple[str, int], ...]  # role and id
     like: int  # an exposure of the camera set-up
     instrument: str | None
@@ -73,7 +64,6 @@ class BadPixels:
     def work(self, run: Run, unit: Unit[Finding]) -> Found:
         """Find them and write the mask."""
         from toros.imaging.defects import make_bad_pixel_mask
-        from toros.imaging.flat_extremes import FlatFrames
 
         inputs = unit.inputs
         limits = BadPixelLimits(
@@ -83,7 +73,7 @@ class BadPixels:
             inputs.target,
             dark=inputs.dark,
             flats=inputs.flats,
-            frames=[FlatFrames(one.master, one.raw, one.bias, one.dark) for one in inputs.frames],
+            frames=inputs.frames,
             limits=limits,
             options=options_from(run.settings, inputs.instrument),
         )
@@ -150,11 +140,13 @@ def _unit(session: Session, run: Run, masters: Sequence[Combination]) -> Unit[Fi
     return Unit(name, finding)
 
 
-def _frames(session: Session, flat: Combination) -> Frames:
+def _frames(session: Session, flat: Combination) -> FlatFrames:
+    from toros.imaging.flat_extremes import FlatFrames
+
     masters = {role: Path(one.path) for role, one in queries.input_products(session, flat.id)}
-    return Frames(
+    return FlatFrames(
         master=Path(flat.path),
-        raw=tuple(Path(one.path) for _role, one in queries.input_exposures(session, flat.id)),
+        frames=tuple(Path(one.path) for _role, one in queries.input_exposures(session, flat.id)),
         bias=masters.get("bias"),
         dark=masters.get("dark"),
     )
