@@ -184,14 +184,14 @@ def lights(frames: Path, side: int, count: int, runs: int) -> list[Table]:
     contenders: Contenders = {
         "floor": partial(in_process, "floor light", folder, each),
         "TOROS": partial(in_process, "ours light", folder, each),
-        "ccdproc.ccd_process": partial(in_process, "ccdproc light", folder, 1),
+        "ccdproc.ccd_process": partial(in_process, "ccdproc light", folder, each),
         "TOROS, flushed to the disk": partial(in_process, "ours light", folder, each, flush=True),
         "floor, flushed to the disk": partial(in_process, "floor light", folder, each, flush=True),
     }
     table.rows |= by_turns(contenders, runs)
     table.notes.append(
-        f"Medians over {runs * each} lights, of `ccd_process` over {runs}. The masters' planes are "
-        "made once for each process."
+        f"Medians over {runs * each} lights, {each} in a process. The masters are opened once for "
+        "each process."
     )
     report(table.lines())
     rays = Table(f"Cosmic rays of {side}², four iterations", "TOROS")
