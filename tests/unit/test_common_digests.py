@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.waiting import wait_until
 from toros.common import digests
-from toros.common.digests import DigestsAhead, begin_digest, find_fits, sha256_of
+from toros.common.digests import DigestsAhead, begin_digest, sha256_of
+from toros.common.fits_files import find_fits
 
 
 def frames(folder: Path, count: int) -> list[Path]:

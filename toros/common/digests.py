@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,71 +13,10 @@ from pathlib import Path
 from types import TracebackType
 
 from toros.common.file_stamp import FileStamp, file_stamp
+from toros.common.fits_files import find_fits
 
-_FITS_NAME = re.compile(r"\.(fits|fit|fts)(\.gz|\.fz)?$", re.IGNORECASE)
-# Where a disk is mounted: root's own, and no frame is in it.
-_OF_THE_FILE_SYSTEM = "lost+found"
 # Each piece is waited for, where another thread has the interpreter's lock.
 _PIECE_BYTES = 16 * 1024**2
-
-
-def anywhere(link: Path) -> bool:
-    """Let every link to a folder be followed."""
-    return True
-
-
-def find_fits(folder: Path, follow: Callable[[Path], bool] = anywhere) -> list[Path]:
-    """Return every FITS file under `folder`, sorted.
-
-    .fits, .fit and .fts in any case, also with .gz or .fz; hidden files and folders are left out
-    (a file that is being written has a hidden name). Links to folders are followed after the
-    folders that are there themselves, to none twice and to none that `folder` is in, if `follow`
-    says so of them.
-    """
-    return sorted(
-        here / name
-        for here, names in _walk(folder, follow)
-        for name in names
-        if _is_fits(here / name)
-    )
-
-
-def closed_folders(folder: Path, follow: Callable[[Path], bool] = anywhere) -> list[Path]:
-    """Return the folders under `folder`, sorted, in which `find_fits` may not look."""
-    errors: list[OSError] = []
-    for _ in _walk(folder, follow, errors.append):
-        pass
-    closed = {Path(error.filename) for error in errors if isinstance(error, PermissionError)}
-    return sorted(path for path in closed if path.name != _OF_THE_FILE_SYSTEM)
-
-
-def _walk(
-    folder: Path,
-    follow: Callable[[Path], bool],
-    on_error: Callable[[OSError], object] | None = None,
-) -> Iterator[tuple[Path, list[str]]]:
-    pending = [folder]
-    seen = {str(above) for above in folder.resolve().parents}
-    while pending:
-        for where, folders, names in os.walk(pending.pop(0), onerror=on_error):
-            real = os.path.realpath(where)
-            if real in seen:
-                folders.clear()
-                continue
-            seen.add(real)
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            here = Path(where)
-            links = [here / name for name in folders if (here / name).is_symlink()]
-            pending += [link for link in links if follow(link)]
-            yield here, names
-
-
-def _is_fits(path: Path) -> bool:
-    return (
-        not path.name.startswith(".")
-        and _FITS_NAME.search(path.name) is not None
-        and path.is_file()
-    )
 
 
 def sha256_of(path: Path) -> str:

@@ -21,8 +21,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from toros.common.errors import TorosError, UnusableArchive, UnusableFrame
+from toros.common.fits_files import is_fits_name
 from toros.preprocessor.checksums import is_sums, read_sums
-from toros.preprocessor.sources import is_frame
 
 _CHUNK = 2**20
 _LARGEST_SUMS = 2**24
@@ -126,7 +126,7 @@ def _take(found: Unpacked, entries: Iterator[_Entry], folder: Path, room: _Room)
             with opened() as file:
                 text = file.read(_LARGEST_SUMS).decode(errors="replace")
             found.sums |= read_sums(text, plain)
-        elif is_frame(plain.name):
+        elif is_fits_name(plain.name):
             found.members[plain.as_posix()] = _unpacked(name, opened, folder / plain, room)
         else:
             room.bytes(size)

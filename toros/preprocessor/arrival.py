@@ -23,7 +23,7 @@ from toros.preprocessor.engine import said
 from toros.preprocessor.gathering import Gatherer
 from toros.preprocessor.places import Incoming, Place, own_name
 from toros.preprocessor.run import Run
-from toros.preprocessor.sources import frames_in, is_archive, is_web
+from toros.preprocessor.sources import frames_in, is_archive, is_web, require_frame
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def _incoming(
     place: Place, run: Run, gatherer: Gatherer, *, known: bool, anew: bool
 ) -> tuple[Incoming, ...]:
     if place.in_place:
-        frames_in(place.folder, leave_out=run.products if run.products.name else None)
+        require_frame(place.folder, leave_out=run.products if run.products.name else None)
         return ()
     fixed = is_archive(split_digest(place.source).address)
     if known and (fixed or (anew and is_web(place.source))):

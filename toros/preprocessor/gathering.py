@@ -14,7 +14,6 @@ from urllib.parse import unquote, urlsplit
 
 from toros.common.atomic import write_text
 from toros.common.config.preprocessor import TransferSettings
-from toros.common.digests import closed_folders
 from toros.common.download import Answer
 from toros.common.errors import (
     CalibrationError,
@@ -25,6 +24,7 @@ from toros.common.errors import (
     UnusableFrame,
     WrongChecksum,
 )
+from toros.common.fits_files import FitsFiles, is_fits_name
 from toros.preprocessor.archives import Bounds, Unpacked, unpack
 from toros.preprocessor.checksums import (
     Entry,
@@ -42,7 +42,6 @@ from toros.preprocessor.run import Progress, no_progress
 from toros.preprocessor.sources import (
     frames_in,
     is_archive,
-    is_frame,
     is_inside,
     is_web,
     local_path,
@@ -97,16 +96,13 @@ class Gatherer:
         path = Path(given.address)
         if path.is_dir():
             sums = sums_in(path)
-            outside: list[Path] = []
-            found = frames_in(path, follow=lambda link: self._follows(link, outside))
-            names = [one.relative_to(path) for one in found]
-            held = [self._held(path, n.as_posix(), sums.get(n.as_posix())) for n in names]
-            closed = closed_folders(path, lambda link: is_inside(link, self.allowed))
-            return held + _not_seen(path, closed, outside)
+            files = FitsFiles(path, follow=lambda link: is_inside(link, self.allowed))
+            names = [found.relative_to(path).as_posix() for found in frames_in(files)]
+            return [self._held(path, name, sums.get(name)) for name in names] + _not_seen(files)
         if not path.exists():
             raise NoFilesFound(f"There is no folder {path}.")
         digest = given.sha256 or sum_beside(path)
-        if is_frame(path.name):
+        if is_fits_name(path.name):
             return [Incoming(name=path.name, path=path, sha256=digest)]
         if is_archive(path.name):
             return self._unpacked(path, self._staged(given.address), digest, f"{path}")
@@ -115,7 +111,7 @@ class Gatherer:
     def _on_the_web(self, given: Entry) -> list[Incoming]:
         url = given.address
         name = unquote(urlsplit(url).path.rpartition("/")[2])
-        if is_frame(name):
+        if is_fits_name(name):
             digest = given.sha256 or self.web.sum_beside(url, name)
             return [Incoming(name=name, url=url, sha256=digest)]
         if not is_archive(name):
@@ -149,7 +145,7 @@ class Gatherer:
                 elif is_sums(name):
                     where = PurePosixPath(name_of(link, first.url))
                     sums |= read_sums(text_of(self.web.page(link)), where)
-                elif is_frame(name):
+                elif is_fits_name(name):
                     frames.append(link)
             if len(frames) + len(seen) > self.settings.max_files:
                 break
@@ -165,7 +161,7 @@ class Gatherer:
                 address = absolute(entry.address, base)
             except ValueError:
                 continue
-            if not is_frame(unquote(urlsplit(address).path.rpartition("/")[2])):
+            if not is_fits_name(unquote(urlsplit(address).path.rpartition("/")[2])):
                 continue
             name = name_of(address, base)
             if address.startswith("file:"):
@@ -173,13 +169,6 @@ class Gatherer:
             else:
                 found.append(Incoming(name=name, url=address, sha256=entry.sha256))
         return found
-
-    def _follows(self, link: Path, outside: list[Path]) -> bool:
-        """Return whether a link to a folder stays in what is allowed; keep it if it does not."""
-        if is_inside(link, self.allowed):
-            return True
-        outside.append(link)
-        return False
 
     def _held(self, folder: Path, name: str, digest: str | None) -> Incoming:
         """Return a frame of an allowed folder; it may be a link that leads out of them all."""
@@ -239,17 +228,19 @@ class Gatherer:
                     left.unlink(missing_ok=True)
 
 
-def _not_seen(folder: Path, closed: Sequence[Path], outside: Sequence[Path]) -> list[Incoming]:
+def _not_seen(files: FitsFiles) -> list[Incoming]:
     """Return what stands for the folders of a source in which we may not look, if there are any."""
     said = []
-    if outside:
-        said.append(f"{', '.join(map(str, outside))}: outside the allowed sources.")
-    if closed:
-        said.append(f"{', '.join(map(str, closed))}: may not be read, what is in it is not known.")
+    if files.not_followed:
+        links = ", ".join(map(str, files.not_followed))
+        said.append(f"{links}: outside the allowed sources.")
+    if files.closed:
+        closed = ", ".join(map(str, sorted(files.closed)))
+        said.append(f"{closed}: may not be read, what is in it is not known.")
     if not said:
         return []
-    kind = SourceNotAllowed if outside else UnreadableFile
-    return [Incoming(name=folder.name, error=kind(" ".join(said)))]
+    kind = SourceNotAllowed if files.not_followed else UnreadableFile
+    return [Incoming(name=files.folder.name, error=kind(" ".join(said)))]
 
 
 def _document(found: Unpacked) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ from toros.preprocessor.places import batch_name, pack, places_of
 from toros.preprocessor.reduction import ALL, MASTERS, archive_unusable, reduce_batch
 from toros.preprocessor.report import report, status
 from toros.preprocessor.run import Progress, Run, no_progress
-from toros.preprocessor.sources import frames_in, require_recordable
+from toros.preprocessor.sources import require_frame, require_recordable
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def require_frames(folders: Sequence[Path], out: Path) -> list[Path]:
             raise NoFilesFound(f"{one} is a file: give the folder that it is in.")
         if not one.is_dir():
             raise NoFilesFound(f"There is no folder {one}.")
-        frames_in(one, leave_out=out.absolute())
+        require_frame(one, leave_out=out.absolute())
     return found
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from toros.common.digests import anywhere
 from toros.common.errors import NoFilesFound, SourceNotAllowed, UnusableFrame
-from toros.imaging.headers import find_fits
+from toros.common.fits_files import FITS_SUFFIX, FitsFiles
 
 _WHAT = "a file batch is an absolute path, a file: URL, or an address of http or https."
 
@@ -89,33 +87,42 @@ def _local(entry: str | Path) -> str:
     return "" if "://" in text else text
 
 
-def frames_in(
-    folder: Path, leave_out: Path | None = None, follow: Callable[[Path], bool] = anywhere
-) -> list[Path]:
-    """Return the FITS files of `folder` and its subfolders, sorted by path.
+def frames_in(folder: Path | FitsFiles, leave_out: Path | None = None) -> list[Path]:
+    """Return the FITS files of a folder and its subfolders, sorted by path.
 
     Parameters
     ----------
-    folder : pathlib.Path
+    folder : pathlib.Path or FitsFiles
         Where to look.
     leave_out : pathlib.Path, optional
         A folder inside it that is not looked at: that of the products.
-    follow : callable
-        Says of a link to a folder whether it is followed.
 
     Raises
     ------
     NoFilesFound
         When there is none.
     """
-    found = find_fits(folder, follow)
+    return sorted(_frames(folder, leave_out))
+
+
+def require_frame(folder: Path | FitsFiles, leave_out: Path | None = None) -> None:
+    """Raise what `frames_in` would, but look no further than to the first."""
+    next(_frames(folder, leave_out))
+
+
+def _frames(folder: Path | FitsFiles, leave_out: Path | None) -> Iterator[Path]:
+    files = FitsFiles(folder) if isinstance(folder, Path) else folder
+    skipped = None if leave_out is None else leave_out.resolve()
     # Where the folder is itself that of the products, headers tell the products from the frames.
-    if leave_out is not None and leave_out.resolve() != folder.resolve():
-        skipped = leave_out.resolve()
-        found = [path for path in found if not path.resolve().is_relative_to(skipped)]
+    if skipped == files.folder.resolve():
+        skipped = None
+    found = False
+    for path in files:
+        if skipped is None or not path.resolve().is_relative_to(skipped):
+            found = True
+            yield path
     if not found:
-        raise NoFilesFound(f"There is no FITS file in {folder}.")
-    return found
+        raise NoFilesFound(f"There is no FITS file in {files.folder}.")
 
 
 _ARCHIVES = (
@@ -129,17 +136,11 @@ _ARCHIVES = (
     ".txz",
     ".zip",
 )
-_SUFFIX = re.compile(r"\.(fits|fit|fts)(\.gz|\.fz)?$", re.IGNORECASE)
-
-
-def is_frame(name: str) -> bool:
-    """Return whether a file of this name is a FITS file that can be a frame."""
-    return not name.startswith(".") and _SUFFIX.search(name) is not None
 
 
 def stem(path: Path) -> str:
     """Return the name of a FITS file without its FITS suffix, whatever its case."""
-    return _SUFFIX.sub("", path.name)
+    return FITS_SUFFIX.sub("", path.name)
 
 
 def is_archive(name: str) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from toros.archive import queries
 from toros.archive.models import FileBatch
 from toros.common.errors import AddressNotAllowed, SourceNotAllowed
+from toros.common.fits_files import FitsFiles
 from toros.common.module import Context
 from toros.common.requests import Task
 from toros.common.work_order import Json
@@ -26,7 +27,7 @@ from toros.preprocessor.reduction import reduce_batch
 from toros.preprocessor.rejecting import accept_master, reject_master
 from toros.preprocessor.report import Document, status, summary
 from toros.preprocessor.run import Run
-from toros.preprocessor.sources import frames_in, is_inside, is_web, local_source
+from toros.preprocessor.sources import is_inside, is_web, local_source, require_frame
 from toros.sky.night import night_of
 from toros.sky.site import Site
 
@@ -108,7 +109,7 @@ class Preprocessor:
         folders = [folder for folder in folders if folder.is_dir()]
         if len(folders) == len(sources) == 1:
             # Nothing to record where there is nothing.
-            frames_in(folders[0], follow=lambda link: is_inside(link, self._allowed))
+            require_frame(FitsFiles(folders[0], lambda link: is_inside(link, self._allowed)))
         with self._context.sessions.begin() as session:
             batch = FileBatch(
                 name=batches.free_name(session, name or batch_name(sources)),

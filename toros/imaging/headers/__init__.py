@@ -1,6 +1,7 @@
 """FITS headers as an observatory meets them: every capture program has its own dialect."""
 
-from toros.common.digests import find_fits, sha256_of
+from toros.common.digests import sha256_of
+from toros.common.fits_files import find_fits
 from toros.imaging.headers.exposure import ExposureInfo, inspect_json, recorded
 from toros.imaging.headers.processed import mark_already_calibrated
 from toros.imaging.headers.read import describe_header

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from toros.archive import queries
 from toros.archive.models import Exposure, FileBatchExposure
-from toros.common.digests import closed_folders
 from toros.common.errors import (
     AlreadyCalibrated,
     NoFilesFound,
@@ -20,6 +19,7 @@ from toros.common.errors import (
     UnknownImageType,
     UnreadableFile,
 )
+from toros.common.fits_files import FitsFiles
 from toros.imaging.headers import ExposureInfo, read_exposure, recorded
 from toros.preprocessor.run import Outcome, Problem, Run, Unit
 from toros.preprocessor.sources import frames_in, recordable, require_recordable
@@ -44,14 +44,16 @@ class Ingest:
     def units(self, session: Session, run: Run) -> Sequence[Unit[Path]]:
         """Return one unit for each FITS file of the batch, and for each folder that is closed."""
         found: dict[Path, Path] = {}  # of folders within one another, each file once
+        closed: set[Path] = set()
         for place in run.places:
+            files = FitsFiles(place.folder)
             with suppress(NoFilesFound):
-                for path in frames_in(place.folder, leave_out=run.products):
+                for path in frames_in(files, leave_out=run.products):
                     found.setdefault(path.resolve(), path)
+            closed |= files.closed
         if not found:
             folders = ", ".join(str(place.folder) for place in run.places)
             raise NoFilesFound(f"There is no FITS file in {folders}.")
-        closed = {path for place in run.places for path in closed_folders(place.folder)}
         paths = [*found.values(), *sorted(closed)]
         return [Unit(recordable(run.key(path)), path) for path in paths]
 
