@@ -77,17 +77,17 @@ def extremes_of(flat: FlatFrames, options: ReductionOptions) -> Iterator[Extreme
     if split is None:
         yield None
         return
-    low, high = (float(np.median([at for at, _ in part])) for part in split)
+    (low, faint_paths), (high, bright_paths) = split
     with tempfile.TemporaryDirectory(prefix="toros-flats-") as folder:
         made = [
             make_master_flat(
-                [path for _, path in part],
+                paths,
                 Path(folder, f"{name}.fits"),
                 bias=flat.bias,
                 dark=flat.dark,
                 options=options,
             ).path
-            for name, part in zip(("faint", "bright"), split, strict=True)
+            for name, paths in (("faint", faint_paths), ("bright", bright_paths))
         ]
         info = read_exposure(flat.master)
         with open_master(made[0], info) as faint, open_master(made[1], info) as bright:
@@ -96,16 +96,19 @@ def extremes_of(flat: FlatFrames, options: ReductionOptions) -> Iterator[Extreme
 
 def _split(
     flat: FlatFrames, options: ReductionOptions
-) -> tuple[list[tuple[float, Path]], list[tuple[float, Path]]] | None:
-    """Return faint and bright frames, each with its level [ADU]."""
+) -> tuple[tuple[float, list[Path]], tuple[float, list[Path]]] | None:
+    """Return the level [ADU] of the faint frames and their paths, and those of the bright."""
     infos = read_inputs(flat.frames, "flat")
     with open_pedestal(infos, flat.bias, flat.dark, options) as pedestal:
         seen = measure_levels(infos, pedestal, options)
     frames = sorted(zip(seen.levels, (info.path for info in seen.flats), strict=True))
     middle = float(np.sqrt(frames[0][0] * frames[-1][0]))
-    faint = [one for one in frames if one[0] <= middle]
-    bright = [one for one in frames if one[0] > middle]
-    if min(len(faint), len(bright)) < _FEWEST:
+    parts = (
+        [one for one in frames if one[0] <= middle],
+        [one for one in frames if one[0] > middle],
+    )
+    if min(map(len, parts)) < _FEWEST:
         return None
-    low, high = (float(np.median([at for at, _ in part])) for part in (faint, bright))
-    return (faint, bright) if low <= _APART * high else None
+    low, high = (float(np.median([at for at, _ in part])) for part in parts)
+    faint, bright = ([path for _, path in part] for part in parts)
+    return ((low, faint), (high, bright)) if low <= _APART * high else None
