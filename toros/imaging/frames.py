@@ -236,6 +236,20 @@ def read_master(path: Path) -> Master:
     return Master(pixels, uncertainty, mask)
 
 
+def check_size(path: Path, shape: tuple[int, ...], info: ExposureInfo) -> None:
+    """Raise unless a master has the shape of the frame `info`.
+
+    Raises
+    ------
+    MixedShapes
+        If it has not.
+    """
+    if shape != info.shape:
+        ours = "×".join(str(size) for size in reversed(info.shape or ()))
+        theirs = "×".join(str(size) for size in reversed(shape))
+        raise MixedShapes(f"{path.name} is {theirs}, but {info.path.name} is {ours}.")
+
+
 def read_master_for(info: ExposureInfo, path: Path) -> Master:
     """Read a master for the frame `info`.
 
@@ -245,10 +259,5 @@ def read_master_for(info: ExposureInfo, path: Path) -> Master:
         If the master has another size.
     """
     master = read_master(path)
-    if master.pixels.shape != info.shape:
-        sizes = [
-            "×".join(str(side) for side in reversed(shape))
-            for shape in (master.pixels.shape, info.shape or ())
-        ]
-        raise MixedShapes(f"{path.name} is {sizes[0]}, but {info.path.name} is {sizes[1]}.")
+    check_size(path, master.pixels.shape, info)
     return master

@@ -13,9 +13,9 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from toros.common.errors import MixedShapes, UnreadableFile
+from toros.common.errors import UnreadableFile
 from toros.imaging.fits_io import image_hdu, open_fits
-from toros.imaging.frames import Master, Pixels, read_master
+from toros.imaging.frames import Master, Pixels, check_size, read_master
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.masters import decode_words
 from toros.imaging.raw import read_bytes
@@ -171,17 +171,3 @@ def open_master(path: Path, info: ExposureInfo) -> Iterator[MasterFile]:
         yield file
     finally:
         os.close(descriptor)
-
-
-def check_size(path: Path, shape: tuple[int, ...], info: ExposureInfo) -> None:
-    """Raise unless a master has the shape of the frame `info`.
-
-    Raises
-    ------
-    MixedShapes
-        If it has not.
-    """
-    if shape != info.shape:
-        ours = "×".join(str(size) for size in reversed(info.shape or ()))
-        theirs = "×".join(str(size) for size in reversed(shape))
-        raise MixedShapes(f"{path.name} is {theirs}, but {info.path.name} is {ours}.")

@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from toros.common.errors import UnreadableFile
 from toros.common.file_stamp import FileStamp, file_stamp
 from toros.imaging.defects import read_bad_pixels
+from toros.imaging.frames import check_size
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.correcting import MasterWords
-from toros.imaging.master_file import MasterFile, Place, check_size, open_master, read_rows
+from toros.imaging.master_file import MasterFile, Place, open_master, read_rows
 
 Words = NDArray[np.uint32]
 T = TypeVar("T")
