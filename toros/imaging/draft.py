@@ -22,9 +22,8 @@ from toros.imaging.medians import median_of
 from toros.imaging.noise import scatter
 from toros.imaging.options import ReductionOptions
 from toros.imaging.planes import Combined
-from toros.imaging.pool import mapped, strips
-from toros.imaging.products import Strip, add_history, set_card, write_rows
-from toros.imaging.sampling import sample_rows
+from toros.imaging.pool import mapped
+from toros.imaging.products import Strip, add_history, good_pixels, set_card, write_rows
 from toros.imaging.stack import Stack
 
 # A pixel whose scatter is over this times what it should be is noisy by itself.
@@ -201,12 +200,10 @@ def finish(
 
 
 def _usable(draft: Draft) -> Pixels:
-    """Return good pixels from all over a master, or all of them where those are none."""
-    for wanted in (sample_rows(draft.stack.shape), strips(*draft.stack.shape)):
-        taken = mapped(draft.rows, wanted)
-        usable = np.concatenate([part.pixels[part.mask == 0] for part in taken])
-        if usable.size:
-            return usable
+    """Return good pixels from all over a master."""
+    usable = good_pixels(draft.rows, draft.stack.shape, mapped)
+    if usable.size:
+        return usable
     first, others = draft.infos[0].path, len(draft.infos) - 1
     frames = f"{first.name} and {others} more" if others else first.name
     raise UnusableFrame(

@@ -23,8 +23,8 @@ from toros.imaging.light_pixels import Bits, Correction
 from toros.imaging.linearity import NOT_LINEAR
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import in_threads, strips
-from toros.imaging.products import Strip, image_planes
-from toros.imaging.sampling import clipped_median, sample_rows
+from toros.imaging.products import Strip, good_pixels, image_planes
+from toros.imaging.sampling import clipped_median
 
 if TYPE_CHECKING:
     from toros.imaging.fits_tiles import Compression
@@ -73,11 +73,9 @@ def sky_of(
     UnusableFrame
         If every pixel is masked.
     """
-    for wanted in (sample_rows(shape), strips(*shape)):
-        taken = [strip(rows) for rows in wanted]
-        good = np.concatenate([part.pixels[part.mask == 0] for part in taken])
-        if good.size:
-            return clipped_median(good, sigma=3.0, iterations=10)
+    good = good_pixels(strip, shape)
+    if good.size:
+        return clipped_median(good, sigma=3.0, iterations=10)
     raise UnusableFrame(f"{path}: no pixel of this frame is usable.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,6 +20,7 @@ from toros.imaging.fits_sums import unsealed
 from toros.imaging.frames import MaskBit, Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.pool import in_threads, strips
+from toros.imaging.sampling import sample_rows
 
 NONE = "NONE"
 _KEPT_IN_MASTERS = ("TELESCOP", "OBSERVAT", "SITELAT", "SITELONG", "SITEELEV")
@@ -133,6 +134,29 @@ class Strip:
     pixels: Pixels
     uncertainty: Pixels
     mask: NDArray[np.uint8]
+
+
+def good_pixels(
+    rows: Callable[[slice], Strip],
+    shape: tuple[int, int],
+    each: Callable[[Callable[[slice], Strip], list[slice]], Iterable[Strip]] = map,
+) -> Pixels:
+    """Return good pixels from all over a product, or all that are good where those are none.
+
+    Parameters
+    ----------
+    rows : callable
+        Returns some rows.
+    shape : tuple of int
+        (height, width).
+    each : callable
+        Calls `rows` for each part; `toros.imaging.pool.mapped` does so in all threads.
+    """
+    for wanted in (sample_rows(shape), strips(*shape)):
+        good = np.concatenate([part.pixels[part.mask == 0] for part in each(rows, wanted)])
+        if good.size:
+            break
+    return good
 
 
 def write_rows(
