@@ -18,7 +18,7 @@ from toros.imaging.frames import MaskBit, Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.flat_rows import normalise, photon_noise, respond
 from toros.imaging.linearity import NOT_LINEAR
-from toros.imaging.noise import read_noise_of_one
+from toros.imaging.noise import middle_of_told, read_noise_of_one
 from toros.imaging.options import ReductionOptions
 from toros.imaging.photon_transfer import MeasuredGain
 from toros.imaging.planes import Combined, Planes
@@ -222,9 +222,8 @@ def _noise_of_one(
 
 def _scatter_of_one(planes: Planes, shape: tuple[int, int]) -> float:
     """Return an upper bound of the noise of a single flat: its pixels' response is in it."""
-    found = [read_noise_of_one(_with_holes(planes.rows(at))) for at in sample_rows(shape)]
-    told = [noise for noise in found if np.isfinite(noise)]
-    return float(np.median(told)) if told else 0.0
+    found = (read_noise_of_one(_with_holes(planes.rows(at))) for at in sample_rows(shape))
+    return middle_of_told(found) or 0.0
 
 
 def _with_holes(part: Combined) -> Pixels:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +25,12 @@ def scatter(values: Array) -> float:
     if not finite.size:
         return float("nan")
     return clipped_median(finite, sigma=_SIGMA, iterations=5)[1]
+
+
+def middle_of_told(noises: Iterable[float]) -> float | None:
+    """Return the median of several measurements, of those that tell something; else None."""
+    told = [noise for noise in noises if np.isfinite(noise)]
+    return float(np.median(told)) if told else None
 
 
 def read_noise_of_pair(first: Array, second: Array) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from toros.imaging.frames import Pixels, read_strips
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.headers.layout import Layout
-from toros.imaging.noise import read_noise_of_one, read_noise_of_pair
+from toros.imaging.noise import middle_of_told, read_noise_of_one, read_noise_of_pair
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import mapped
 from toros.imaging.sampling import sample_rows
@@ -76,7 +76,5 @@ def measure_read_noise(infos: Sequence[ExposureInfo], options: ReductionOptions)
 def _of_samples(samples: Sequence[Pixels]) -> float | None:
     """Return the read noise that pixels of some frames tell, None where there are none."""
     pairs = mapped(lambda pair: read_noise_of_pair(*pair), list(pairwise(samples)))
-    measured = [noise for noise in pairs if np.isfinite(noise)]
-    if not measured:
-        measured = [noise for noise in map(read_noise_of_one, samples) if np.isfinite(noise)]
-    return float(np.median(measured)) if measured else None
+    found = middle_of_told(pairs)
+    return middle_of_told(map(read_noise_of_one, samples)) if found is None else found
