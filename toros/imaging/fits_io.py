@@ -19,6 +19,8 @@ from toros.common.errors import UnreadableFile
 
 logger = logging.getLogger(__name__)
 
+# What astropy raises on a card that cannot be read.
+BROKEN_CARD = (VerifyError, ValueError, IndexError)
 # What astropy and the decompressors raise on files that are broken in one way or another.
 BROKEN = (OSError, EOFError, ValueError, TypeError, IndexError, KeyError, VerifyError)
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astropy.io import fits
-from astropy.io.fits.verify import VerifyError
 
-from toros.imaging.fits_io import quiet
+from toros.imaging.fits_io import BROKEN_CARD, quiet
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.headers.angles import has_celestial_wcs
 from toros.imaging.headers.cards import Cards, name_of
@@ -137,7 +136,7 @@ def _readable(raw: fits.Header) -> fits.Header:
             try:
                 card.verify("fix")
                 header.append(fits.Card(card.keyword, card.value, card.comment), end=True)
-            except (VerifyError, ValueError, IndexError):
+            except BROKEN_CARD:
                 add_history(header, [f"Taken out, unreadable: {name_of(card)}"])
     return header
 

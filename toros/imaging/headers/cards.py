@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from astropy.io import fits
-from astropy.io.fits.verify import VerifyError
 
-from toros.imaging.fits_io import quiet
+from toros.imaging.fits_io import BROKEN_CARD, quiet
 
 # Written by programs in place of "I do not know".
 _UNKNOWN = frozenset({"", "unknown", "n/a", "na", "undefined", "null", "nan", "not used"})
@@ -53,7 +52,7 @@ def name_of(broken: fits.Card) -> str:
     """Return the keyword of a card that cannot be read; its text may be no more to be had."""
     try:
         return str(broken.keyword)
-    except (VerifyError, ValueError, IndexError):
+    except BROKEN_CARD:
         return "of no name"
 
 
@@ -79,7 +78,7 @@ class Cards:
     def _take(self, raw: fits.Card) -> None:
         try:
             keyword, value, comment = raw.keyword.upper(), raw.value, raw.comment
-        except (VerifyError, ValueError, IndexError):
+        except BROKEN_CARD:
             # One broken card must not hide the rest.
             self.unreadable.append(name_of(raw))
             return

@@ -9,7 +9,8 @@ import unicodedata
 from pathlib import Path
 
 from astropy.io import fits
-from astropy.io.fits.verify import VerifyError
+
+from toros.imaging.fits_io import BROKEN_CARD
 
 _BLOCK, _CARD = 2880, 80
 _MOST_BLOCKS = 200
@@ -20,7 +21,7 @@ def spell_out(header: fits.Header, path: Path, keywords: tuple[str, ...]) -> Non
     for keyword in keywords:
         try:
             value = header.get(keyword)
-        except (VerifyError, ValueError, IndexError):
+        except BROKEN_CARD:
             continue  # a card that cannot be read at all is noted where the others are read
         if isinstance(value, str) and "?" in value:
             text = _as_written(path, keyword)
