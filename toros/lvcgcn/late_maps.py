@@ -55,7 +55,6 @@ class LateMaps:
         self._sessions = context.sessions
         self._keep = keep
         self._take = take
-        self._often = (self._settings.late_map_pause_s, self._settings.late_map_hours)
         self._awaited: set[int] = set()
 
     def __len__(self) -> int:
@@ -88,7 +87,8 @@ class LateMaps:
         except (UnusableSkyMap, SQLAlchemyError, OSError) as error:
             # None must wait for one that never can be. Said once, not every minute.
             if alert.id not in self._awaited:
-                log.error(_AWAITED, alert.event, error, *self._often, alert.path)  # noqa: TRY400
+                pause_s, hours = self._settings.late_map_pause_s, self._settings.late_map_hours
+                log.error(_AWAITED, alert.event, error, pause_s, hours, alert.path)  # noqa: TRY400
             self._awaited.add(alert.id)
         else:
             self._awaited.discard(alert.id)
