@@ -37,7 +37,7 @@ from toros.preprocessor.steps.products import Product, record_product
 if TYPE_CHECKING:
     from toros.imaging.calibrate import CalibratedResult
 
-# A file name has at most 255 bytes, and while the file is written its name is longer by ten.
+# A file name has at most 255 bytes, and a digest may follow.
 _LONGEST, _CUT = 200, 180
 # A sky that is so many times the noise of a pixel below 0 is none.
 _DARKEST = 5.0
