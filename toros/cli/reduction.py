@@ -21,6 +21,7 @@ from toros.cli.options import ConfigOption, JsonOption, config_or_defaults
 from toros.cli.output import err, out, print_json, progress_bar
 from toros.common.digests import DigestsAhead
 from toros.common.errors import InvalidField, UnreadableFile
+from toros.common.folder_lock import folder_lock
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -230,7 +231,11 @@ def _reduced(
     # One that names no database wants other settings, not the archive of an observatory.
     archive = config if config and "database" in settings.model_fields_set else None
     require_frames(folders, target)  # before anything is made: no archive is left of a wrong name
-    with _archive(settings, archive, target) as engine, progress_bar() as progress:
+    with (
+        folder_lock(target),
+        _archive(settings, archive, target) as engine,
+        progress_bar() as progress,
+    ):
         return reduce_folder(
             folders,
             target,
@@ -240,6 +245,7 @@ def _reduced(
             progress,
             masters_only=masters_only,
             digest_of=digest_of,
+            tell=lambda text: err.print(text, style="dim", markup=False),
         )
 
 

@@ -338,6 +338,12 @@ class MasterRefused(CalibrationError):
     code = 116
 
 
+class FolderInUse(CalibrationError):
+    """Another process is writing products into the folder."""
+
+    code = 117
+
+
 class TelescopeError(TorosError):
     """The telescope could not do what it was asked."""
 

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from toros.archive import queries
 from toros.archive.models import FileBatch
 from toros.common.clock import Clock
 from toros.common.config.models import Config
 from toros.common.digests import sha256_of
 from toros.common.errors import NoFilesFound
 from toros.preprocessor import batches
+from toros.preprocessor.going_on import why_anew
 from toros.preprocessor.places import batch_name, pack, places_of
 from toros.preprocessor.reduction import ALL, MASTERS, archive_unusable, reduce_batch
 from toros.preprocessor.report import report, status
 from toros.preprocessor.run import Progress, Run, no_progress
 from toros.preprocessor.sources import require_frame, require_recordable
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,12 @@ def reduce_folder(
     threads: int | None = None,
     cancelled: threading.Event | None = None,
     digest_of: Callable[[Path], str] = sha256_of,
+    tell: Callable[[str], None] = log.info,
 ) -> BatchReport:
     """Reduce the frames of `folder`, or of several as one batch, into `out`.
+
+    A run that was interrupted is gone on with, if nothing has changed since; one that came to its
+    end begins anew.
 
     Parameters
     ----------
@@ -78,6 +87,8 @@ def reduce_folder(
         Once set, the units that have begun are finished and `Cancelled` is raised.
     digest_of : callable
         Returns the SHA-256 of a raw frame, where it was taken ahead.
+    tell : callable
+        Called with what a person should know of how it begins.
 
     Raises
     ------
@@ -100,6 +111,7 @@ def reduce_folder(
             threads=threads,
             cancelled=cancelled,
             digest_of=digest_of,
+            tell=tell,
         )
     except OperationalError as error:
         raise archive_unusable(error) from error
@@ -130,9 +142,9 @@ def _reduce(
     threads: int | None,
     cancelled: threading.Event | None,
     digest_of: Callable[[Path], str],
+    tell: Callable[[str], None],
 ) -> BatchReport:
     batch = _record(sessions, folders, out, clock)
-    retry = batches.begin(sessions, batch, clock.now(), anew=batch.state != "new")
     run = Run(
         sessions=sessions,
         clock=clock,
@@ -142,11 +154,11 @@ def _reduce(
         places=places_of(folders, folders),
         products=out,
         threads=threads or config.service("preprocessor").threads,
-        retry=retry,
         progress=progress,
         cancelled=cancelled or threading.Event(),
         digest_of=digest_of,
     )
+    run = _begun(run, batch, tell)
     steps = MASTERS if masters_only else ALL
     reduce_batch(run, batch, lambda session: None, steps)
     with sessions.begin() as session:
@@ -157,7 +169,7 @@ def _reduce(
 def _record(
     sessions: sessionmaker[Session], folders: Sequence[str], out: Path, clock: Clock
 ) -> FileBatch:
-    """Return the batch of these folders and these products; the command always begins anew."""
+    """Return the batch of these folders and these products."""
     packed = pack(folders)
     with sessions.begin() as session:
         found = batches.at(session, packed, out)
@@ -173,3 +185,24 @@ def _record(
         )
         session.add(batch)
         return batch
+
+
+def _begun(run: Run, batch: FileBatch, tell: Callable[[str], None]) -> Run:
+    """Mark the batch as running; return the run that goes on with the last, or begins anew."""
+    anew, failed = batch.state not in ("new", *batches.UNFINISHED), 0
+    if batch.state in batches.UNFINISHED:
+        with run.sessions.begin() as session:
+            units = queries.step_runs(session, batch)
+            done, failed = (
+                sum(unit.state == state for unit in units) for state in ("done", "failed")
+            )
+            reason = why_anew(session, batch, run)
+        anew = reason is not None
+        tell(
+            f"An earlier run was interrupted: begun anew, since {reason}."
+            if anew
+            else f"An earlier run was interrupted: gone on with, {done} units are done."
+        )
+    batches.begin(run.sessions, batch, run.clock.now(), anew=anew)
+    # What failed is tried again, and then also what was done without it.
+    return replace(run, generation=batch.generation, retry=failed > 0 and not anew)
