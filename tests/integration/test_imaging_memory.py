@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from zlib import crc32
 
@@ -13,10 +14,12 @@ import pytest
 from astropy.io import fits
 
 from toros.imaging.calibrate import calibrate_light
+from toros.imaging.frames import MaskBit
 from toros.imaging.headers import read_exposure, sha256_of
 from toros.imaging.masters import make_master_bias, make_master_dark, make_master_flat
 from toros.imaging.options import ReductionOptions
 from toros.imaging.planes import Planes
+from toros.imaging.preview import write_preview
 from toros.imaging.stack import open_stack
 
 TIGHT = ReductionOptions(memory_limit_bytes=20_000)
@@ -71,6 +74,22 @@ def test_a_stack_takes_little_memory(tmp_path: Path) -> None:
     # The bound is on the stack; samples and the strips that are written come on top.
     assert after_mb - before_mb < 40
     assert fits.getval(tmp_path / "m.fits", "NCOMBINE") == 10
+
+
+@pytest.mark.parametrize("lost_rows", [0, 400])
+def test_a_preview_does_not_hold_the_image(lost_rows: int, tmp_path: Path) -> None:
+    pixels, mask = np.ones((3072, 3072), np.float32), np.zeros((3072, 3072), np.uint8)
+    mask[:lost_rows] = MaskBit.NO_DATA
+    hdus = fits.HDUList([fits.PrimaryHDU(pixels), fits.ImageHDU(mask, name="MASK")])
+    hdus[0].header["NMASKED"] = int(np.count_nonzero(mask))
+    hdus.writeto(tmp_path / "light.fits")
+    write_preview(tmp_path / "light.fits", tmp_path / "warm.png")
+    tracemalloc.start()
+    write_preview(tmp_path / "light.fits", tmp_path / "light.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # The image is 38 MB, the mask 9; the picture as real numbers is 4, three times.
+    assert peak < 20e6
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,8 @@ import pytest
 from toros.imaging import spare_memory
 from toros.imaging.direct_file import CachedFile
 from toros.imaging.spare_memory import BLOCK, give_back, give_up, take
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +60,30 @@ def test_a_room_is_spare_once_it_is_written(tmp_path: Path) -> None:
         first.content[:] = 1
         file.write(first)
         assert np.shares_memory(file.room(2 * BLOCK, BLOCK).content, first.content)
+
+
+_FREED = """
+import numpy as np
+from toros.imaging.spare_memory import own_memory, shrink_to
+
+# What lies between the freed pieces keeps the library from giving them back by itself.
+for _ in range(2):
+    pieces = [(np.ones(2**20, np.uint8), bytearray(50_000)) for _ in range(300)]
+    between = [piece for _, piece in pieces]
+    del pieces
+freed = own_memory()
+shrink_to(freed + 2**20)
+left = own_memory()
+shrink_to(2**20)
+print(freed, left, own_memory())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_goes_back_to_the_system_where_there_is_too_much() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FREED], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    freed, left, shrunk = map(int, done.stdout.split())
+    assert left == pytest.approx(freed, abs=2**20)
+    assert freed - shrunk > 200 * 2**20

@@ -104,8 +104,14 @@ def _without_data(hdus: Any, hdu: Any, path: Path) -> NDArray[np.bool_] | None:
     mask = next((one for one in hdus if one.name == "MASK"), None)
     if mask is None or hdu.header.get("NMASKED", 0) < _FEW * hdu.shape[0] * hdu.shape[1]:
         return None
-    lacking = read_pixels(mask, path) & MaskBit.NO_DATA.value
-    return np.asarray(_averaged_down(lacking.astype(np.float32)) == 1)
+    (height, width), (down, across) = mask.shape, _steps(mask.shape)
+    empty = np.empty((height // down, width // across), np.bool_)
+    for line in range(0, len(empty), _LINES):
+        part = empty[line : line + _LINES]
+        rows = slice(line * down, (line + len(part)) * down)
+        lacking = read_pixels(mask, path, rows)[:, : part.shape[1] * across] & MaskBit.NO_DATA.value
+        part[:] = (lacking != 0).reshape(len(part), down, -1, across).all(axis=(1, 3))
+    return empty
 
 
 def _blank(picture: NDArray[np.float64], empty: NDArray[np.bool_] | None) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from toros.archive.models import FileBatch
 from toros.common.errors import Cancelled, DatabaseNotReady, LostOwnership, TorosError
 from toros.imaging.master_words import let_go
-from toros.imaging.spare_memory import give_up
+from toros.imaging.spare_memory import give_up, shrink_to
 from toros.preprocessor import batches
 from toros.preprocessor.engine import run_step
 from toros.preprocessor.night_report import NAME as REPORT
@@ -106,6 +106,7 @@ def _do_all(steps: tuple[Step[Any, Any], ...], run: Run) -> None:
         for step in steps:
             run.raise_if_cancelled()
             run_step(step, run)
+            shrink_to(run.settings.memory_limit_mb * 1024**2)
     finally:
         # A disk whose files are mapped cannot be unmounted.
         let_go()
