@@ -67,23 +67,6 @@ def test_parts_in_any_order_make_the_file(sizes: list[int], order: random.Random
         assert path.read_bytes() == content.tobytes()
 
 
-@given(SIZES, st.data())
-def test_what_is_written_again_replaces_what_was_there(
-    sizes: list[int], data: st.DataObject
-) -> None:
-    parts = parts_of(sizes)
-    again = parts[data.draw(st.integers(0, len(parts) - 1)) :]
-    old = noise(sum(sizes))
-    new = old.copy()
-    new[again[0][0] :] ^= 0x55
-    with direct() as (file, path):
-        write(file, old, parts)
-        file.expect_again()
-        write(file, new, again)
-        file.finish(new.size)
-        assert path.read_bytes() == new.tobytes()
-
-
 def test_what_is_not_written_is_zero() -> None:
     with direct() as (file, path):
         file.reserve(20_000)

@@ -18,9 +18,9 @@ from toros.imaging.bad_pixels import (
     find_defects,
     flat_judge,
 )
-from toros.imaging.bleeding import bleed_mask
+from toros.imaging.bleeding import mark_bleed_trails
 from toros.imaging.flat_stars import star_blocks
-from toros.imaging.frames import Master
+from toros.imaging.frames import MaskBit, Master
 from toros.imaging.fringes import fit_fringes
 from toros.imaging.kernels.flats import BLOCK_PX, mean_blocks
 from toros.imaging.linearity import linearise, linearise_raw
@@ -81,10 +81,18 @@ def a_bled_star(axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return frame.astype(np.float32), frame >= 60000, truth
 
 
+def bleed_mask(frame: np.ndarray, saturated: np.ndarray, axis: int = 0) -> np.ndarray:
+    mask = np.where(saturated, MaskBit.SATURATED, MaskBit.BAD_PIXEL).astype(np.uint8)
+    before = mask.copy()
+    mark_bleed_trails(mask, lambda rows, columns: frame[rows, columns], axis)  # type: ignore[arg-type]
+    assert np.array_equal(mask & ~np.uint8(MaskBit.BLEED), before)
+    return (mask & MaskBit.BLEED) != 0
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_trail_is_followed_to_its_end_and_a_round_star_is_none(axis: int) -> None:
     frame, saturated, truth = a_bled_star(axis)
-    found = bleed_mask(frame, saturated, axis)  # type: ignore[arg-type]
+    found = bleed_mask(frame, saturated, axis)
     assert found[truth].all()
     other = found.T if axis == 1 else found
     assert not other[:, :90].any()  # the round star

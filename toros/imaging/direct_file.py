@@ -99,9 +99,6 @@ class CachedFile:
         begin_flush(self.descriptor, room.offset, room.content.size)
         give_back(room.whole)
 
-    def expect_again(self) -> None:
-        """Be ready to be given some of what was written a second time."""
-
     def finish(self, size: int) -> None:
         """Write what is left of a file of `size` bytes."""
 
@@ -123,8 +120,7 @@ class DirectFile(CachedFile):
     """Writes past the page cache.
 
     A room's whole blocks are written at once; a block that it shares with its neighbour is written
-    with the later of both, if that comes behind it in the file, else at the end. What is written a
-    second time must come in the same rooms, after `expect_again`.
+    with the later of both, if that comes behind it in the file, else at the end.
 
     Parameters
     ----------
@@ -203,12 +199,6 @@ class DirectFile(CachedFile):
                 room.content[:] = edge.content
                 self._write(room, 0, BLOCK)
         os.ftruncate(self.descriptor, size)
-
-    def expect_again(self) -> None:
-        """Be ready to be given some of what was written a second time."""
-        self._wait()
-        for edge in self._edges.values():
-            edge.upto = 0
 
     def _wait(self) -> None:
         while self._begun:

@@ -116,11 +116,6 @@ class PlanesFile:
         with self._lock:
             plane.data_sum = folded(plane.data_sum + total)
 
-    def forget(self, index: int) -> None:
-        """Expect plane `index` once more: what was written of it was not its last word."""
-        self._file.expect_again()
-        self.planes[index].data_sum = 0
-
     def finish(self) -> None:
         """Write the headers, with the sums.
 

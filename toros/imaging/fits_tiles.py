@@ -107,10 +107,6 @@ class TilesFile:
         with self._lock:
             self._parts[index][first_row] = part
 
-    def forget(self, index: int) -> None:
-        """Expect plane `index` once more: what was written of it was not its last word."""
-        self._parts[index].clear()
-
     def finish(self) -> None:
         """Write all, with the sums."""
         primary = fits.Header()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
-from toros.imaging.bleeding import bleed_mask
+from toros.imaging.bleeding import mark_bleed_trails
 from toros.imaging.cosmic_rays import CosmicRayOptions, remove_cosmic_rays
 from toros.imaging.fits_planes import PlanesFile, planes_file
 from toros.imaging.frames import MaskBit, Master, Pixels
@@ -147,15 +147,15 @@ class Corrected:
     sky : callable
         Returns what `sky_of` does.
     finish_mask : callable
-        Called with the whole mask, once all rows are there, if any pixel is saturated; returns
-        whether it has set bits.
+        Called with the whole mask, once all rows are there: sets the bits that take more than
+        some rows to see.
     """
 
     shape: tuple[int, int]
     strip: Callable[[slice], Strip]
     encode: Encode | None
     sky: Callable[[], tuple[float, float]]
-    finish_mask: Callable[[Bits], bool]
+    finish_mask: Callable[[Bits], None]
 
 
 def write_light(
@@ -200,19 +200,15 @@ def write_light(
                 file.write(0, rows.start, part.pixels, part.uncertainty)
                 file.write(1, rows.start, part.uncertainty)
                 mask[rows] = part.mask
-            write_mask(rows)
 
         def write_mask(rows: slice) -> None:
             file.write(2, rows.start, mask[rows])
             counts.append(_counts(mask[rows]))
 
         in_threads(write, strips(*shape), alone=alone)
+        light.finish_mask(mask)
+        in_threads(write_mask, strips(*shape), alone=alone)
         measured = Measured.of(light.sky(), np.sum(counts, axis=0))
-        if measured.saturated and light.finish_mask(mask):
-            counts.clear()
-            file.forget(2)
-            in_threads(write_mask, strips(*shape), alone=alone)
-            measured = Measured.of(light.sky(), np.sum(counts, axis=0))
         # Known only now; the cards are there, so that the header keeps its length.
         for keyword, value in (
             ("SKYLEVEL", measured.sky_level),
@@ -230,21 +226,16 @@ def _counts(mask: Bits) -> NDArray[np.int64]:
     return counts
 
 
-def mark_bleeding(correction: Correction, options: ReductionOptions, mask: Bits) -> bool:
-    """Set the bits of bleed trails, followed on the raw frame; return whether there are any."""
+def mark_bleeding(correction: Correction, options: ReductionOptions, mask: Bits) -> None:
+    """Set the bits of bleed trails, followed on the raw frame."""
     if not options.mask_bleeding:
-        return False
-    saturated = (mask & MaskBit.SATURATED.value) != 0
-    axis: Literal[0, 1] = 0 if options.read_out_axis == "y" else 1
-    raw: Pixels = np.empty(mask.shape, np.float32)
+        return
 
-    def fill(rows: slice) -> None:
-        raw[rows] = correction.light.rows(rows)[0]
+    def read(rows: slice, columns: slice) -> Pixels:
+        inside = slice(rows.start, min(rows.stop, mask.shape[0]))
+        return correction.light.rows(inside)[0][:, columns]
 
-    in_threads(fill, strips(*correction.light.shape))
-    trails = bleed_mask(raw, saturated, axis)
-    mask[trails] |= MaskBit.BLEED.value
-    return bool(trails.any())
+    mark_bleed_trails(mask, read, 0 if options.read_out_axis == "y" else 1)
 
 
 def rows_of(whole: Strip) -> Callable[[slice], Strip]:
