@@ -2,10 +2,15 @@
 
 Where amplifiers differ in gain, each is brought to the mean of their gains, so that the frame has
 one gain (`ExposureInfo.gain_e_adu`) and its masters are in one unit.
+
+Where each row has a level of its own, the error of that level is in the row's pixels. It is not in
+the read noise that a header tells, nor in a difference of neighbours; in the difference of two
+frames it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +23,7 @@ from toros.imaging.fits_io import read_pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.headers.layout import Amplifier, Layout
 from toros.imaging.options import ReductionOptions
-from toros.imaging.overscan import along_rows, median_level, overscan_level
+from toros.imaging.overscan import along_rows, level_variance, median_level, overscan_level
 
 A = TypeVar("A", bound=np.generic)
 
@@ -114,8 +119,8 @@ def _turned(image: NDArray[A], amplifier: Amplifier) -> NDArray[A]:
     return image
 
 
-def read_noise_map(layout: Layout, frame_noise_e: float | None) -> NDArray[np.float32] | None:
-    """Return the read noise of each pixel [e-], None where all amplifiers have the same.
+def read_noises(layout: Layout, frame_noise_e: float | None) -> list[float] | None:
+    """Return the read noise of each amplifier [e-], None where that of one is unknown.
 
     Parameters
     ----------
@@ -124,10 +129,67 @@ def read_noise_map(layout: Layout, frame_noise_e: float | None) -> NDArray[np.fl
     frame_noise_e : float, optional
         Taken where an amplifier does not tell.
     """
-    known = [one.read_noise_e or frame_noise_e for one in layout.amplifiers]
-    if len(set(known)) < 2 or any(noise is None for noise in known):
-        return None
-    noise_e = np.zeros(layout.shape, dtype=np.float32)
-    for one, noise in zip(layout.amplifiers, known, strict=True):
-        noise_e[one.place.slices] = noise
-    return noise_e
+    told = [one.read_noise_e or frame_noise_e for one in layout.amplifiers]
+    known = [noise for noise in told if noise is not None]
+    return known if len(known) == len(told) else None
+
+
+def read_noise_map(layout: Layout, frame_noise_e: float | None) -> NDArray[np.float32] | None:
+    """Return the read noise of each pixel [e-], None where all amplifiers have the same.
+
+    The parameters are those of `read_noises`.
+    """
+    known = read_noises(layout, frame_noise_e)
+    return None if known is None or len(set(known)) < 2 else by_amplifier(layout, known)
+
+
+def by_amplifier(layout: Layout, values: Sequence[float]) -> NDArray[np.float32]:
+    """Return a plane [y, x] with one value for each amplifier; 0 in the gaps."""
+    plane = np.zeros(layout.shape, dtype=np.float32)
+    for one, value in zip(layout.amplifiers, values, strict=True):
+        plane[one.place.slices] = value
+    return plane
+
+
+def level_variance_of(
+    amplifier: Amplifier,
+    layout: Layout,
+    options: ReductionOptions,
+    noise_adu: float,
+    *,
+    hidden: bool = False,
+) -> float:
+    """Return the variance that the level of its overscan adds to an amplifier's pixels [ADU²].
+
+    None but where each row has its own level. That of a fit or of one level is left out: with 16
+    columns, 1000 rows and a cubic it is 0.04 % of the read-out's variance, 0.15 % in the first and
+    last row, and of one level 0.01 %.
+
+    Parameters
+    ----------
+    noise_adu : float
+        Its read noise, in the unit of the frame; 0 where unknown.
+    hidden : bool
+        Only what differences of neighbours in a row do not show: that of levels of rows.
+    """
+    bias, by_rows = amplifier.bias, along_rows(amplifier)
+    if options.overscan != "row" or bias is None or by_rows is None or noise_adu <= 0:
+        return 0.0
+    if hidden and not by_rows:
+        return 0.0
+    factor = float(_gain_factor(amplifier, layout))
+    return factor**2 * level_variance(bias.shape[1 if by_rows else 0], noise_adu / factor)
+
+
+def mean_level_variance(
+    info: ExposureInfo, options: ReductionOptions, noise_adu: float, *, hidden: bool = False
+) -> float:
+    """Return the mean of `level_variance_of` over the pixels of a frame of one read noise."""
+    layout = info.layout
+    if layout is None:
+        return 0.0
+    found = [
+        level_variance_of(one, layout, options, noise_adu, hidden=hidden)
+        for one in layout.amplifiers
+    ]
+    return float(np.average(found, weights=[np.prod(one.data.shape) for one in layout.amplifiers]))

@@ -146,7 +146,7 @@ def calibrate_light(
             recipe=recipe,
             linearity=linearity_for(pedestal, options, notes),
             gain_e_adu=noise.gain_e_adu,
-            variance_adu2=variance_of(light, noise, used, notes),
+            variance_adu2=variance_of(light, noise, used, options, notes),
             flat_floor=options.flat_floor,
         )
         strip: Callable[[slice], Strip] = correction.strip

@@ -8,12 +8,18 @@ by as much.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
 
 from toros.imaging.clip_error_table import FEWEST, KNOWN
 from toros.imaging.kernels.rules import MAD_TO_SIGMA
+
+# Raw frames are whole ADU.
+STEP_ADU = 1.0
+# Values so far apart, in steps, are rounded each by itself.
+_FAR = 10.0
 
 # Samples of the Gaussian, of one seed: the same factor on every machine. Over this many values
 # the factor is known to 0.3 %.
@@ -42,6 +48,36 @@ def error_factor(method: str, frames: int, low: float = 3.0, high: float = 3.0) 
     if (low, high) == (3.0, 3.0) and frames < FEWEST + len(known):
         return known[frames - FEWEST]
     return simulated(method, frames, low, high)
+
+
+def rounding_of_median(values: int, spread: float = math.inf) -> float:
+    """Return the variance that comes to a median because its values are whole [step²].
+
+    The rounding of each value is in its noise; the median is rounded once more. Of an even number
+    of values it is the mean of the two in the middle: where they are far apart, half the variance
+    of one; where the values are many and their deviation small, both are the same number.
+
+    Parameters
+    ----------
+    values : int
+        How many.
+    spread : float
+        Their standard deviation [step].
+
+    Notes
+    -----
+    The error of rounding is a sawtooth; of two that are a gap ``g`` apart the covariance is
+    ``(g² - g + 1/6) / 2``, ``g`` modulo 1. The gap in the middle of a Gaussian sample is
+    exponential with a mean of ``√(2π) spread / values``; over it the covariance is averaged.
+    """
+    if values < FEWEST:
+        return 0.0
+    gap = math.sqrt(2 * math.pi) * spread / values
+    if values % 2 or gap == 0:
+        return 1 / 12
+    if gap > _FAR:
+        return 1 / 24
+    return 1 / 12 + gap**2 / 2 - gap / 4 / math.tanh(1 / (2 * gap))
 
 
 def simulated(method: str, frames: int, low: float, high: float) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from toros.common.digests import begin_digest
 from toros.common.errors import UnusableFrame
-from toros.imaging.clip_error import error_factor
+from toros.imaging.clip_error import error_factor, rounding_of_median
 from toros.imaging.frames import MaskBit, Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.compiled import load_ahead
@@ -120,14 +120,13 @@ def standard_error(
     noise_of_one : numpy.ndarray or float
         What one frame's noise should be, from read noise and photons; same unit as the stack.
     step : float
-        The step of the frames' values: 1 for whole ADU. The rounding of each frame is in its
-        noise; that of their median comes on top, for it is rounded itself.
+        The step of the frames' values: `toros.imaging.clip_error.STEP_ADU` for raw frames. That
+        of their median comes on top of the noise.
     """
     factor = error_factor(stack.method, stack.most, options.sigma_low, options.sigma_high)
     rounding = 0.0
     if stack.method == "median" and step > 0:
-        # Of an even number of frames the median is the mean of two.
-        rounding = step / np.sqrt(12 if stack.most % 2 else 24)
+        rounding = step * np.sqrt(rounding_of_median(stack.most))
     noise = noise_of_one
     if not isinstance(noise, np.ndarray):
         noise = np.full(part.pixels.shape, noise, np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
+from toros.imaging.amplifiers import mean_level_variance
 from toros.imaging.frames import Pixels, without_pedestal
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.master_file import MasterFile, open_master
@@ -128,10 +129,16 @@ def _scales(
 
 
 def _read_noise(bias: Path | None, info: ExposureInfo, options: ReductionOptions) -> float | None:
-    """Return the read noise of one frame [ADU]: measured on the biases, else as it is told."""
-    if bias is not None:
-        measured = read_exposure(bias).header.get("RDNOISEA")
-        if isinstance(measured, int | float):
-            return float(measured)
+    """Return the noise of the read-out of one frame [ADU], with that of its rows' levels.
+
+    The read noise is that measured on the biases, else as it is told.
+    """
+    measured = None if bias is None else read_exposure(bias).header.get("RDNOISEA")
     told, gain = info.read_noise_e or options.read_noise_e, info.gain_e_adu or options.gain_e_adu
-    return told / gain if told and gain else None
+    if isinstance(measured, int | float):
+        noise = float(measured)
+    elif told and gain:
+        noise = told / gain
+    else:
+        return None
+    return float(np.hypot(noise, np.sqrt(mean_level_variance(info, options, noise))))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from toros.imaging.amplifiers import by_amplifier, level_variance_of, read_noises
 from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.light_pixels import RawLight
@@ -64,9 +65,15 @@ def noise_of(
 
 
 def variance_of(
-    light: RawLight, noise: Noise, used: Ingredients, notes: list[str]
+    light: RawLight,
+    noise: Noise,
+    used: Ingredients,
+    options: ReductionOptions,
+    notes: list[str],
 ) -> float | Pixels:
     """Return the variance of the read-out [ADU²]; where the gain is unknown, of everything.
+
+    That of the level of each row, where it is subtracted by rows, is in it.
 
     Photons are counted above the bias pedestal (`ccdproc.ccd_process` counts the pedestal too);
     the dark current's are among them. Where noise took a pixel below the pedestal, it has none.
@@ -77,13 +84,34 @@ def variance_of(
         notes.append(
             "The gain is unknown: the uncertainty is the scatter of the sky, the same everywhere."
         )
-        return _variance_of_sky(light)
+        return _variance_of_sky(light) + _of_levels(light, noise, options)
     if used.bias is None and not used.dark_holds_bias and not light.without_pedestal:
         notes.append("No bias level is known: its counts are in the uncertainty, too large.")
     if light.read_noise_e is not None:
         by_pixel: Pixels = (light.read_noise_e / np.float32(noise.gain_e_adu)) ** 2
-        return by_pixel
-    return (noise.read_noise_adu or 0.0) ** 2
+        return by_pixel + _of_levels(light, noise, options)
+    return (noise.read_noise_adu or 0.0) ** 2 + _of_levels(light, noise, options)
+
+
+def _of_levels(light: RawLight, noise: Noise, options: ReductionOptions) -> float | Pixels:
+    """Return the variance that the levels of the overscan add [ADU²].
+
+    Where the gain is unknown: only what the scatter of the sky does not show.
+    """
+    layout = light.info.layout
+    if layout is None:
+        return 0.0
+    gain = noise.gain_e_adu
+    own_e = read_noises(layout, light.info.read_noise_e) if gain else None
+    if own_e is None or not gain:
+        own_adu = [noise.read_noise_adu or 0.0] * len(layout.amplifiers)
+    else:
+        own_adu = [one / gain for one in own_e]
+    found = [
+        level_variance_of(one, layout, options, own, hidden=not gain)
+        for one, own in zip(layout.amplifiers, own_adu, strict=True)
+    ]
+    return found[0] if len(set(found)) == 1 else by_amplifier(layout, found)
 
 
 def _variance_of_sky(light: RawLight) -> float:

@@ -11,6 +11,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
+from toros.imaging.clip_error import STEP_ADU
 from toros.imaging.draft import (
     Draft,
     MasterResult,
@@ -37,8 +38,6 @@ from toros.imaging.stack import Stack, open_stack, read_inputs
 __all__ = ["MasterResult", "make_master_bias", "make_master_dark", "make_master_flat"]
 
 _DEFAULTS = ReductionOptions()
-# Raw frames are whole ADU.
-_STEP_ADU = 1.0
 _HOLDS_BIAS = "No master bias: this master dark holds the bias too and cannot be scaled."
 # A pixel counts as hot where its level is so many deviations of the master above the others: the
 # noise of its own level must not make its uncertainty.
@@ -57,7 +56,7 @@ def make_master_bias(
     """
     infos, left_out = without_odd(read_inputs(paths, "bias"), "bias", options)
     noise = measure_read_noise(infos, options)
-    read_noise_adu = noise.frame
+    read_noise_adu = noise.pixel
     header = master_header("bias", infos, "adu")
     _overscan_card(header, infos, options)
     set_card(header, "EXPTIME", 0.0, "[s] exposure time")
@@ -133,7 +132,7 @@ def _as_stacked(
     def rows(at: slice) -> Strip:
         part = stack.rows(at)
         pixels, mask = filled(part, 0.0)
-        return Strip(pixels, standard_error(stack, part, noise.rows(at), options, _STEP_ADU), mask)
+        return Strip(pixels, standard_error(stack, part, noise.rows(at), options, STEP_ADU), mask)
 
     return rows
 
@@ -159,7 +158,7 @@ def _dark_alone(
         pixels, mask, part, master = current(at)
         excess = pixels - np.float32(middle)
         one = _noise_of_one_dark(excess, temporal, at, gain, stack.most)
-        error = standard_error(stack, part, one, options, _STEP_ADU)
+        error = standard_error(stack, part, one, options, STEP_ADU)
         if master.uncertainty is not None:
             add_errors(error.reshape(-1), master.uncertainty.reshape(-1))
         mask |= master.mask * np.uint8(MaskBit.BAD_MASTER.value)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
+from toros.imaging.clip_error import STEP_ADU, error_factor, rounding_of_median
 from toros.imaging.headers.layout import Amplifier
 from toros.imaging.kernels.rules import MAD_TO_SIGMA
 
@@ -85,6 +86,18 @@ def median_level(region: NDArray[np.floating]) -> np.float32:
     """Return the median of the finite values of an overscan, NaN where there are none."""
     finite = region[np.isfinite(region)]
     return np.float32(np.median(finite)) if finite.size else np.float32(np.nan)
+
+
+def level_variance(values: int, noise_adu: float) -> float:
+    """Return the variance of a level that is the median of so many pixels [ADU²].
+
+    Parameters
+    ----------
+    noise_adu : float
+        Of one of them.
+    """
+    of_median = (error_factor("median", values) * noise_adu) ** 2 / values
+    return of_median + rounding_of_median(values, noise_adu / STEP_ADU) * STEP_ADU**2
 
 
 def _medians_of_rows(region: NDArray[np.floating]) -> NDArray[np.float64]:

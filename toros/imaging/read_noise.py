@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
+from toros.imaging.amplifiers import level_variance_of, mean_level_variance
 from toros.imaging.frames import Pixels, read_strips
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.headers.layout import Layout
@@ -22,12 +24,14 @@ PAIRS = 5
 
 @dataclass(frozen=True)
 class ReadNoise:
-    """The read noise of a frame [ADU].
+    """The noise of the read-out of a frame [ADU].
 
     Parameters
     ----------
     frame : float
-        Of all pixels together.
+        Of all pixels together, with the error of the level that was subtracted from each row.
+    pixel : float
+        Of all pixels together, without that error: the read noise.
     amplifiers : sequence of float
         Of each amplifier of `layout`, where there are several.
     layout : Layout, optional
@@ -35,6 +39,7 @@ class ReadNoise:
     """
 
     frame: float
+    pixel: float
     amplifiers: Sequence[float] = ()
     layout: Layout | None = None
 
@@ -60,21 +65,35 @@ def measure_read_noise(infos: Sequence[ExposureInfo], options: ReductionOptions)
 
     samples = mapped(sample, infos[: PAIRS + 1])
     # Where no pixel of any frame has a value, there will be no master either.
-    frame = _of_samples(samples) or 0.0
     layout = infos[0].layout
+    frame = _of_samples(samples, partial(mean_level_variance, infos[0], options, hidden=True))
+    frame = frame or 0.0
+    share = mean_level_variance(infos[0], options, frame) / frame**2 if frame else 0.0
+    pixel = frame / float(np.sqrt(1 + share))
     if layout is None or len(layout.amplifiers) < 2:
-        return ReadNoise(frame)
+        return ReadNoise(frame, pixel)
     rows = np.concatenate([np.arange(part.start, part.stop) for part in wanted])
     own = []
-    for place in (one.place for one in layout.amplifiers):
+    for one in layout.amplifiers:
+        place = one.place
         inside = (rows >= place.y_start) & (rows < place.y_stop)
         parts = [part[inside, place.x_start : place.x_stop] for part in samples]
-        own.append(_of_samples(parts) or frame)
-    return ReadNoise(frame, own, layout)
+        hidden = partial(level_variance_of, one, layout, options, hidden=True)
+        own.append(_of_samples(parts, hidden) or frame)
+    return ReadNoise(frame, pixel, own, layout)
 
 
-def _of_samples(samples: Sequence[Pixels]) -> float | None:
-    """Return the read noise that pixels of some frames tell, None where there are none."""
+def _of_samples(samples: Sequence[Pixels], hidden: Callable[[float], float]) -> float | None:
+    """Return the noise that pixels of some frames tell, None where there are none.
+
+    Parameters
+    ----------
+    hidden : callable
+        Returns the variance [ADU²] that differences of neighbours do not show, for a read noise.
+    """
     pairs = mapped(lambda pair: read_noise_of_pair(*pair), list(pairwise(samples)))
     found = middle_of_told(pairs)
-    return middle_of_told(map(read_noise_of_one, samples)) if found is None else found
+    if found is not None:
+        return found
+    alone = middle_of_told(map(read_noise_of_one, samples))
+    return None if alone is None else float(np.hypot(alone, np.sqrt(hidden(alone))))
