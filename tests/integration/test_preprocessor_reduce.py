@@ -174,6 +174,30 @@ def test_a_sky_that_is_darker_than_none_is_a_problem(tmp_path: Path, reduce: Red
     assert (problem["step"], problem["code"]) == ("calibrate", 110)
 
 
+@pytest.mark.parametrize("value", [0, 1000])
+def test_a_light_of_one_value_holds_no_picture(tmp_path: Path, reduce: Reduce, value: int) -> None:
+    raw = tmp_path / "raw"
+    camera = whole_night(raw, lights=1)
+    dead, faint = camera.light("dead"), camera.light("faint")
+    pixels = np.full((camera.height, camera.width), value, np.uint16)
+    fits.update(dead, pixels, fits.getheader(dead))
+    # Two values are few, but a picture.
+    pixels[:, 30] = 999
+    fits.update(faint, pixels, fits.getheader(faint))
+    report = reduce(raw)
+    rows = lights(report)
+    assert {name: (row["state"], row["code"]) for name, row in rows.items()} == {
+        "ngc4993_0.fits": ("calibrated", 0), "dead.fits": ("failed", 110),
+        "faint.fits": ("calibrated", 110),
+    }  # fmt: skip
+    assert f"all its pixels have the value {value}" in rows["dead.fits"]["error"]
+    assert "shutter" in rows["dead.fits"]["error"]
+    assert not (tmp_path / "out" / "calib_dead.fits").exists()
+    assert dead.exists()
+    problem = next(one for one in report.document["problems"] if one["units"] == ["dead.fits"])
+    assert (problem["step"], problem["code"], problem["failed"]) == ("calibrate", 110, True)
+
+
 def test_masters_only(tmp_path: Path, reduce: Reduce) -> None:
     whole_night(tmp_path / "raw", lights=1)
     kinds = by_kind(reduce(tmp_path / "raw", masters_only=True))

@@ -12,7 +12,7 @@ from toros.imaging.frames import read_master_for
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.light_header import light_header
 from toros.imaging.light_noise import Noise, noise_of, variance_of
-from toros.imaging.light_pixels import Correction, open_light
+from toros.imaging.light_pixels import Correction, open_light, require_picture
 from toros.imaging.light_steps import (
     Corrected,
     clear_cosmic_rays,
@@ -131,7 +131,7 @@ def calibrate_light(
     NoMasterDark
         If the master dark has another exposure time and may not be scaled.
     UnusableFrame
-        If a pedestal would be subtracted twice, or no pixel is usable.
+        If a pedestal would be subtracted twice, no pixel is usable, or all have the same value.
     """
     info = read_exposure(path)
     if info.processed is not None:
@@ -140,6 +140,7 @@ def calibrate_light(
     noise = noise_of(info, bias, flat, options, notes)
     recipe = recipe_for(info, used, options)
     with open_light(info, options) as light:
+        require_picture(light)
         pedestal = bias is not None or light.without_pedestal
         correction = Correction(
             light=light,

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from toros.common.errors import UnusableFrame
 from toros.imaging.fits_io import image_hdu, open_fits
 from toros.imaging.frames import Frame, MaskBit, Pixels, read_frame, whole_header
 from toros.imaging.headers import ExposureInfo
@@ -28,9 +30,11 @@ from toros.imaging.kernels.correcting import (
 from toros.imaging.linearity import linearise_raw
 from toros.imaging.master_words import flat
 from toros.imaging.options import ReductionOptions
+from toros.imaging.pool import strips
 from toros.imaging.products import Strip
 from toros.imaging.raw import RawImage, raw_image, read_bytes
 from toros.imaging.recipe import Recipe
+from toros.imaging.sampling import sample_rows
 from toros.imaging.sources import NO_BLANK, open_file
 
 Bits = NDArray[np.uint8]
@@ -140,6 +144,33 @@ def open_light(info: ExposureInfo, options: ReductionOptions) -> Iterator[RawLig
         yield RawLight(info, plain, descriptor)
     finally:
         os.close(descriptor)
+
+
+def require_picture(light: RawLight) -> None:
+    """Raise where all pixels that have a value, and are not saturated, have the same.
+
+    Of any other frame a few rows are read.
+
+    Raises
+    ------
+    UnusableFrame
+        If so: the shutter, the cable or the read-out has failed.
+    """
+    first: np.float32 | None = None
+    for rows in chain(sample_rows(light.shape), strips(*light.shape)):
+        pixels, mask = light.rows(rows)
+        good = pixels[mask == 0]
+        if first is None and good.size:
+            first = good[0]
+        if (good != first).any():
+            return
+    if first is None:
+        return  # nothing is usable: whoever looks for the sky says so
+    value = "the same value" if light.without_pedestal else f"the value {first:g}"
+    raise UnusableFrame(
+        f"{light.info.path}: all its pixels have {value}: it holds no picture. Look at the "
+        "shutter, the cable and the read-out of the camera."
+    )
 
 
 @dataclass(frozen=True)
