@@ -172,6 +172,42 @@ def test_a_sky_that_is_darker_than_none_is_a_problem(tmp_path: Path, reduce: Red
     assert "below nothing" in rows["signed.fits"]["error"]
     (problem,) = report.document["problems"]
     assert (problem["step"], problem["code"]) == ("calibrate", 110)
+    # Who has the file alone is told too.
+    status = {
+        name: fits.getheader(tmp_path / "out" / f"calib_{name}.fits").cards["STATUS"]
+        for name in ("ngc4993_0", "no_sky", "signed")
+    }
+    assert {name: card.value for name, card in status.items()} == {
+        "ngc4993_0": "OK", "no_sky": "OK", "signed": "SUSPECT",
+    }  # fmt: skip
+    assert status["signed"].comment == "the sky is far below 0, see SKYLEVEL"
+    assert {
+        Path(product["path"]).name: product["quality"]["status"]
+        for product in report.document["products"]
+        if product["kind"] == "calibrated"
+    } == {f"calib_{name}.fits": card.value for name, card in status.items()}
+
+
+@pytest.mark.parametrize("compression", ["none", "rice"])
+def test_what_is_odd_about_a_light_is_said_beside_what_it_lacks(
+    tmp_path: Path, reduce: Reduce, compression: str
+) -> None:
+    camera = Camera(tmp_path / "raw", width=200, height=100)
+    camera.bias()
+    path = camera.light("low", "R")
+    # Of a camera whose bias is 600 ADU lower.
+    pixels = fits.getdata(path) - np.uint16(600) - np.uint16(1000)
+    fits.update(path, pixels, fits.getheader(path))
+    report = reduce(tmp_path / "raw", settings={"compression": compression})
+    (row,) = lights(report).values()
+    assert (row["state"], row["code"]) == ("calibrated", 110)
+    assert "below nothing" in row["error"]
+    assert "There is no master dark." in row["error"]
+    with fits.open(tmp_path / "out" / "calib_low.fits") as hdus:
+        header = next(hdu.header for hdu in hdus if "STATUS" in hdu.header)
+        hdus.verify("exception")
+    assert header["STATUS"] == "SUSPECT"
+    assert "No master dark" in str(header["HISTORY"])
 
 
 @pytest.mark.parametrize("value", [0, 1000])

@@ -10,9 +10,10 @@ from pathlib import Path
 from toros.common.errors import AlreadyCalibrated, NoMasterDark, UnusableFrame
 from toros.imaging.frames import read_master_for
 from toros.imaging.headers import ExposureInfo, read_exposure
-from toros.imaging.light_header import light_header
+from toros.imaging.light_header import light_header, measured_cards
 from toros.imaging.light_noise import Noise, noise_of, variance_of
 from toros.imaging.light_pixels import Correction, open_light, require_picture
+from toros.imaging.light_status import Doubt, Status, doubt_of_sky, status_card
 from toros.imaging.light_steps import (
     Corrected,
     clear_cosmic_rays,
@@ -88,6 +89,17 @@ class CalibratedResult:
     cosmic_rays: int = 0
     data_sums: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """Why it may not be what it seems."""
+        of_sky = doubt_of_sky(self.source.name, self.unit, self.sky_level, self.sky_noise)
+        return (of_sky,) if of_sky is not None else ()
+
+    @property
+    def status(self) -> tuple[Status, str]:
+        """STATUS of its header, and what it means."""
+        return status_card(complete=self.complete, doubts=self.doubts)
 
 
 def calibrate_light(
@@ -187,6 +199,9 @@ def calibrate_light(
                 encode=encode,
                 sky=sky,
                 finish_mask=partial(mark_bleeding, correction, options),
+                finish_header=lambda cards, measured: measured_cards(
+                    cards, replace(result, **asdict(measured))
+                ),
             )
             measured = write_light(target, header, corrected, options, alone=alone)
     return replace(result, **asdict(measured))

@@ -63,17 +63,21 @@ def light_header(
         set_card(header, "CCD-TEMP", info.ccd_temp_c, "[degC] temperature of the CCD")
     set_card(header, "NCOMBINE", 1, "number of frames combined")
     _master_cards(header, result)
-    set_card(header, "SKYLEVEL", result.sky_level, f"[{result.unit}] median of the sky")
-    set_card(header, "SKYNOISE", result.sky_noise, f"[{result.unit}] scatter of the sky per pixel")
-    set_card(header, "NSATUR", result.saturated, "saturated pixels")
-    set_card(header, "NMASKED", result.masked, "masked pixels")
-    status = "OK" if result.complete else "PARTIAL"
-    set_card(header, "STATUS", status, "PARTIAL: a master is missing, see HISTORY")
+    measured_cards(header, result)
     set_card(header, "RAWNAME", result.source.name, "the raw frame")
     set_card(header, "PIPEVER", pipeline_version(), "software that made this")
     _say_what_is_missing(header, result, missing)
     add_history(header, result.notes)
     return header
+
+
+def measured_cards(header: fits.Header, result: CalibratedResult) -> None:
+    """Set what is known only once the light is written, and before that keeps its place."""
+    set_card(header, "SKYLEVEL", result.sky_level, f"[{result.unit}] median of the sky")
+    set_card(header, "SKYNOISE", result.sky_noise, f"[{result.unit}] scatter of the sky per pixel")
+    set_card(header, "NSATUR", result.saturated, "saturated pixels")
+    set_card(header, "NMASKED", result.masked, "masked pixels")
+    set_card(header, "STATUS", *result.status)
 
 
 def move_wcs(header: fits.Header, layout: Layout | None) -> None:

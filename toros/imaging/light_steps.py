@@ -149,6 +149,8 @@ class Corrected:
     finish_mask : callable
         Called with the whole mask, once all rows are there: sets the bits that take more than
         some rows to see.
+    finish_header : callable
+        Called with the header once all is measured: changes cards of it, and adds none.
     """
 
     shape: tuple[int, int]
@@ -156,6 +158,7 @@ class Corrected:
     encode: Encode | None
     sky: Callable[[], tuple[float, float]]
     finish_mask: Callable[[Bits], None]
+    finish_header: Callable[[fits.Header, Measured], None]
 
 
 def write_light(
@@ -171,7 +174,7 @@ def write_light(
     Parameters
     ----------
     header : astropy.io.fits.Header
-        With a place for each number that is measured here.
+        With a place for each card that `Corrected.finish_header` sets.
     options : ReductionOptions
         Whether it is compressed, and how.
     alone : bool
@@ -210,13 +213,7 @@ def write_light(
         in_threads(write_mask, strips(*shape), alone=alone)
         measured = Measured.of(light.sky(), np.sum(counts, axis=0))
         # Known only now; the cards are there, so that the header keeps its length.
-        for keyword, value in (
-            ("SKYLEVEL", measured.sky_level),
-            ("SKYNOISE", measured.sky_noise),
-            ("NSATUR", measured.saturated),
-            ("NMASKED", measured.masked),
-        ):
-            planes[0].header[keyword] = value
+        light.finish_header(planes[0].header, measured)
     return replace(measured, data_sums=tuple(plane.data_sum for plane in planes))
 
 

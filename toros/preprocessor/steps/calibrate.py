@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 # A file name has at most 255 bytes, and a digest may follow.
 _LONGEST, _CUT = 200, 180
-# A sky that is so many times the noise of a pixel below 0 is none.
-_DARKEST = 5.0
 
 
 @dataclass(frozen=True)
@@ -138,10 +136,10 @@ class Calibrate:
                     "settings": run.settings.model_dump(mode="json"),
                     "masters": explained(product.chosen),
                 },
-                quality=quality(product.result),
+                quality=quality(product.result) | {"status": product.result.status[0]},
             ),
         )
-        problem = missing(product.chosen) or _impossible(product.result)
+        problem = _problem(product)
         exposure = session.get_one(Exposure, inputs.id)
         exposure.state = "calibrated"
         exposure.code, exposure.error = (problem.code, problem.message) if problem else (0, None)
@@ -169,18 +167,13 @@ def _not_of_others(
     return free
 
 
-def _impossible(result: CalibratedResult) -> Problem | None:
-    """Return what to say of a sky that is darker than none: bias and light do not belong together.
-
-    Counts that were written without a sign and read with one end so, and a bias of another offset.
-    """
-    if result.sky_level >= -_DARKEST * result.sky_noise:
-        return None
-    return Problem(
-        UnusableFrame.code,
-        f"The sky of {result.source.name} is {result.sky_level:.0f} {result.unit}, below nothing: "
-        "its counts are not those of its masters.",
-    )
+def _problem(made: Calibrated) -> Problem | None:
+    """Return what people are told of a light: what is odd about it, and what it lacks."""
+    lacking = missing(made.chosen)
+    doubts = [doubt.message for doubt in made.result.doubts]
+    if not doubts:
+        return lacking
+    return Problem(UnusableFrame.code, " ".join([*doubts, *([lacking.message] if lacking else [])]))
 
 
 def product_names(lights: Sequence[Path]) -> list[str]:
