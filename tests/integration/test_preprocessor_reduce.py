@@ -210,6 +210,25 @@ def test_what_is_odd_about_a_light_is_said_beside_what_it_lacks(
     assert "No master dark" in str(header["HISTORY"])
 
 
+def test_a_light_of_no_exposure_time_is_remarked(tmp_path: Path, reduce: Reduce) -> None:
+    camera = whole_night(tmp_path / "raw", lights=1)
+    for name in ("zero", "zero_too"):
+        fits.setval(camera.light(name), "EXPTIME", value=0.0)
+    report = reduce(tmp_path / "raw")
+    rows = lights(report)
+    assert {name: (row["state"], row["code"]) for name, row in rows.items()} == {
+        "ngc4993_0.fits": ("calibrated", 0), "zero.fits": ("calibrated", 110),
+        "zero_too.fits": ("calibrated", 110),
+    }  # fmt: skip
+    (problem,) = report.document["problems"]
+    assert (problem["failed"], problem["units"]) == (False, ["zero.fits", "zero_too.fits"])
+    assert "an exposure time of 0 s" in problem["message"]
+    assert "nothing of the master dark is subtracted" in problem["message"]
+    header = fits.getheader(tmp_path / "out" / "calib_zero.fits")
+    assert (header["STATUS"], header["DARKSCAL"]) == ("SUSPECT", 0.0)
+    assert "an exposure time of 0 s" in str(header["HISTORY"]).replace("\n", "")
+
+
 @pytest.mark.parametrize("value", [0, 1000])
 def test_a_light_of_one_value_holds_no_picture(tmp_path: Path, reduce: Reduce, value: int) -> None:
     raw = tmp_path / "raw"

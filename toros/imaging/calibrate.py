@@ -13,7 +13,13 @@ from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.light_header import light_header, measured_cards
 from toros.imaging.light_noise import Noise, noise_of, variance_of
 from toros.imaging.light_pixels import Correction, open_light, require_picture
-from toros.imaging.light_status import Doubt, Status, doubt_of_sky, status_card
+from toros.imaging.light_status import (
+    Doubt,
+    Status,
+    doubt_of_exposure,
+    doubt_of_sky,
+    status_card,
+)
 from toros.imaging.light_steps import (
     Corrected,
     clear_cosmic_rays,
@@ -56,6 +62,8 @@ class CalibratedResult:
         Number of saturated pixels, and of all that are masked.
     complete : bool
         Whether no master was missing.
+    exptime_s : float, optional
+        Exposure time, as its header tells it [s].
     bad_pixels, fringe : pathlib.Path, optional
         The bad-pixel mask and the fringe frame that were used.
     fringe_amplitude : float, optional
@@ -82,6 +90,7 @@ class CalibratedResult:
     saturated: int
     masked: int
     complete: bool
+    exptime_s: float | None = None
     bad_pixels: Path | None = None
     fringe: Path | None = None
     fringe_amplitude: float | None = None
@@ -93,8 +102,11 @@ class CalibratedResult:
     @property
     def doubts(self) -> tuple[Doubt, ...]:
         """Why it may not be what it seems."""
-        of_sky = doubt_of_sky(self.source.name, self.unit, self.sky_level, self.sky_noise)
-        return (of_sky,) if of_sky is not None else ()
+        found = (
+            doubt_of_sky(self.source.name, self.unit, self.sky_level, self.sky_noise),
+            doubt_of_exposure(self.exptime_s, has_dark=self.dark is not None),
+        )
+        return tuple(doubt for doubt in found if doubt is not None)
 
     @property
     def status(self) -> tuple[Status, str]:
@@ -185,6 +197,7 @@ def calibrate_light(
             saturated=0,
             masked=0,
             complete=None not in (bias, dark, flat),
+            exptime_s=info.exptime_s,
             bad_pixels=bad_pixels,
             fringe=fringe,
             fringe_amplitude=fitted,

@@ -68,6 +68,7 @@ def light_header(
     set_card(header, "PIPEVER", pipeline_version(), "software that made this")
     _say_what_is_missing(header, result, missing)
     add_history(header, result.notes)
+    add_history(header, [doubt.message for doubt in result.doubts])
     return header
 
 

@@ -22,10 +22,13 @@ class Doubt:
         What is odd, for people.
     comment : str
         The same beside STATUS; 47 characters at most.
+    grave : bool
+        Whether the pixels are wrong; else only what is known of them.
     """
 
     message: str
     comment: str
+    grave: bool
 
 
 def doubt_of_sky(name: str, unit: str, level: float, noise: float) -> Doubt | None:
@@ -39,6 +42,23 @@ def doubt_of_sky(name: str, unit: str, level: float, noise: float) -> Doubt | No
         f"The sky of {name} is {level:.0f} {unit}, below nothing: "
         "its counts are not those of its masters.",
         "the sky is far below 0, see SKYLEVEL",
+        grave=True,
+    )
+
+
+def doubt_of_exposure(exptime_s: float | None, *, has_dark: bool) -> Doubt | None:
+    """Return what to say of a light that was not exposed, None of any other.
+
+    There are none: its header was not filled in. (Where it tells no time at all, no dark matches.)
+    """
+    if exptime_s != 0:
+        return None
+    dark = ", and nothing of the master dark is subtracted" if has_dark else ""
+    return Doubt(
+        "The header of this light tells an exposure time of 0 s, which cannot be"
+        f"{dark}: look at what writes EXPTIME.",
+        "EXPTIME is 0",
+        grave=False,
     )
 
 

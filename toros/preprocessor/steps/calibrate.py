@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -169,11 +170,13 @@ def _not_of_others(
 
 def _problem(made: Calibrated) -> Problem | None:
     """Return what people are told of a light: what is odd about it, and what it lacks."""
-    lacking = missing(made.chosen)
-    doubts = [doubt.message for doubt in made.result.doubts]
+    lacking, doubts = missing(made.chosen), made.result.doubts
     if not doubts:
         return lacking
-    return Problem(UnusableFrame.code, " ".join([*doubts, *([lacking.message] if lacking else [])]))
+    messages = [doubt.message for doubt in doubts] + ([lacking.message] if lacking else [])
+    serious = lacking is not None or any(doubt.grave for doubt in doubts)
+    level = logging.ERROR if serious else logging.WARNING
+    return Problem(UnusableFrame.code, " ".join(messages), level)
 
 
 def product_names(lights: Sequence[Path]) -> list[str]:
