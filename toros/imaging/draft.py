@@ -62,6 +62,8 @@ class MasterResult:
         Gain measured on pairs of the frames [e-/ADU]; of a master flat.
     notes : tuple of str
         What a person should know.
+    doubts : tuple of str
+        Those of the notes that a person should look into.
     """
 
     path: Path
@@ -78,6 +80,7 @@ class MasterResult:
     read_noise_adu: float | None = None
     measured_gain_e_adu: float | None = None
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ def finish(
     read_noise_adu: float | None = None,
     measured_gain_e_adu: float | None = None,
     left_out: tuple[tuple[Path, str], ...] = (),
+    doubts: tuple[str, ...] = (),
 ) -> MasterResult:
     """Write the master and say what came of it.
 
@@ -195,6 +199,7 @@ def finish(
         read_noise_adu=read_noise_adu,
         measured_gain_e_adu=measured_gain_e_adu,
         notes=draft.notes,
+        doubts=doubts,
     )
 
 

@@ -20,7 +20,7 @@ from toros.imaging.kernels.flat_rows import normalise, photon_noise, respond
 from toros.imaging.linearity import NOT_LINEAR
 from toros.imaging.noise import middle_of_told, read_noise_of_one
 from toros.imaging.options import ReductionOptions
-from toros.imaging.photon_transfer import MeasuredGain
+from toros.imaging.photon_transfer import MeasuredGain, doubt_of_gain
 from toros.imaging.planes import Combined, Planes
 from toros.imaging.pool import in_threads, strips
 from toros.imaging.products import NONE, Strip, master_header, set_card
@@ -73,13 +73,16 @@ def make_master_flat(
             noise_of_one=_scatter_of_one(planes, stack.shape) if len(good) == 1 else 0.0,
         )
         header = _header(good, levels, measured, bias, dark)
-        notes = _notes(pedestal, options)
+        doubt = doubt_of_gain(good[0], options, measured)
+        doubts = () if doubt is None else (doubt,)
+        notes = (*_notes(pedestal, options), *doubts)
         return finish(
             Draft("flat", good, stack, flat.rows, header, notes),
             target,
             filter_name=good[0].filter,
             left_out=seen.left_out,
             measured_gain_e_adu=measured.gain_e_adu if measured else None,
+            doubts=doubts,
         )
 
 

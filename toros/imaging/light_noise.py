@@ -13,6 +13,7 @@ from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.light_pixels import RawLight
 from toros.imaging.noise import scatter
 from toros.imaging.options import ReductionOptions
+from toros.imaging.photon_transfer import MeasuredGain, doubt_of_gain
 from toros.imaging.recipe import Ingredients
 from toros.imaging.sampling import sample_rows
 
@@ -44,13 +45,13 @@ def noise_of(
 ) -> Noise:
     """Take the gain and the read noise from the header, the options, or what masters measured."""
     gain = info.gain_e_adu or options.gain_e_adu
-    if gain is None and flat is not None:
-        flat_info = read_exposure(flat)
-        measured_gain = flat_info.header.get("GAINMEAS")
-        same = flat_info.gain_setting == info.gain_setting
-        if same and isinstance(measured_gain, int | float) and measured_gain > 0:
-            gain = float(measured_gain)
-            notes.append(f"The gain of {gain:.4g} e-/ADU was measured on pairs of the flats.")
+    of_flats = _measured_gain(info, flat)
+    doubt = doubt_of_gain(info, options, of_flats)
+    if doubt is not None:
+        notes.append(doubt)
+    if gain is None and of_flats is not None:
+        gain = of_flats.gain_e_adu
+        notes.append(f"The gain of {gain:.4g} e-/ADU was measured on pairs of the flats.")
     measured = read_exposure(bias).header.get("RDNOISEA") if bias is not None else None
     measured_adu = float(measured) if isinstance(measured, int | float) else None
     told_e = info.read_noise_e or options.read_noise_e
@@ -62,6 +63,18 @@ def noise_of(
             f"{measured_adu * gain:.1f} e-: the uncertainty may be too small."
         )
     return Noise(gain, told_e / gain)
+
+
+def _measured_gain(info: ExposureInfo, flat: Path | None) -> MeasuredGain | None:
+    """Return the gain that a master flat's frames have shown, None where it tells none."""
+    if flat is None:
+        return None
+    flat_info = read_exposure(flat)
+    gain, error = (flat_info.header.get(name) for name in ("GAINMEAS", "GAINMERR"))
+    if flat_info.gain_setting != info.gain_setting or not isinstance(gain, int | float):
+        return None
+    known = float(error) if isinstance(error, int | float) else 0.0
+    return MeasuredGain(float(gain), known, 0) if gain > 0 else None
 
 
 def variance_of(

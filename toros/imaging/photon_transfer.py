@@ -43,6 +43,10 @@ _FEWEST_ADU = 200.0
 # No camera is outside of this; and the pairs must agree.
 _PLAUSIBLE = (0.02, 200.0)
 _SCATTER = 0.1
+# A gain that is told is wrong where it is so many errors, and this part of itself, off the one that
+# is measured. Charge that full pixels repel makes some percent, in thick detectors a tenth and
+# more; a gain that nobody filled in, of another mode or of another binning is off by a factor.
+_WRONG_SIGMAS, _WRONG_PART = 5.0, 0.2
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,24 @@ class MeasuredGain:
     gain_e_adu: float
     error: float
     blocks: int
+
+
+def doubt_of_gain(
+    info: ExposureInfo, options: ReductionOptions, measured: MeasuredGain | None
+) -> str | None:
+    """Return what to say of a gain that is told of a frame and not what its flats show, or None."""
+    told = info.gain_e_adu or options.gain_e_adu
+    if told is None or measured is None:
+        return None
+    off = abs(told - measured.gain_e_adu)
+    if off <= max(_WRONG_SIGMAS * measured.error, _WRONG_PART * measured.gain_e_adu):
+        return None
+    where = info.decided_by.get("gain", "header") if info.gain_e_adu else "configuration"
+    return (
+        f"The gain of {told:.4g} e-/ADU ({where}) is not the {measured.gain_e_adu:.4g} ± "
+        f"{measured.error:.1g} e-/ADU that pairs of the flats show: electrons and uncertainties "
+        "are wrong. Correct it there, or tell no gain at all: then the measured one is taken."
+    )
 
 
 def gain_of_pair(

@@ -29,7 +29,14 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 def ascii_text(text: str) -> str:
     """Return `text` in the characters that a FITS card may hold."""
-    for fancy, plain in (("°", "deg"), ("×", "x"), ("σ", "sigma"), ("–", "-"), ("…", "...")):
+    for fancy, plain in (
+        ("°", "deg"),
+        ("×", "x"),
+        ("σ", "sigma"),
+        ("±", "+/-"),
+        ("–", "-"),
+        ("…", "..."),
+    ):
         text = text.replace(fancy, plain)
     return _UNPRINTABLE.sub("?", text)
 

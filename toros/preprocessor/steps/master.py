@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from toros.archive import queries
 from toros.archive.models import Exposure
 from toros.common.config.preprocessor import PreprocessorSettings
-from toros.common.errors import TorosError, UnreadableFile, UnusableFrame
+from toros.common.errors import CalibrationError, TorosError, UnreadableFile, UnusableFrame
 from toros.imaging.frames import read_frame
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.options import ReductionOptions
@@ -57,6 +57,7 @@ _NOT_MEASURED = frozenset(
         "flat",
         "bad_pixels",
         "fringe",
+        "doubts",
     }
 )
 
@@ -202,13 +203,16 @@ def _judged(verdict: Verdict | None) -> dict[str, Any]:
 
 
 def _problem(made: Made) -> Problem | None:
+    doubts = made.result.doubts
     if made.left_out:
         code = next(iter(made.left_out.values()))[0]
         reasons = [f"{path.name} is left out: {why}" for path, (_, why) in made.left_out.items()]
-        return Problem(code, " ".join(reasons))
+        return Problem(code, " ".join([*reasons, *doubts]))
     problem = missing(made.chosen)
     # A master can be good without; the frames that need what is missing say so at ERROR.
-    return replace(problem, level=logging.WARNING) if problem else None
+    if problem is not None:
+        return Problem(problem.code, " ".join([problem.message, *doubts]), logging.WARNING)
+    return Problem(CalibrationError.code, " ".join(doubts), logging.WARNING) if doubts else None
 
 
 def unreadable(paths: Iterable[Path]) -> dict[Path, str]:
