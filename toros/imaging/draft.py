@@ -28,6 +28,8 @@ from toros.imaging.stack import Stack
 
 # A pixel whose scatter is over this times what it should be is noisy by itself.
 _NOISY = 2.0
+# Few values scatter so much by chance: by these only one good pixel in a thousand does.
+_NOISY_OF_FEW = {2: 3.3, 3: 2.85, 4: 2.65}
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def standard_error(
         part.uncertainty.reshape(-1),
         np.float32(factor),
         float(np.float32(rounding)),
-        np.float32(_NOISY),
+        np.float32(_NOISY_OF_FEW.get(stack.most, _NOISY)),
         error.reshape(-1),
     )
     return error
