@@ -120,7 +120,7 @@ def test_modules_that_are_away_are_said_to_be_away(configured: Path) -> None:
 
 
 def light(path: Path, **cards: Any) -> Path:
-    pixels = np.full((40, 50), 1000, dtype=np.uint16)
+    pixels = np.random.default_rng(1).poisson(1000, (40, 50)).astype(np.uint16)
     header = fits.Header({"IMAGETYP": "LIGHT", "EXPTIME": 60.0, "INSTRUME": "cam"} | cards)
     fits.writeto(path, pixels, header)
     return path
