@@ -28,6 +28,9 @@ from toros.preprocessor.sources import require_frame, require_recordable
 
 log = logging.getLogger(__name__)
 
+# Where a master was judged anew (requeued), so must be those that were judged by it: begin anew.
+_INTERRUPTED = ("running", "stopped")
+
 
 @dataclass(frozen=True)
 class BatchReport:
@@ -189,8 +192,8 @@ def _record(
 
 def _begun(run: Run, batch: FileBatch, tell: Callable[[str], None]) -> Run:
     """Mark the batch as running; return the run that goes on with the last, or begins anew."""
-    anew, failed = batch.state not in ("new", *batches.UNFINISHED), 0
-    if batch.state in batches.UNFINISHED:
+    anew, failed = batch.state != "new", 0
+    if batch.state in _INTERRUPTED:
         with run.sessions.begin() as session:
             units = queries.step_runs(session, batch)
             done, failed = (
