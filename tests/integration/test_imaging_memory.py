@@ -14,8 +14,8 @@ import pytest
 from astropy.io import fits
 
 from toros.imaging.calibrate import calibrate_light
-from toros.imaging.frames import MaskBit
 from toros.imaging.headers import read_exposure, sha256_of
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.masters import make_master_bias, make_master_dark, make_master_flat
 from toros.imaging.options import ReductionOptions
 from toros.imaging.planes import Planes

@@ -15,7 +15,8 @@ from astropy.io import fits
 
 from toros.common.config.simulator import CameraSettings, SimulatorSettings
 from toros.imaging.calibrate import calibrate_light
-from toros.imaging.frames import MaskBit, Master, read_master
+from toros.imaging.frames import Master, read_master
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.masters import MasterResult, make_master_bias, make_master_dark, make_master_flat
 from toros.imaging.options import ReductionOptions
 from toros.simulator.detector import Detector

@@ -24,8 +24,9 @@ from toros.common.errors import (
     UnusableFrame,
 )
 from toros.imaging.calibrate import calibrate_light
-from toros.imaging.frames import MaskBit, read_master
+from toros.imaging.frames import read_master
 from toros.imaging.headers import read_exposure, sha256_of
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.masters import make_master_bias, make_master_dark, make_master_flat
 from toros.imaging.options import ReductionOptions
 from toros.imaging.preview import write_preview

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from toros.common.errors import MixedShapes, UnreadableFile
-from toros.imaging.frames import MaskBit, read_master
+from toros.imaging.frames import read_master
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.kernels.correcting import correct, correct_counts
 from toros.imaging.kernels.encoding import swap_words
 from toros.imaging.light_pixels import Correction, RawLight
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.master_words import let_go
 from toros.imaging.options import ReductionOptions
 from toros.imaging.raw import RawImage
@@ -115,7 +116,7 @@ def corrected(
 ) -> tuple[Correction, Any]:
     info, image = read_exposure(light), image_of(light)
     file = light.open("rb")
-    raw = RawLight(info, image, file.fileno())
+    raw = RawLight(info, AMPLE, image, file.fileno())
     return Correction(raw, recipe, gain, variance, FLOOR), file
 
 

@@ -21,11 +21,12 @@ from hypothesis.extra import numpy as hnp
 from toros.common.errors import MixedShapes, UnreadableFile
 from toros.imaging.fits_planes import Plane, image_header, planes_file
 from toros.imaging.fits_sums import encoded, folded
-from toros.imaging.frames import MaskBit, read_frame, read_strips
+from toros.imaging.frames import read_frame, read_strips
 from toros.imaging.headers import read_exposure
 from toros.imaging.kernels.correcting import count_bits
 from toros.imaging.kernels.decoding import decode_counts
 from toros.imaging.kernels.encoding import sum_bytes, swap_words
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.master_file import open_master
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import in_threads

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toros.common.errors import UnreadableFile, UnusableFrame
-from toros.imaging.frames import MaskBit, read_frame
+from toros.imaging.frames import read_frame
 from toros.imaging.headers import (
     ExposureInfo,
     find_fits,
@@ -22,6 +22,7 @@ from toros.imaging.headers import (
     read_exposure,
     sha256_of,
 )
+from toros.imaging.mask_bits import MaskBit
 
 
 def written(path: Path, data: np.ndarray | None = None, **cards: object) -> Path:

@@ -20,10 +20,11 @@ from toros.imaging.bad_pixels import (
 )
 from toros.imaging.bleeding import mark_bleed_trails
 from toros.imaging.flat_stars import star_blocks
-from toros.imaging.frames import MaskBit, Master
+from toros.imaging.frames import Master
 from toros.imaging.fringes import fit_fringes
 from toros.imaging.kernels.flats import BLOCK_PX, mean_blocks
 from toros.imaging.linearity import linearise, linearise_raw
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.nonlinear import linearity_judge
 from toros.imaging.outliers import measure_strips, odd_frames, strips_of
 from toros.imaging.photon_transfer import gain_of_pair

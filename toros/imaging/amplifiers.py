@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from astropy.io import fits
@@ -72,8 +72,8 @@ def assemble(
         full = np.zeros(data.shape, dtype=np.bool_)
         if info.saturation_adu is not None:
             full = data >= info.saturation_adu
-        data -= _level(raw, amplifier, options)
-        data *= _gain_factor(amplifier, layout)
+        data -= level_under(raw, amplifier, options)
+        data *= gain_factor(amplifier, layout)
         # Nor is there a value where the overscan has none.
         finite &= np.isfinite(data)
         data[~finite] = 0
@@ -84,10 +84,23 @@ def assemble(
     return pixels, saturated, empty
 
 
-def _level(
-    raw: NDArray[np.generic], amplifier: Amplifier, options: ReductionOptions
+class Sections(Protocol):
+    """What gives sections of an image: an array, or a file."""
+
+    def __getitem__(self, at: tuple[slice, slice], /) -> NDArray[Any]:
+        """Return some rows of some columns."""
+
+
+def level_under(
+    raw: Sections, amplifier: Amplifier, options: ReductionOptions
 ) -> NDArray[np.float32] | np.float32:
-    """Return the overscan level, as it is subtracted from the amplifier's data [y, x]."""
+    """Return the level of its overscan, as it is subtracted from an amplifier's data [y, x].
+
+    Parameters
+    ----------
+    raw : numpy.ndarray or the like
+        The image that the amplifier's pixels are in [ADU].
+    """
     bias = amplifier.bias
     if bias is None or options.overscan == "off":
         return np.float32(0)
@@ -103,7 +116,8 @@ def _level(
     return overscan_level(region.astype(np.float32), options.overscan, options.overscan_degree)
 
 
-def _gain_factor(amplifier: Amplifier, layout: Layout) -> np.float32:
+def gain_factor(amplifier: Amplifier, layout: Layout) -> np.float32:
+    """Return the factor that brings an amplifier's counts to the gain of the frame."""
     common = layout.gain_e_adu
     if common is None or amplifier.gain_e_adu is None:
         return np.float32(1)
@@ -177,7 +191,7 @@ def level_variance_of(
         return 0.0
     if hidden and not by_rows:
         return 0.0
-    factor = float(_gain_factor(amplifier, layout))
+    factor = float(gain_factor(amplifier, layout))
     return factor**2 * level_variance(bias.shape[1 if by_rows else 0], noise_adu / factor)
 
 

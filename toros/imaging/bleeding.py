@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from toros.imaging.frames import MaskBit, Pixels
+from toros.imaging.frames import Pixels
 from toros.imaging.kernels.trails import FAR_PX, MISSES, follow
+from toros.imaging.mask_bits import MaskBit
 
 Bits = NDArray[np.uint8]
 Flags = NDArray[np.bool_]

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from toros.common.digests import begin_digest
 from toros.common.errors import UnusableFrame
 from toros.imaging.clip_error import error_factor, rounding_of_median
-from toros.imaging.frames import MaskBit, Pixels
+from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.compiled import load_ahead
 from toros.imaging.kernels.masters import standard_errors
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.medians import median_of
 from toros.imaging.noise import scatter
 from toros.imaging.options import ReductionOptions

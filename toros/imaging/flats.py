@@ -14,10 +14,11 @@ from toros.common.errors import UnusableFrame
 from toros.imaging.draft import Draft, MasterResult, finish, standard_error
 from toros.imaging.flat_levels import measure_levels
 from toros.imaging.flat_pedestal import Pedestal, open_pedestal
-from toros.imaging.frames import MaskBit, Pixels
+from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.flat_rows import normalise, photon_noise, respond
 from toros.imaging.linearity import NOT_LINEAR
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.noise import middle_of_told, read_noise_of_one
 from toros.imaging.options import ReductionOptions
 from toros.imaging.photon_transfer import MeasuredGain, doubt_of_gain

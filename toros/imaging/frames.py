@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import IntFlag
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,11 +12,13 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from toros.common.errors import MixedShapes, UnusableFrame
-from toros.imaging.amplifiers import assemble, read_noise_map
+from toros.imaging.amplifier_rows import amplifier_rows
+from toros.imaging.amplifiers import assemble
 from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.options import ReductionOptions
-from toros.imaging.raw import RawImage, raw_image, read_bytes
+from toros.imaging.raw import RawImage, opened_file, raw_image, read_bytes
 
 if TYPE_CHECKING:
     from astropy.nddata import CCDData
@@ -27,35 +28,13 @@ Pixels = NDArray[np.float32]
 _DEFAULTS = ReductionOptions()
 
 
-class MaskBit(IntFlag):
-    """Bits of the MASK extension. Any bit set means: do not use this pixel."""
-
-    NO_DATA = 1  # not finite in the raw frame
-    SATURATED = 2
-    BAD_MASTER = 4  # bad in the master bias or dark
-    BAD_FLAT = 8  # no response in the master flat
-    COSMIC_RAY = 16
-    BAD_PIXEL = 32  # in the bad-pixel mask: hot, dead, non-linear, noisy
-    BLEED = 64  # charge that flowed out of a saturated pixel
-
-
 @dataclass(frozen=True)
 class Frame:
-    """Pixels [y, x] as float32, the mask (`MaskBit`), and the header of the image.
-
-    Parameters
-    ----------
-    without_pedestal : bool
-        The level of an overscan is subtracted already.
-    read_noise_e : numpy.ndarray, optional
-        Read noise by pixel [e-], where amplifiers differ in it.
-    """
+    """Pixels [y, x] as float32, the mask (`MaskBit`), and the header of the image."""
 
     pixels: Pixels
     mask: NDArray[np.uint8]
     header: fits.Header
-    without_pedestal: bool = False
-    read_noise_e: Pixels | None = None
 
 
 def read_frame(
@@ -81,13 +60,9 @@ def read_frame(
         hdu = image_hdu(hdus, path)
         header = whole_header(hdus, hdu)
         if info.layout is not None:
-            parts = assemble(hdus, path, info, options)
-            noise = read_noise_map(info.layout, info.read_noise_e)
-            return replace(
-                _assembled(parts, header, rows),
-                without_pedestal=without_pedestal(info, options),
-                read_noise_e=noise if noise is None or rows is None else noise[rows],
-            )
+            at = slice(0, info.layout.shape[0]) if rows is None else rows
+            (found,) = _of_amplifiers(hdus, info, [at], options)
+            return Frame(*found, header)
         if len(hdu.shape) != 2:
             size = "×".join(str(axis) for axis in reversed(hdu.shape))
             raise UnusableFrame(f"{path}: an image of {size} is not one plane of pixels.")
@@ -133,9 +108,10 @@ def read_strips(
         return _strips_of_counts(image, strips)
     with open_fits(path) as hdus:
         if info.layout is not None:
-            whole, _, empty = assemble(hdus, path, info, options)
-            whole[empty] = lost
-            return [whole[rows] for rows in strips]
+            parts = _of_amplifiers(hdus, info, strips, options)
+            for pixels, mask in parts:
+                pixels[(mask & MaskBit.NO_DATA.value) != 0] = lost
+            return [pixels for pixels, _ in parts]
         hdu = image_hdu(hdus, path)
         found = [read_pixels(hdu, path, rows).astype(np.float32) for rows in strips]
     for strip in found:
@@ -154,17 +130,19 @@ def _strips_of_counts(image: RawImage, strips: Sequence[slice]) -> list[Pixels]:
     return found
 
 
-def _assembled(
-    parts: tuple[Pixels, NDArray[np.bool_], NDArray[np.bool_]],
-    header: fits.Header,
-    rows: slice | None,
-) -> Frame:
-    at = slice(None) if rows is None else rows
-    pixels, saturated, empty = parts[0][at], parts[1][at], parts[2][at]
+def _of_amplifiers(
+    hdus: fits.HDUList, info: ExposureInfo, strips: Sequence[slice], options: ReductionOptions
+) -> list[tuple[Pixels, NDArray[np.uint8]]]:
+    """Return some strips of a frame with a layout, and their masks."""
+    amplifiers = amplifier_rows(info, options)
+    if amplifiers is not None:
+        with opened_file(info.path) as descriptor:
+            return [amplifiers.read(descriptor, rows) for rows in strips]
+    pixels, saturated, empty = assemble(hdus, info.path, info, options)
     mask = np.zeros(pixels.shape, dtype=np.uint8)
     mask[empty] |= MaskBit.NO_DATA.value
     mask[saturated] |= MaskBit.SATURATED.value
-    return Frame(pixels, mask, header)
+    return [(pixels[rows], mask[rows]) for rows in strips]
 
 
 def whole_header(hdus: fits.HDUList, hdu: Any) -> fits.Header:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
+from toros.imaging.amplifier_rows import AmplifierRows, amplifier_rows
+from toros.imaging.amplifiers import read_noise_map
 from toros.imaging.fits_io import image_hdu, open_fits
-from toros.imaging.frames import Frame, MaskBit, Pixels, read_frame, whole_header
+from toros.imaging.frames import Frame, Pixels, read_frame, whole_header, without_pedestal
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.correcting import (
     MaskBits,
@@ -28,14 +29,15 @@ from toros.imaging.kernels.correcting import (
     decode_with_mask,
 )
 from toros.imaging.linearity import linearise_raw
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.master_words import flat
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import strips
 from toros.imaging.products import Strip
-from toros.imaging.raw import RawImage, raw_image, read_bytes
+from toros.imaging.raw import RawImage, opened_file, raw_image, read_bytes
 from toros.imaging.recipe import Recipe
 from toros.imaging.sampling import sample_rows
-from toros.imaging.sources import NO_BLANK, open_file
+from toros.imaging.sources import NO_BLANK
 
 Bits = NDArray[np.uint8]
 
@@ -51,11 +53,19 @@ _MARKS = MaskBits(
 class RawLight:
     """An open raw frame, whose rows may be read from several threads.
 
-    A plain image is read from its file as rows are wanted; any other is read whole at once.
+    A plain image, or one of amplifiers that are, is read from its file as rows are wanted; any
+    other is read whole at once.
     """
 
-    def __init__(self, info: ExposureInfo, image: RawImage | Frame, descriptor: int) -> None:
+    def __init__(
+        self,
+        info: ExposureInfo,
+        options: ReductionOptions,
+        image: RawImage | AmplifierRows | Frame,
+        descriptor: int,
+    ) -> None:
         self.info = info
+        self._options = options
         self._image = image
         self._descriptor = descriptor
         self._saturation = np.inf if info.saturation_adu is None else info.saturation_adu
@@ -71,25 +81,28 @@ class RawLight:
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width)."""
-        if isinstance(self._image, RawImage):
-            return self._image.shape
-        height, width = self._image.pixels.shape
-        return height, width
+        if isinstance(self._image, Frame):
+            height, width = self._image.pixels.shape
+            return height, width
+        return self._image.shape
 
     @property
     def without_pedestal(self) -> bool:
         """Whether the level of an overscan is subtracted already."""
-        return isinstance(self._image, Frame) and self._image.without_pedestal
+        return without_pedestal(self.info, self._options)
 
-    @property
+    @cached_property
     def read_noise_e(self) -> Pixels | None:
         """Read noise by pixel [e-], where amplifiers differ in it."""
-        return self._image.read_noise_e if isinstance(self._image, Frame) else None
+        layout = self.info.layout
+        return None if layout is None else read_noise_map(layout, self.info.read_noise_e)
 
     def rows(self, rows: slice) -> tuple[Pixels, Bits]:
         """Return rows as float32 [ADU], and their mask (`MaskBit`)."""
         if isinstance(self._image, Frame):
             return self._image.pixels[rows].copy(), self._image.mask[rows].copy()
+        if isinstance(self._image, AmplifierRows):
+            return self._image.read(self._descriptor, rows)
         image, size = self._image, (rows.stop - rows.start, self._image.shape[1])
         raw = self.raw(rows)
         pixels, mask = np.empty(raw.size, np.float32), np.empty(raw.size, np.uint8)
@@ -134,16 +147,12 @@ def open_light(info: ExposureInfo, options: ReductionOptions) -> Iterator[RawLig
     UnreadableFile, UnusableFrame
         As `read_frame`.
     """
-    plain = raw_image(info.path) if info.layout is None else None
+    plain = amplifier_rows(info, options) if info.layout else raw_image(info.path)
     if plain is None:
-        frame = read_frame(info.path, info, None, options)
-        yield RawLight(info, frame, -1)
+        yield RawLight(info, options, read_frame(info.path, info, None, options), -1)
         return
-    descriptor = open_file(info.path)
-    try:
-        yield RawLight(info, plain, descriptor)
-    finally:
-        os.close(descriptor)
+    with opened_file(info.path) as descriptor:
+        yield RawLight(info, options, plain, descriptor)
 
 
 def require_picture(light: RawLight) -> None:

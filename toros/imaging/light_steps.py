@@ -15,12 +15,13 @@ from toros.common.errors import UnusableFrame
 from toros.imaging.bleeding import mark_bleed_trails
 from toros.imaging.cosmic_rays import CosmicRayOptions, remove_cosmic_rays
 from toros.imaging.fits_planes import PlanesFile, planes_file
-from toros.imaging.frames import MaskBit, Master, Pixels
+from toros.imaging.frames import Master, Pixels
 from toros.imaging.fringes import FringeFit, fit_fringes
 from toros.imaging.kernels.correcting import count_bits
 from toros.imaging.light_noise import Noise
 from toros.imaging.light_pixels import Bits, Correction
 from toros.imaging.linearity import NOT_LINEAR
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import in_threads, strips
 from toros.imaging.products import Strip, good_pixels, image_planes

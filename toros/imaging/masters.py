@@ -20,10 +20,11 @@ from toros.imaging.draft import (
     standard_error,
 )
 from toros.imaging.flats import make_master_flat
-from toros.imaging.frames import MaskBit, Master, Pixels, without_pedestal
+from toros.imaging.frames import Master, Pixels, without_pedestal
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.masters import add_errors, dark_noises
 from toros.imaging.linearity import linearise
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.master_file import MasterFile, open_master
 from toros.imaging.medians import median_of
 from toros.imaging.options import ReductionOptions

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from toros.common.atomic import atomic_path
 from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
-from toros.imaging.frames import MaskBit
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.kernels.masters import block_means, decode_words
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.raw import RawImage, raw_image, read_bytes
 
 if TYPE_CHECKING:

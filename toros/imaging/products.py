@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 import toros
 from toros.imaging.fits_planes import Plane, image_header, planes_file
 from toros.imaging.fits_sums import unsealed
-from toros.imaging.frames import MaskBit, Pixels
+from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo
+from toros.imaging.mask_bits import MaskBit
 from toros.imaging.pool import in_threads, strips
 from toros.imaging.sampling import sample_rows
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,25 @@ def _image(path: Path, cards: dict[bytes, bytes], offset: int) -> RawImage | Non
     except (KeyError, ValueError):
         # Not as the standard wants it: astropy may know what to do.
         return None
+
+
+@contextmanager
+def opened_file(path: Path) -> Iterator[int]:
+    """Yield a descriptor of the open file `path`.
+
+    Raises
+    ------
+    UnreadableFile
+        If it cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UnreadableFile(f"{path}: cannot be opened: {error}.") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def read_bytes(descriptor: int, buffer: NDArray[Any], offset: int, path: Path) -> None:

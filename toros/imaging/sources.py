@@ -9,16 +9,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toros.common.errors import UnreadableFile
+from toros.imaging.amplifier_rows import AmplifierRows, amplifier_rows
 from toros.imaging.frames import Pixels, read_frame
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.decoding import decode_counts, decode_floats
 from toros.imaging.options import ReductionOptions
-from toros.imaging.raw import RawImage, raw_image, read_bytes
+from toros.imaging.raw import RawImage, opened_file, raw_image, read_bytes
 
 # The kernels take what is masked as ∞.
 MASKED = np.float32(np.inf)
@@ -26,13 +27,41 @@ MASKED = np.float32(np.inf)
 NO_BLANK = -(2**62)
 
 
+class Source(Protocol):
+    """One open frame, whose rows may be read from several threads."""
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+
+    def read_floats(self, rows: slice, pixels: Pixels) -> None:
+        """Read rows into flat `pixels`; what is no value or saturated becomes ∞."""
+
+    def will_need(self, rows: slice) -> None:
+        """Ask the system to read these rows from the disk while something else is done."""
+
+
 @dataclass(frozen=True)
-class Source:
-    """One frame: an open file, where its pixels are, and from where on they are saturated."""
+class PlainSource:
+    """An image as it stands in its file, and from where on it is saturated."""
 
     image: RawImage
     descriptor: int
     saturation_adu: float | None
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self.image.path
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.image.shape
 
     @property
     def saturation(self) -> int:
@@ -77,14 +106,42 @@ class Source:
         )
 
 
+@dataclass(frozen=True)
+class AmplifierSource:
+    """A frame that is put together from what amplifiers read out."""
+
+    amplifiers: AmplifierRows
+    descriptor: int
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self.amplifiers.path
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.amplifiers.shape
+
+    def read_floats(self, rows: slice, pixels: Pixels) -> None:
+        """Read rows into flat `pixels`; what is no value or saturated becomes ∞."""
+        found, mask = self.amplifiers.read(self.descriptor, rows)
+        np.putmask(found, mask != 0, MASKED)
+        pixels[:] = found.reshape(-1)
+
+    def will_need(self, rows: slice) -> None:
+        """Ask the system to read these rows from the disk while something else is done."""
+        self.amplifiers.will_need(self.descriptor, rows)
+
+
 @contextmanager
 def open_sources(
     infos: Sequence[ExposureInfo], options: ReductionOptions
 ) -> Iterator[list[Source]]:
     """Open the frames of a stack.
 
-    A frame that is not a plain image in its file (compressed, of several amplifiers, with an
-    overscan) is read once by `read_frame` and kept decoded in a nameless temporary file.
+    A frame that is neither a plain image in its file nor of amplifiers that are (compressed, say)
+    is read once by `read_frame` and kept decoded in a nameless temporary file.
 
     Raises
     ------
@@ -92,35 +149,21 @@ def open_sources(
         As `read_frame`.
     """
     with ExitStack() as opened:
-        sources = []
-        for info in infos:
-            plain = None
-            if info.layout is None:
-                plain = raw_image(info.path)
-            if plain is not None:
-                descriptor = open_file(info.path)
-                opened.callback(os.close, descriptor)
-                sources.append(Source(plain, descriptor, info.saturation_adu))
-            else:
-                sources.append(_decoded(info, options, opened))
-        yield sources
+        yield [_opened(info, options, opened) for info in infos]
 
 
-def open_file(path: Path) -> int:
-    """Return a descriptor of the open file `path`.
-
-    Raises
-    ------
-    UnreadableFile
-        If it cannot be opened.
-    """
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise UnreadableFile(f"{path}: cannot be opened: {error}.") from error
+def _opened(info: ExposureInfo, options: ReductionOptions, opened: ExitStack) -> Source:
+    amplifiers = amplifier_rows(info, options)
+    if amplifiers is not None:
+        return AmplifierSource(amplifiers, opened.enter_context(opened_file(info.path)))
+    plain = raw_image(info.path) if info.layout is None else None
+    if plain is not None:
+        descriptor = opened.enter_context(opened_file(info.path))
+        return PlainSource(plain, descriptor, info.saturation_adu)
+    return _decoded(info, options, opened)
 
 
-def _decoded(info: ExposureInfo, options: ReductionOptions, opened: ExitStack) -> Source:
+def _decoded(info: ExposureInfo, options: ReductionOptions, opened: ExitStack) -> PlainSource:
     frame = read_frame(info.path, info, None, options)
     pixels = np.where(frame.mask != 0, np.float32(np.nan), frame.pixels)
     file = tempfile.TemporaryFile(prefix="toros-stack-")  # noqa: SIM115 - closed with the others
@@ -128,4 +171,4 @@ def _decoded(info: ExposureInfo, options: ReductionOptions, opened: ExitStack) -
     file.write(pixels.data.cast("B"))
     file.flush()
     height, width = pixels.shape
-    return Source(RawImage(info.path, 0, pixels.dtype, (height, width)), file.fileno(), None)
+    return PlainSource(RawImage(info.path, 0, pixels.dtype, (height, width)), file.fileno(), None)

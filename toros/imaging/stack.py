@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from toros.imaging.options import ReductionOptions
 from toros.imaging.planes import Combined, empty
 from toros.imaging.pool import cores, mapped, strips
 from toros.imaging.sampling import sample_rows
-from toros.imaging.sources import MASKED, Source, open_sources
+from toros.imaging.sources import MASKED, PlainSource, Source, open_sources
 
 # Bytes of one frame in a strip: read in one piece. Those of some frames stay in the cache; with
 # fewer at a time threads would wait for each other's turn with the interpreter.
@@ -172,8 +173,8 @@ def open_alike(
     """
     with open_sources(infos, options) as sources:
         for source in sources:
-            if source.image.shape != shape:
-                raise MixedShapes(f"{source.image.path}: its header tells another size.")
+            if source.shape != shape:
+                raise MixedShapes(f"{source.path}: its header tells another size.")
         yield sources
 
 
@@ -249,11 +250,12 @@ class Stack:
     def _combine(self, rows: slice, part: Combined) -> None:
         value, error = part.pixels.reshape(-1), part.uncertainty.reshape(-1)
         count, pairs = part.count.reshape(-1), network(len(self._sources))
-        if self._all_counts:
-            counts = np.empty((len(self._sources), value.size), np.uint16)
-            for source, row in zip(self._sources, counts, strict=True):
+        as_counts = self._as_counts
+        if as_counts:
+            counts = np.empty((len(as_counts), value.size), np.uint16)
+            for source, row in zip(as_counts, counts, strict=True):
                 source.read_counts(rows, row)
-            saturation = self._sources[0].saturation
+            saturation = as_counts[0].saturation
             stack_counts(counts, pairs, saturation, self._code, value, error, count)
         else:
             pixels = self._prepared(rows, part.pixels.shape)
@@ -269,14 +271,13 @@ class Stack:
                 prepared.apply(index, line.reshape(shape))
         return pixels
 
-    @property
-    def _all_counts(self) -> bool:
-        """Whether the frames can be combined as they stand in their files."""
-        return (
-            self._preparation is None
-            and all(source.image.is_counts for source in self._sources)
-            and len({source.saturation for source in self._sources}) == 1
-        )
+    @cached_property
+    def _as_counts(self) -> list[PlainSource]:
+        """The frames, if they can be combined as they stand in their files, else none."""
+        plain = [one for one in self._sources if isinstance(one, PlainSource)]
+        same = len({one.saturation for one in plain}) == 1 and len(plain) == len(self._sources)
+        as_they_are = same and self._preparation is None
+        return plain if as_they_are and all(one.image.is_counts for one in plain) else []
 
     def _read_ahead(self, at: slice) -> None:
         height, size = self.shape[0], at.stop - at.start
