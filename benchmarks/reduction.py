@@ -136,6 +136,32 @@ def stacks(frames: Path, side: int, count: int, runs: int) -> list[Table]:
     return tables
 
 
+OVERSCAN = 64
+
+
+def overscan(frames: Path, side: int, count: int, runs: int) -> Table:
+    """Measure a stack of frames with an overscan, as most professional cameras write them."""
+    plain = biases(frames / f"bias_{side}_{count}", count, side)
+    folder = biases(frames / f"overscan_{side}_{count}", count, side, OVERSCAN)
+    out = frames / "out"
+    table = Table(
+        f"{count} × {side}² with an overscan of {OVERSCAN} columns, sigma clip, warm", "TOROS"
+    )
+    command = [str(TOROS), "masters", str(folder), "--out", str(out)]
+    contenders: Contenders = {
+        "TOROS": partial(in_process, "ours overscan", folder, 1),
+        "TOROS, of as many without an overscan": partial(in_process, "ours sigma_clip", plain, 1),
+        "toros masters, the whole command": partial(as_command, command, frames, out),
+    }
+    table.rows |= by_turns(contenders, runs)
+    table.rows["ccdproc (one run)"] = once("ccdproc overscan", folder)
+    table.notes.append(
+        "A cubic through the medians of the rows is subtracted, and the frames are trimmed."
+    )
+    report(table.lines())
+    return table
+
+
 CCDPROC_COMMAND = """
 import sys, numpy as np, ccdproc
 from pathlib import Path
@@ -317,6 +343,7 @@ def main() -> None:
         if "stacks" in parts:
             for size in sizes:
                 tables += stacks(frames, *size, runs)
+            tables.append(overscan(frames, side, count, runs))
         if "lights" in parts:
             tables += lights(frames, side, count, runs)
         if "commands" in parts:

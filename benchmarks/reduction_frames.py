@@ -14,10 +14,17 @@ _BLOCK = 1 << 22
 
 
 class Camera:
-    """Makes frames of one size; noise is cut at random from one long strip, for speed."""
+    """Makes frames of one size; noise is cut at random from one long strip, for speed.
 
-    def __init__(self, side: int, seed: int = 1) -> None:
+    Parameters
+    ----------
+    overscan : int
+        Columns of overscan on the right, which see no light.
+    """
+
+    def __init__(self, side: int, seed: int = 1, overscan: int = 0) -> None:
         self.side = side
+        self.overscan = overscan
         self._rng = np.random.default_rng(seed)
         self._noise = self._rng.standard_normal(_BLOCK, dtype=np.float32)
 
@@ -34,6 +41,9 @@ class Camera:
         data = self._gauss(noise_adu) + np.float32(BIAS_ADU + level_adu)
         rays = self._rng.integers(0, data.size, data.size // 5000)
         data.reshape(-1)[rays] += self._rng.uniform(100, 20000, rays.size)
+        if self.overscan:
+            dark = self._gauss(READ_NOISE_E / GAIN)[:, : self.overscan] + np.float32(BIAS_ADU)
+            data = np.hstack([data, dark])
         hdu = fits.PrimaryHDU(np.clip(np.rint(data), 0, 65534).astype(np.uint16))
         hdu.header.update(
             {
@@ -42,6 +52,10 @@ class Camera:
                 "DATE-OBS": f"2024-01-01T00:{len(list(path.parent.iterdir())) % 60:02d}:00",
             }
         )  # fmt: skip
+        if self.overscan:
+            rows, edge = f"1:{self.side}", self.side + self.overscan
+            hdu.header["BIASSEC"] = f"[{self.side + 1}:{edge},{rows}]"
+            hdu.header["TRIMSEC"] = f"[1:{self.side},{rows}]"
         hdu.writeto(path)
 
 
@@ -54,17 +68,21 @@ def in_child(function: Callable[..., object], *arguments: object) -> None:
         raise SystemExit(f"No frames: {function.__name__} ended with {child.exitcode}.")
 
 
-def biases(folder: Path, count: int, side: int) -> Path:
+def biases(folder: Path, count: int, side: int, overscan: int = 0) -> Path:
     """Make `count` bias frames in `folder`, unless they are there."""
     if not folder.exists():
-        in_child(_make, folder, side, 1, (("bias", count, 0.0, 0.0),))
+        in_child(_make, folder, side, 1, (("bias", count, 0.0, 0.0),), overscan)
     return folder
 
 
 def _make(
-    folder: Path, side: int, seed: int, kinds: tuple[tuple[str, int, float, float], ...]
+    folder: Path,
+    side: int,
+    seed: int,
+    kinds: tuple[tuple[str, int, float, float], ...],
+    overscan: int = 0,
 ) -> None:
-    camera = Camera(side, seed)
+    camera = Camera(side, seed, overscan)
     folder.mkdir(parents=True)
     for kind, count, level_adu, exptime_s in kinds:
         for index in range(count):

@@ -73,6 +73,48 @@ def ccdproc_stack(folder: Path, method: str) -> Run:
     return run
 
 
+def ours_overscan(folder: Path) -> Run:
+    """Do what `ours_stack` does, with levels of the overscan that are found anew each time."""
+    from toros.imaging.amplifier_rows import forget_levels
+
+    stack = ours_stack(folder, "sigma_clip")
+
+    def run() -> None:
+        forget_levels()
+        stack()
+
+    return run
+
+
+def ccdproc_overscan(folder: Path) -> Run:
+    """Subtract the overscan, trim, combine: with ccdproc, a Legendre polynomial like ours."""
+    import ccdproc
+    from astropy.modeling.models import Legendre1D
+    from astropy.nddata import CCDData
+
+    paths = sorted(folder.glob("*.fits"))
+
+    def run() -> None:
+        frames = []
+        for path in paths:
+            raw = CCDData.read(path, unit="adu")
+            raw.data = raw.data.astype(np.float32)
+            level = ccdproc.subtract_overscan(
+                raw, fits_section=raw.header["BIASSEC"], median=True, model=Legendre1D(3)
+            )
+            frames.append(ccdproc.trim_image(level, fits_section=raw.header["TRIMSEC"]))
+        combined = ccdproc.combine(
+            frames, method="average", sigma_clip=True, sigma_clip_low_thresh=3,
+            sigma_clip_high_thresh=3, sigma_clip_func="median", sigma_clip_dev_func="mad_std",
+            dtype=np.float32, mem_limit=64e9,
+        )  # fmt: skip
+        combined.data = combined.data.astype(np.float32)
+        combined.uncertainty.array = combined.uncertainty.array.astype(np.float32)
+        combined.write(folder / "ccdproc.out", format="fits", overwrite=True)
+
+    return run
+
+
 def floor(folder: Path, read: list[Path], shape: tuple[int, int]) -> Run:
     """Read the frames' bytes and write as many as a product has, with a thread for each core."""
     cores = len(os.sched_getaffinity(0))
@@ -215,6 +257,8 @@ def astroscrappy_cosmics(folder: Path) -> Run:
 
 
 TASKS: dict[str, Callable[[Path], Run]] = {
+    "ours overscan": ours_overscan,
+    "ccdproc overscan": ccdproc_overscan,
     "floor stack": floor_stack,
     "floor light": floor_light,
     "ours light": ours_light,

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from math import ceil
+from functools import cached_property, lru_cache
+from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from toros.imaging.amplifiers import gain_factor, level_under
 from toros.imaging.fits_io import open_fits
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.headers.layout import Amplifier, Layout
-from toros.imaging.kernels.placing import place_counts
+from toros.imaging.kernels.placing import Place, place_counts
 from toros.imaging.mask_bits import MaskBit
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import strips
@@ -75,17 +75,15 @@ class _Part:
     ) -> None:
         """Put the rows `lines` of its image, `raw`, into some rows of the frame."""
         place, data = self.amplifier.place, self.amplifier.data
-        across = slice(place.x_start, place.x_stop)
         place_counts(
-            raw[:, data.x_start : data.x_stop],
+            raw,
             self.by_row[lines.start - data.y_start : lines.stop - data.y_start],
             self.by_column,
             self.factor,
             saturation,
-            place.flip_y,
-            place.flip_x,
-            pixels[:, across],
-            mask[:, across],
+            Place(data.x_start, place.x_start, data.shape[1], place.flip_y, place.flip_x),
+            pixels,
+            mask,
             np.uint8(MaskBit.SATURATED),
         )
 
@@ -109,6 +107,12 @@ class AmplifierRows:
     saturation: int
     parts: tuple[_Part, ...]
 
+    @cached_property
+    def has_gaps(self) -> bool:
+        """Whether there are pixels that no amplifier has."""
+        covered = sum(prod(part.amplifier.data.shape) for part in self.parts)
+        return covered < prod(self.shape)
+
     def read(self, descriptor: int, rows: slice) -> tuple[Pixels, NDArray[np.uint8]]:
         """Return rows [ADU], the overscan subtracted, and their mask (`MaskBit`).
 
@@ -120,20 +124,26 @@ class AmplifierRows:
             If the open file `descriptor` ends too soon.
         """
         size = (rows.stop - rows.start, self.shape[1])
-        pixels, mask = np.zeros(size, np.float32), np.full(size, MaskBit.NO_DATA, np.uint8)
+        pixels, mask = np.empty(size, np.float32), np.empty(size, np.uint8)
+        self.fill(descriptor, rows, pixels, mask)
+        return pixels, mask
+
+    def fill(self, descriptor: int, rows: slice, pixels: Pixels, mask: NDArray[np.uint8]) -> None:
+        """Do what `read` does, into arrays that are there."""
+        if self.has_gaps:
+            pixels[:], mask[:] = 0, MaskBit.NO_DATA
         read: dict[tuple[int, int], Counts] = {}
         for part in self.parts:
             found = part.rows(rows)
             if found is None:
                 continue
             lines, to = found
+            # Amplifiers side by side may be in one image.
             key = part.image.offset, lines.start
             if key not in read or len(read[key]) < lines.stop - lines.start:
                 read[key] = _rows_of(descriptor, part.image, lines)
-            part.fill(
-                read[key][: lines.stop - lines.start], lines, self.saturation, pixels[to], mask[to]
-            )
-        return pixels, mask
+            raw = read[key][: lines.stop - lines.start]
+            part.fill(raw, lines, self.saturation, pixels[to], mask[to])
 
     def will_need(self, descriptor: int, rows: slice) -> None:
         """Ask the system to read what these rows take while something else is done."""
@@ -166,6 +176,11 @@ def amplifier_rows(info: ExposureInfo, options: ReductionOptions) -> AmplifierRo
     limit = info.saturation_adu
     saturation = 65536 if limit is None else max(min(ceil(limit), 65536), 0)
     return AmplifierRows(info.path, info.layout.shape, saturation, parts)
+
+
+def forget_levels() -> None:
+    """Find the levels of all frames anew."""
+    _parts.cache_clear()
 
 
 @lru_cache(maxsize=_REMEMBERED)

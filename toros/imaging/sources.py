@@ -125,9 +125,10 @@ class AmplifierSource:
 
     def read_floats(self, rows: slice, pixels: Pixels) -> None:
         """Read rows into flat `pixels`; what is no value or saturated becomes ∞."""
-        found, mask = self.amplifiers.read(self.descriptor, rows)
-        np.putmask(found, mask != 0, MASKED)
-        pixels[:] = found.reshape(-1)
+        found = pixels.reshape(rows.stop - rows.start, self.shape[1])
+        mask = np.empty(found.shape, np.uint8)
+        self.amplifiers.fill(self.descriptor, rows, found, mask)
+        found[mask != 0] = MASKED
 
     def will_need(self, rows: slice) -> None:
         """Ask the system to read these rows from the disk while something else is done."""
