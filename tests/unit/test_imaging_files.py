@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.io.fits.verify import VerifyWarning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toros.common.errors import UnreadableFile, UnusableFrame
+from toros.imaging.fits_io import open_fits
 from toros.imaging.frames import read_frame
 from toros.imaging.headers import (
     ExposureInfo,
@@ -72,6 +77,27 @@ def test_a_truncated_file_is_said_to_be_unreadable(tmp_path: Path, kept: int) ->
         read_exposure(path)
     assert caught.value.code == 102
     assert "\n" not in caught.value.message
+
+
+def test_what_another_thread_is_warned_of_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    """Warnings are those of the whole process: a header with long cards is written meanwhile."""
+    path = written(tmp_path / "whole.fits")
+    done = threading.Event()
+
+    def write_long_cards() -> None:
+        while not done.is_set():
+            with suppress(VerifyWarning):  # an error in our tests, unless it is collected
+                str(fits.Card("AUTHOR", "x" * 60, "a comment that is cut"))
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write_long_cards)
+        try:
+            for _ in range(300):
+                with open_fits(path) as hdus:
+                    assert len(hdus) == 1
+        finally:
+            done.set()
+        writing.result()
 
 
 def test_a_truncated_gzip_is_unreadable(tmp_path: Path) -> None:

@@ -24,6 +24,10 @@ BROKEN_CARD = (VerifyError, ValueError, IndexError)
 # What astropy and the decompressors raise on files that are broken in one way or another.
 BROKEN = (OSError, EOFError, ValueError, TypeError, IndexError, KeyError, VerifyError)
 
+# What astropy warns of then. Other words would not do: what is collected while a file is opened may
+# be of other threads, and that a comment is truncated happens to any header that is written.
+_CUT_OFF = "File may have been truncated"
+
 # warnings.catch_warnings changes the state of the whole process.
 _WARNINGS = threading.RLock()
 
@@ -74,7 +78,7 @@ def _parsed(file: BinaryIO, path: Path) -> Iterator[fits.HDUList]:
     try:
         for warning in caught:
             text = str(warning.message)
-            if "truncated" in text:
+            if _CUT_OFF in text:
                 raise UnreadableFile(f"{path}: is truncated: {text.partition(': ')[2] or text}.")
             logger.debug("%s: %s", path, text)
         yield hdus
