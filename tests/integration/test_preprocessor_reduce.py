@@ -14,7 +14,14 @@ from astropy.io import fits
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.support.night_frames import READ_NOISE_E, Camera, whole_night
+from tests.support.night_frames import (
+    BIAS_ADU,
+    DARK_E_S,
+    GAIN,
+    READ_NOISE_E,
+    Camera,
+    whole_night,
+)
 from tests.support.product_identity import identity_of, recorded_identity
 from toros.archive.models import Combination, CombinationInput, Event, Exposure, Metric, StepRun
 from toros.common.config import Config
@@ -296,6 +303,40 @@ def test_a_light_of_one_value_holds_no_picture(tmp_path: Path, reduce: Reduce, v
     assert dead.exists()
     problem = next(one for one in report.document["problems"] if one["units"] == ["dead.fits"])
     assert (problem["step"], problem["code"], problem["failed"]) == ("calibrate", 110, True)
+
+
+@pytest.mark.parametrize("frames", [2, 3])
+def test_a_dead_frame_among_few_is_left_out_of_their_master(
+    tmp_path: Path, reduce: Reduce, frames: int
+) -> None:
+    camera = Camera(tmp_path / "raw")
+    dead = [camera.bias(frames)[0], camera.dark(count=frames)[0]]
+    for path in dead:
+        pixels = np.zeros((camera.height, camera.width), np.uint16)
+        fits.update(path, pixels, fits.getheader(path))
+    report = reduce(tmp_path / "raw", masters_only=True)
+    levels = {
+        product["kind"]: product["quality"].get("median") for product in report.document["products"]
+    }
+    assert levels["master_bias"] == pytest.approx(BIAS_ADU, abs=2)
+    assert levels["master_dark"] == pytest.approx(DARK_E_S * 30 / GAIN, abs=3)
+    rows = {Path(row["path"]).name: row for row in report.document["exposures"]}
+    for path in dead:
+        assert (rows[path.name]["state"], rows[path.name]["code"]) == ("failed", 110)
+        assert "All its pixels have the value 0" in rows[path.name]["error"]
+
+
+def test_a_camera_that_cuts_its_bias_off_has_one_all_the_same(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    camera = Camera(tmp_path / "raw")
+    for path in camera.bias(3):
+        pixels = np.zeros((camera.height, camera.width), np.uint16)
+        fits.update(path, pixels, fits.getheader(path))
+    report = reduce(tmp_path / "raw", masters_only=True)
+    (bias,) = report.document["products"]
+    assert (bias["kind"], bias["quality"]["median"]) == ("master_bias", 0.0)
+    assert report.document["problems"] == []
 
 
 def test_masters_only(tmp_path: Path, reduce: Reduce) -> None:

@@ -36,7 +36,7 @@ from toros.imaging.pool import strips
 from toros.imaging.products import Strip
 from toros.imaging.raw import RawImage, opened_file, raw_image, read_bytes
 from toros.imaging.recipe import Recipe
-from toros.imaging.sampling import sample_rows
+from toros.imaging.sampling import only_value, sample_rows
 from toros.imaging.sources import NO_BLANK
 
 Bits = NDArray[np.uint8]
@@ -165,17 +165,16 @@ def require_picture(light: RawLight) -> None:
     UnusableFrame
         If so: the shutter, the cable or the read-out has failed.
     """
-    first: np.float32 | None = None
-    for rows in chain(sample_rows(light.shape), strips(*light.shape)):
+
+    def good(rows: slice) -> Pixels:
         pixels, mask = light.rows(rows)
-        good = pixels[mask == 0]
-        if first is None and good.size:
-            first = good[0]
-        if (good != first).any():
-            return
-    if first is None:
-        return  # nothing is usable: whoever looks for the sky says so
-    value = "the same value" if light.without_pedestal else f"the value {first:g}"
+        usable: Pixels = pixels[mask == 0]
+        return usable
+
+    found = only_value(map(good, chain(sample_rows(light.shape), strips(*light.shape))))
+    if found is None:
+        return
+    value = "the same value" if light.without_pedestal else f"the value {found:g}"
     raise UnusableFrame(
         f"{light.info.path}: all its pixels have {value}: it holds no picture. Look at the "
         "shutter, the cable and the read-out of the camera."

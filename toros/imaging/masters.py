@@ -28,7 +28,7 @@ from toros.imaging.mask_bits import MaskBit
 from toros.imaging.master_file import MasterFile, open_master
 from toros.imaging.medians import median_of
 from toros.imaging.options import ReductionOptions
-from toros.imaging.outliers import FEWEST, Kind, measure, odd_frames
+from toros.imaging.outliers import FEWEST, Kind, dead_frames, measure, odd_frames
 from toros.imaging.planes import Combined
 from toros.imaging.pool import mapped
 from toros.imaging.products import NONE, Strip, master_header, set_card
@@ -172,9 +172,12 @@ def without_odd(
     infos: Sequence[ExposureInfo], kind: Kind, options: ReductionOptions
 ) -> tuple[list[ExposureInfo], tuple[tuple[Path, str], ...]]:
     """Return the frames that belong together, and the others with the reason."""
-    if not options.leave_out_odd_frames or len(infos) < FEWEST:
+    if not options.leave_out_odd_frames or len(infos) < 2:
         return list(infos), ()
-    odd = odd_frames(mapped(lambda info: measure(info, options), infos), kind)
+    if len(infos) < FEWEST:
+        odd = dead_frames(infos, options)
+    else:
+        odd = odd_frames(mapped(lambda info: measure(info, options), infos), kind)
     kept = [info for index, info in enumerate(infos) if index not in odd]
     return kept, tuple((infos[index].path, why) for index, why in sorted(odd.items()))
 

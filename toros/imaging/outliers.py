@@ -18,6 +18,8 @@ from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.rules import MAD_TO_SIGMA
 from toros.imaging.medians import median_of, medians_of_rows, quantile_of_sorted
 from toros.imaging.options import ReductionOptions
+from toros.imaging.pool import mapped, strips
+from toros.imaging.sampling import only_value
 
 Kind = Literal["bias", "dark", "flat"]
 
@@ -77,6 +79,30 @@ def measure(info: ExposureInfo, options: ReductionOptions) -> Measure:
     """
     height, _ = info.shape or (0, 0)
     return measure_strips(read_strips(info.path, info, strips_of(height), options))
+
+
+def dead_frames(infos: Sequence[ExposureInfo], options: ReductionOptions) -> dict[int, str]:
+    """Return the index of each frame whose pixels all have one value, and what to say of it.
+
+    None where all are so: a camera may cut off whatever is below its bias. Among many frames a
+    dead one is odd by its noise.
+    """
+
+    def value_of(info: ExposureInfo) -> float | None:
+        parts = strips(*(info.shape or (0, 0)))
+        return only_value(
+            read_strips(info.path, info, [rows], options, lost=np.nan)[0] for rows in parts
+        )
+
+    found = {
+        index: value for index, value in enumerate(mapped(value_of, infos)) if value is not None
+    }
+    if len(found) == len(infos):
+        return {}
+    return {
+        index: f"All its pixels have the value {value:g}: look at the cable and the read-out."
+        for index, value in found.items()
+    }
 
 
 def strips_of(height: int) -> list[slice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import numpy as np
@@ -31,6 +32,21 @@ def sample_rows(shape: tuple[int, int], pixels: int = _SAMPLE_PIXELS) -> list[sl
     together = min(_TOGETHER, wanted)
     starts = np.linspace(0, height - together, -(-wanted // together)).astype(int)
     return [slice(int(at), int(at) + together) for at in starts]
+
+
+def only_value(parts: Iterable[NDArray[np.floating]]) -> float | None:
+    """Return the value that all have which are no NaN, None where they differ or there is none.
+
+    No more of the `parts` is asked for than tells it: of an image that is one, the first.
+    """
+    first: float | None = None
+    for part in parts:
+        good = part[~np.isnan(part)]
+        if first is None and good.size:
+            first = float(good[0])
+        if (good != first).any():
+            return None
+    return first
 
 
 def thinning(size: int) -> int:
