@@ -7,11 +7,10 @@ counts, not compressed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import ceil, prod
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from toros.imaging.kernels.placing import Place, place_counts
 from toros.imaging.mask_bits import MaskBit
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import strips
-from toros.imaging.raw import RawImage, opened_file, read_bytes
+from toros.imaging.raw import RawImage, opened_file, saturated_from
 
 Pixels = NDArray[np.float32]
 Counts = NDArray[np.uint16]
@@ -62,13 +61,10 @@ class _Part:
         start, stop = max(rows.start, place.y_start), min(rows.stop, place.y_stop)
         if start >= stop:
             return None
-        first = data.y_stop - (stop - place.y_start) if place.flip_y else None
-        if first is None:
-            first = data.y_start + start - place.y_start
-        return (
-            slice(first, first + stop - start),
-            slice(start - rows.start, stop - rows.start),
-        )
+        before = place.y_stop - stop if place.flip_y else start - place.y_start
+        first = data.y_start + before
+        lines = slice(first, first + stop - start)
+        return lines, slice(start - rows.start, stop - rows.start)
 
     def fill(
         self, raw: Counts, lines: slice, saturation: int, pixels: Pixels, mask: NDArray[np.uint8]
@@ -150,10 +146,7 @@ class AmplifierRows:
         for part in self.parts:
             found = part.rows(rows)
             if found is not None:
-                lines, image = found[0], part.image
-                start = image.offset + lines.start * image.row_bytes
-                size = (lines.stop - lines.start) * image.row_bytes
-                os.posix_fadvise(descriptor, start, size, os.POSIX_FADV_WILLNEED)
+                part.image.will_need(descriptor, found[0])
 
 
 def amplifier_rows(info: ExposureInfo, options: ReductionOptions) -> AmplifierRows | None:
@@ -173,8 +166,7 @@ def amplifier_rows(info: ExposureInfo, options: ReductionOptions) -> AmplifierRo
     parts = _parts(info.path, stamp, info.layout, options)
     if parts is None:
         return None
-    limit = info.saturation_adu
-    saturation = 65536 if limit is None else max(min(ceil(limit), 65536), 0)
+    saturation = saturated_from(info.saturation_adu)
     return AmplifierRows(info.path, info.layout.shape, saturation, parts)
 
 
@@ -263,5 +255,5 @@ class _OnDisk:
 def _rows_of(descriptor: int, image: RawImage, lines: slice) -> Counts:
     """Read rows of an image as they stand in its file."""
     raw = np.empty((lines.stop - lines.start, image.shape[1]), np.uint16)
-    read_bytes(descriptor, raw, image.offset + lines.start * image.row_bytes, image.path)
+    image.read_rows(descriptor, lines, raw)
     return raw

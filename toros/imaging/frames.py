@@ -18,7 +18,7 @@ from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.mask_bits import MaskBit
 from toros.imaging.options import ReductionOptions
-from toros.imaging.raw import RawImage, opened_file, raw_image, read_bytes
+from toros.imaging.raw import RawImage, opened_file, raw_image
 
 if TYPE_CHECKING:
     from astropy.nddata import CCDData
@@ -125,7 +125,7 @@ def _strips_of_counts(image: RawImage, strips: Sequence[slice]) -> list[Pixels]:
     with image.path.open("rb", buffering=0) as file:
         for rows in strips:
             raw = np.empty((rows.stop - rows.start, image.shape[1]), image.kind)
-            read_bytes(file.fileno(), raw, image.offset + rows.start * image.row_bytes, image.path)
+            image.read_rows(file.fileno(), rows, raw)
             found.append(raw.astype(np.float32) + np.float32(image.zero))
     return found
 

@@ -34,7 +34,7 @@ from toros.imaging.master_words import flat
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import strips
 from toros.imaging.products import Strip
-from toros.imaging.raw import RawImage, opened_file, raw_image, read_bytes
+from toros.imaging.raw import RawImage, opened_file, raw_image, saturated_from
 from toros.imaging.recipe import Recipe
 from toros.imaging.sampling import only_value, sample_rows
 from toros.imaging.sources import NO_BLANK
@@ -126,7 +126,7 @@ class RawLight:
     @property
     def saturation(self) -> int:
         """The smallest count that is saturated; 65536: none."""
-        return 65536 if self._saturation > 65535 else int(np.ceil(self._saturation))
+        return saturated_from(self.info.saturation_adu)
 
     def raw(self, rows: slice) -> NDArray[Any]:
         """Return rows of a plain image as they stand in its file."""
@@ -134,7 +134,7 @@ class RawLight:
         if not isinstance(image, RawImage):
             raise TypeError(f"{self.info.path}: is no plain image.")
         raw = np.empty((rows.stop - rows.start) * image.shape[1], image.kind)
-        read_bytes(self._descriptor, raw, image.offset + rows.start * image.row_bytes, image.path)
+        image.read_rows(self._descriptor, rows, raw)
         return raw
 
 

@@ -13,7 +13,7 @@ from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.kernels.masters import block_means, decode_words
 from toros.imaging.mask_bits import MaskBit
-from toros.imaging.raw import RawImage, raw_image, read_bytes
+from toros.imaging.raw import RawImage, raw_image
 
 if TYPE_CHECKING:
     from astropy.visualization import ImageNormalize
@@ -142,8 +142,8 @@ def _averaged_in_file(image: RawImage) -> NDArray[np.float64]:
         for line in range(0, len(means), _LINES):
             part = means[line : line + _LINES]
             rows = np.empty((len(part) * down, width), np.uint32)
-            at = image.offset + line * down * image.row_bytes
-            read_bytes(file.fileno(), rows, at, image.path)
+            first = line * down
+            image.read_rows(file.fileno(), slice(first, first + len(rows)), rows)
             decode_words(rows.reshape(-1), _UNMARKED, False)
             nothing = np.zeros(rows.shape, np.bool_)
             block_means(rows.view(np.float32), nothing, down, across, part)

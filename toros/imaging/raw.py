@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,32 @@ class RawImage:
     def row_bytes(self) -> int:
         """Bytes of one row."""
         return self.shape[1] * self.kind.itemsize
+
+    def read_rows(self, descriptor: int, rows: slice, buffer: NDArray[Any]) -> None:
+        """Fill `buffer` with rows as they stand in the open file.
+
+        Raises
+        ------
+        UnreadableFile
+            If the file ends before, or the disk fails.
+        """
+        read_bytes(descriptor, buffer, self.offset + rows.start * self.row_bytes, self.path)
+
+    def will_need(self, descriptor: int, rows: slice) -> None:
+        """Ask the system to read these rows from the disk while something else is done."""
+        os.posix_fadvise(
+            descriptor,
+            self.offset + rows.start * self.row_bytes,
+            (rows.stop - rows.start) * self.row_bytes,
+            os.POSIX_FADV_WILLNEED,
+        )
+
+
+def saturated_from(saturation_adu: float | None) -> int:
+    """Return the first of the 16-bit counts that is saturated; 65536: none."""
+    if saturation_adu is None or saturation_adu > 65535:
+        return 65536
+    return max(ceil(saturation_adu), 0)
 
 
 def raw_image(path: Path) -> RawImage | None:

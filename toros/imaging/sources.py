@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +17,7 @@ from toros.imaging.frames import Pixels, read_frame
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.decoding import decode_counts, decode_floats
 from toros.imaging.options import ReductionOptions
-from toros.imaging.raw import RawImage, opened_file, raw_image, read_bytes
+from toros.imaging.raw import RawImage, opened_file, raw_image, saturated_from
 
 # The kernels take what is masked as ∞.
 MASKED = np.float32(np.inf)
@@ -66,12 +64,11 @@ class PlainSource:
     @property
     def saturation(self) -> int:
         """The first saturated count, for `stack_counts`."""
-        return 65536 if self.saturation_adu is None else max(ceil(self.saturation_adu), 0)
+        return saturated_from(self.saturation_adu)
 
     def read_counts(self, rows: slice, counts: NDArray[np.uint16]) -> None:
         """Read rows as they stand in the file."""
-        image = self.image
-        read_bytes(self.descriptor, counts, image.offset + rows.start * image.row_bytes, image.path)
+        self.image.read_rows(self.descriptor, rows, counts)
 
     def read_floats(self, rows: slice, pixels: Pixels) -> None:
         """Read rows into flat `pixels`; what is no value or saturated becomes ∞."""
@@ -82,7 +79,7 @@ class PlainSource:
             decode_counts(counts, pixels, self.saturation, MASKED)
             return
         raw = np.empty(pixels.size, image.kind)
-        read_bytes(self.descriptor, raw, image.offset + rows.start * image.row_bytes, image.path)
+        image.read_rows(self.descriptor, rows, raw)
         if not raw.dtype.isnative:
             raw = raw.byteswap(inplace=True).view(raw.dtype.newbyteorder("="))
         decode_floats(
@@ -97,13 +94,7 @@ class PlainSource:
 
     def will_need(self, rows: slice) -> None:
         """Ask the system to read these rows from the disk while something else is done."""
-        start, size = rows.start * self.image.row_bytes, rows.stop - rows.start
-        os.posix_fadvise(
-            self.descriptor,
-            self.image.offset + start,
-            size * self.image.row_bytes,
-            os.POSIX_FADV_WILLNEED,
-        )
+        self.image.will_need(self.descriptor, rows)
 
 
 @dataclass(frozen=True)
