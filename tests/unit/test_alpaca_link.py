@@ -212,6 +212,47 @@ def test_a_trickling_answer_is_cut_off(server: Server) -> None:
         _link(server).get("position")
 
 
+@pytest.mark.parametrize("ask", ["get", "put", "image"])
+@pytest.mark.parametrize("what", ["status line", "headers", "interim answers", "chunk size"])
+def test_an_answer_that_trickles_before_its_body_is_cut_off(
+    server: Server, what: str, ask: str
+) -> None:
+    server.values["connected"] = True
+    before = {
+        "status line": (b"", b"H"),
+        "headers": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        "chunk size": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    }[what]
+    left = threading.Event()  # for good: the client has closed
+
+    def trickle(handler: BaseHTTPRequestHandler) -> bool:
+        first, then = before
+        handler.close_connection = True
+        try:
+            handler.wfile.write(first)
+            # Long enough for any limit here, and short of what http.client takes of headers.
+            for _ in range(80):
+                handler.wfile.write(then)
+                handler.wfile.flush()
+                if server.release.wait(0.1):
+                    break
+        except OSError:
+            left.set()
+        return True
+
+    server.odd |= {"position": trickle, "put position": trickle, "imagearray": trickle}
+    link = _link(server)
+    calls: dict[str, Callable[[], object]] = {
+        "get": lambda: link.get("position"),
+        "put": lambda: link.put("position"),
+        "image": link.image,
+    }
+    with pytest.raises(DeviceTimeout):
+        calls[ask]()
+    assert left.wait(20)
+
+
 def test_refusals_keep_their_number(server: Server) -> None:
     server.values["connected"] = True
     with pytest.raises(DeviceRefused, match="0x400") as caught:

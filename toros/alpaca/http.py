@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 import requests
 from numpy.typing import NDArray
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, ProtocolError
 
 from toros.common.errors import DeviceError, DeviceTimeout, DeviceUnreachable
+from toros.common.timed_response import TimedResponse
 
 _CHUNK = 1 << 16
 _MOST_JSON = 8 << 20
@@ -100,7 +104,33 @@ def _session() -> requests.Session:
     session = requests.Session()
     # Devices are neighbours: a proxy or a .netrc of the environment must not come between.
     session.trust_env = False
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Adapter())
     return session
+
+
+class _Connection(HTTPConnection):
+    response_class = TimedResponse
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = TimedResponse
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Connections whose read time-out is for the whole answer, headers and body."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
 
 def _ids(fields: Mapping[str, Any]) -> dict[str, Any]:
