@@ -7,6 +7,7 @@ import socket
 import threading
 import xmlrpc.client
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,18 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.toy import Toy, build
 from tests.support.waiting import wait_until
+from tests.support.web_server import serving
 from toros.common.client import FrontDeskClient
 from toros.common.clock import Clock
 from toros.common.config import Config
 from toros.common.daemon import Daemon
-from toros.common.errors import AddressInUse, ConfigurationError, PeerRefused, PeerUnreachable
+from toros.common.errors import (
+    AddressInUse,
+    ConfigurationError,
+    PeerRefused,
+    PeerTimeout,
+    PeerUnreachable,
+)
 from toros.common.front_desk import FrontDeskServer
 from toros.common.module import Context, Module
 
@@ -270,6 +278,28 @@ def test_the_client_says_who_cannot_be_reached_and_what_was_refused(daemon: Daem
         daemon_client.ask("statu")
     with pytest.raises(PeerUnreachable, match="connection refused"):
         FrontDeskClient("http://127.0.0.1:1").ask("status")
+
+
+@pytest.mark.parametrize("begins", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n<a>"])
+def test_an_answer_that_trickles_is_not_waited_for(begins: bytes) -> None:
+    gone = threading.Event()
+
+    class Trickler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.close_connection = True
+            try:
+                self.wfile.write(begins)
+                for _ in range(80):  # short of what http.client takes of headers
+                    self.wfile.write(b"X: y\r\n")
+                    if gone.wait(0.1):
+                        break
+            except OSError:
+                gone.set()  # for good: the client has closed
+
+    with serving(Trickler) as url:
+        with pytest.raises(PeerTimeout, match="in time"):
+            FrontDeskClient(url, timeout_s=0.5).ask("status", wait=0)
+        assert gone.wait(20)
 
 
 def test_parallel_clients_with_one_id_get_one_answer(daemon: Daemon, tmp_path: Any) -> None:

@@ -12,6 +12,7 @@ from xml.parsers.expat import ExpatError
 
 from toros.common.config.models import Config, Credentials
 from toros.common.errors import PeerRefused, PeerTimeout, PeerUnreachable
+from toros.common.timed_response import TimedResponse
 from toros.common.tls import client_context
 from toros.common.work_order import MAX_WAIT_S, Json, OrderStatus, Reply
 
@@ -36,6 +37,7 @@ class _Transport(xmlrpc.client.Transport):
             if self._context is None
             else http.client.HTTPSConnection(name, timeout=self._timeout_s, context=self._context)
         )
+        connection.response_class = TimedResponse
         # What stands here is what `close` closes.
         self._connection = host, connection
         return connection
