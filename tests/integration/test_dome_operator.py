@@ -25,11 +25,8 @@ from toros.archive.models import Event
 from toros.common.config.dome import Limit
 from toros.common.config.models import Email
 from toros.common.errors import Cancelled, DomeError, DomeUnsafe, NotArrived, ShutterStuck
-from toros.common.journal import Journal
 from toros.common.module import Context
-from toros.common.work_order import WorkOrder
 from toros.dome.operator import OperatorLock
-from toros.dome.requests import TABLE
 
 Make = Callable[..., World]
 
@@ -282,17 +279,11 @@ def test_each_cause_is_an_event_though_it_was_unsafe_before(
     ]
 
 
-def _journal(world: World, request: str, **fields: Any) -> None:
-    """Take an order as the front desk does, and leave it undone."""
-    journal = Journal(world.sessions, "dome", world.config.node, "nobody", world.clock)
-    journal.accept(WorkOrder.read({"request": request, **fields}), TABLE.find(request))
-
-
 def test_an_override_counts_from_when_it_was_ordered(make: Make) -> None:
     world = make()
     world.weather(False)
     override = {"id": "waits", "sources": ["safety monitor 0"], "seconds": 120.0, "reason": "flats"}
-    _journal(world, "override_safety", **override)
+    world.take("override_safety", **override)
     world.wait(100.0)
     assert isinstance(world.order("override_safety", **override), str)
     world.wait(15.0)
@@ -305,8 +296,8 @@ def test_an_override_counts_from_when_it_was_ordered(make: Make) -> None:
 def test_orders_of_a_former_life_neither_override_nor_open(make: Make) -> None:
     world = make()
     override = {"id": "old", "sources": ["Sun"], "seconds": 3600.0, "reason": "flats"}
-    _journal(world, "override_safety", **override)
-    _journal(world, "open_dome", id="opens")
+    world.take("override_safety", **override)
+    world.take("open_dome", id="opens")
     world.kill()
     world.wait(600.0)
     world.run()
@@ -315,6 +306,41 @@ def test_orders_of_a_former_life_neither_override_nor_open(make: Make) -> None:
     assert isinstance(world.order("override_safety", **override), DomeError)
     assert isinstance(world.order("open_dome", id="opens"), Cancelled)
     assert _shutter(world) == 0.0
+    assert world.order("open_dome") is True
+
+
+@pytest.mark.parametrize("hours", [-1.0, 1.0, -24.0 * 365, 24.0 * 365])
+def test_what_came_first_is_told_by_no_time_that_can_be_set(make: Make, hours: float) -> None:
+    world = make()
+    assert world.order("close_dome") is True
+    world.take("open_dome", id="before")
+    world.wait(10.0)
+    assert world.order("close_dome") is True
+    world.set_time(hours * 3600.0)
+    assert isinstance(world.order("open_dome", id="before"), Cancelled)
+    world.take("open_dome", id="after")
+    world.wait(10.0)
+    assert world.order("open_dome", id="after") is True
+
+    override = {"id": "flats", "sources": ["safety monitor 0"], "seconds": 120.0, "reason": "flats"}
+    world.weather(False)
+    world.take("override_safety", **override)
+    world.set_time(-hours * 3600.0)
+    world.wait(100.0)
+    assert isinstance(world.order("override_safety", **override), str)
+    assert _safety(world)["safe"] is True
+    world.wait(30.0)
+    assert _safety(world)["safe"] is False
+
+
+def test_orders_of_a_former_life_are_known_whatever_the_time(make: Make) -> None:
+    world = make()
+    world.take("open_dome", id="opens")
+    world.kill()
+    world.set_time(-3600.0)
+    world.run()
+    world.wait(60.0)
+    assert isinstance(world.order("open_dome", id="opens"), Cancelled)
     assert world.order("open_dome") is True
 
 

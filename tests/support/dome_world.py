@@ -17,14 +17,15 @@ import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.peer import Peer
-from tests.support.stepped import Regular, SteppedClock
+from tests.support.stepped import Regular, SetClock, SteppedClock
 from toros.alpaca import Mount, open_mount
 from toros.alpaca import link as alpaca_link
 from toros.common.config import Config, Device, Service
 from toros.common.config.dome import DomeSettings
 from toros.common.config.models import Devices
 from toros.common.config.simulator import SimulatorSettings
-from toros.common.errors import TorosError
+from toros.common.errors import TorosError, UnknownOrder
+from toros.common.journal import Journal
 from toros.common.module import Context
 from toros.common.requests import Task
 from toros.common.work_order import WorkOrder
@@ -80,6 +81,7 @@ class World:
         simulator: dict[str, Any] | None = None,
     ) -> None:
         self.clock = SteppedClock(MIDNIGHT.timestamp())
+        self.machine = SetClock(self.clock)  # the time by the machine of the dome module
         monkeypatch.setattr(alpaca_link, "_machine", Link(self.clock))
         self.settings = settings
         self.peer = peer
@@ -102,7 +104,7 @@ class World:
             devices=Devices(mount=device, dome=device, safety_monitor=[device], weather=[device]),
             dome=settings,
         )
-        self.context = Context(self.config, self.clock, sessions)
+        self.context = Context(self.config, self.machine, sessions)
         self.mount: Mount = open_mount(device, self.clock)
         self.dome: DomeModule | None = None
         self.started = self.clock.unix()
@@ -177,6 +179,10 @@ class World:
         except TorosError:
             return  # the telescope module would tell somebody; here only the dome is judged
 
+    def set_time(self, seconds: float) -> None:
+        """Set the dome's machine's time of day on, or back."""
+        self.machine.set_on(seconds)
+
     def fault(self, **order: Any) -> None:
         self.simulator.faults.add(FaultOrder.model_validate(order))
 
@@ -189,6 +195,7 @@ class World:
         """Start the dome module; its loops go on whenever somebody waits."""
         stop = threading.Event()
         self.started = self.clock.unix()
+        self.journal = self._journal()
         self.dome = dome = DomeModule(self.context)
         dome.lock.read()
         played = [self.clock.regularly(each.pause_s, each.ask) for each in dome.sources.asked]
@@ -205,12 +212,19 @@ class World:
         played.append(self.clock.regularly(self.settings.follow_poll_s, follow))
         self._loops = played
 
+    def _journal(self) -> Journal:
+        return Journal(self.sessions, "dome", self.config.node, "nobody", self.machine)
+
+    def take(self, request: str, **fields: Any) -> None:
+        """Take an order as the front desk does, and leave it undone."""
+        self.journal.accept(WorkOrder.read({"request": request, **fields}), TABLE.find(request))
+
     def change(self, settings: DomeSettings) -> None:
         """Run the module with other settings."""
         self.kill()
         self.settings = settings
         self.config = self.config.model_copy(update={"dome": settings})
-        self.context = Context(self.config, self.clock, self.sessions)
+        self.context = Context(self.config, self.machine, self.sessions)
 
     def kill(self) -> None:
         """Let the module die as by kill -9: it closes nothing, and says nothing."""
@@ -229,10 +243,19 @@ class World:
         row = TABLE.find(request)
         struct = {"id": f"order-{next(self._orders)}", "request": request, **fields}
         order = WorkOrder.read(struct)
+        taken = self.journal.moments.of(order.key)
+        task = Task(order, taken=taken, inherited=taken is None and self._is_journaled(order))
         try:
-            return row.handler(self.dome, row.read_fields(order), Task(order))
+            return row.handler(self.dome, row.read_fields(order), task)
         except TorosError as error:
             return error
+
+    def _is_journaled(self, order: WorkOrder) -> bool:
+        try:
+            self.journal.get(order.key)
+        except UnknownOrder:
+            return False
+        return True
 
     def status(self) -> dict[str, Any]:
         found = self.order("dome_status")

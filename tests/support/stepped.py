@@ -74,3 +74,31 @@ class SteppedClock(Clock):
         finally:
             regular.running = False
             regular.due = self._time + regular.every_s
+
+
+class SetClock(Clock):
+    """A machine's reading of a stepped clock: its time of day can be set, as NTP does."""
+
+    def __init__(self, true: SteppedClock) -> None:
+        super().__init__()
+        object.__setattr__(self, "_true", true)
+        object.__setattr__(self, "_ahead_s", 0.0)
+
+    _true: SteppedClock
+    _ahead_s: float
+
+    def set_on(self, seconds: float) -> None:
+        """Set the time of day on, or back."""
+        object.__setattr__(self, "_ahead_s", self._ahead_s + seconds)
+
+    def unix(self) -> float:
+        return self._true.unix() + self._ahead_s
+
+    def monotonic(self) -> float:
+        return self._true.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self._true.sleep(seconds)
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        return self._true.wait(event, seconds)

@@ -14,6 +14,7 @@ from toros.common.clock import Clock
 from toros.common.database import reading
 from toros.common.errors import LostOwnership, OrderConflict, TorosError, UnknownOrder
 from toros.common.leases import LEASE_S, Leases, database_unix
+from toros.common.order_moments import OrderMoments
 from toros.common.order_news import OrderNews
 from toros.common.order_row import OPEN, RUNNING, WorkOrderRow
 from toros.common.requests import Request
@@ -62,6 +63,7 @@ class Journal:
         self._lease_s = lease_s
         self.leases = Leases(sessions, module, owner, clock, lease_s)
         self.news = OrderNews()
+        self.moments = OrderMoments()
 
     def accept(self, order: WorkOrder, request: Request[Any, Any]) -> WorkOrderRow:
         """Commit `order` and return its row; a repetition gets the row that stands.
@@ -95,6 +97,9 @@ class Journal:
             fresh = row is not None
             if row is None:
                 row = self._row(session, order.key)
+            else:
+                # Before the commit, after which it may be claimed at once.
+                self.moments.put(order.key, self._clock.monotonic())
         if row.digest != digest:
             raise OrderConflict(
                 f"Work order {order.key} was received before with other content; "
@@ -167,6 +172,7 @@ class Journal:
         LostOwnership
             When this process does not own the order any more.
         """
+        self.moments.forget(key)
         statement = (
             update(WorkOrderRow)
             .where(
@@ -214,6 +220,7 @@ class Journal:
                 row.message = "Cancelled before it began."
                 row.code = 16
                 row.finished = self._clock.now()
+                self.moments.forget(key)
             elif row.state == RUNNING:
                 row.cancel_requested = True
         self.news.ended(key)

@@ -37,6 +37,10 @@ class Task:
     order: WorkOrder
     cancelled: threading.Event = field(default_factory=threading.Event)
     _complete: Completion | None = None
+    # When this process took it, by the clock that is never turned back; None: not journaled, or
+    # inherited, that is, taken by a process that is no more, or by another.
+    taken: float | None = None
+    inherited: bool = False
     completed: bool = False
     # Set with `cancelled` when the order belongs to another worker by now.
     lost: bool = False

@@ -174,7 +174,10 @@ class Workers(Generic[S]):
         pulse.rest()
 
     def _do(self, row: WorkOrderRow) -> None:
-        task = Task(row.order(), _complete=self._completion(row.id))
+        taken = self._journal.moments.of(row.id)
+        task = Task(
+            row.order(), _complete=self._completion(row.id), taken=taken, inherited=taken is None
+        )
         with self._lock:
             self._tasks[row.id] = task
             if self._stop.is_set():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from datetime import datetime
 
 from toros.alpaca import Dome
 from toros.common.errors import Cancelled, DeviceError, DomeError, DomeUnsafe, ShutterStuck
@@ -12,7 +12,6 @@ from toros.common.requests import Task
 from toros.dome.events import EventBook
 from toros.dome.mount_guard import MountGuard
 from toros.dome.reading import Reader
-from toros.dome.received import Received
 from toros.dome.safety import Safety
 
 
@@ -27,15 +26,13 @@ class Shutter:
         safety: Safety,
         guard: MountGuard,
         events: EventBook,
-        received: Received,
     ) -> None:
-        self._context = context
+        self._clock = context.clock
         self._hardware = hardware
         self._reader = reader
         self._safety = safety
         self._guard = guard
         self._events = events
-        self._received = received
         self._timeout_s = context.config.dome.shutter_timeout_s
         self._lock = threading.Lock()
         self._opening: threading.Event | None = None
@@ -43,7 +40,7 @@ class Shutter:
         self._retired = False
         self._closings = 0  # under way, perhaps in several threads
         self._told = False  # of a mount in the way, since the dome was closed
-        self._last_close: datetime | None = None
+        self._last_close = -math.inf  # by the clock that is never turned back
 
     @property
     def opening(self) -> bool:
@@ -64,15 +61,13 @@ class Shutter:
         ShutterStuck
             It did not open.
         """
-        # Before the lock: a close must not wait for the database.
-        received = self._received.at(task)
         self._refuse_in_the_dark()
         with self._lock:
             # Under the lock: a close either sees this opening, or is seen by it.
             task.raise_if_cancelled()
-            if received and self._last_close and received < self._last_close:
+            if task.taken is not None and task.taken < self._last_close:
                 raise Cancelled("The dome was ordered to close after this order to open.")
-            if self._received.outlived(received):
+            if task.inherited:  # who gave it may have gone home
                 raise Cancelled("The dome module was started after this order to open.")
             if self._retired:
                 raise DomeUnsafe("The dome stays closed: its module stops.")
@@ -109,7 +104,7 @@ class Shutter:
             It did not close.
         """
         with self._lock:
-            self._last_close = self._context.clock.now()
+            self._last_close = self._clock.monotonic()
             self._closings += 1
             if self._opening is not None:
                 self._overtaken = True

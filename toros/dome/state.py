@@ -21,7 +21,6 @@ from toros.dome.operator import OperatorLock, Overrides
 from toros.dome.pace import age_s, pause_s
 from toros.dome.pier import Pier
 from toros.dome.reading import Reader
-from toros.dome.received import Received
 from toros.dome.safety import Safety
 from toros.dome.shutter import Shutter
 from toros.dome.sources import Hardware, Sources
@@ -38,7 +37,6 @@ class DomeModule:
         limit_s = settings.device_timeout_s
         limits = Limits(connect_s=min(3.0, limit_s), read_s=limit_s, write_s=2 * limit_s)
         self.context = context
-        self._received = Received(context)
         self._hardware = open_dome(context.config.devices.dome, clock, limits)
         self._mount = self._open_mount(limits)
         self.news = News(context.config, clock)
@@ -63,7 +61,6 @@ class DomeModule:
             self.safety,
             self.guard,
             self.events,
-            self._received,
         )
         german = settings.geometry.german_axis_m > 0.0
         self.aperture = Aperture(
@@ -154,9 +151,9 @@ class DomeModule:
         longest = self.context.config.dome.override_longest_s
         if seconds > longest:
             raise DomeError(f"An override lasts at most {longest:g} s.")
-        received = self._received.at(task)
-        seconds -= self._received.age_s(received)  # it counts from when it was ordered
-        if seconds <= 0.0 or self._received.outlived(received):
+        if task.taken is not None:  # it counts from when it was ordered
+            seconds -= self.context.clock.monotonic() - task.taken
+        if seconds <= 0.0 or task.inherited:
             raise DomeError("The override was over before it began: order it again.")
         user = task.order.user or "an operator"
         override = self.overrides.set(sources, seconds, user, reason)
