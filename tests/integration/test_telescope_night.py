@@ -395,6 +395,17 @@ def test_a_device_that_answers_again_is_not_waited_for_like_weather(begin: Begin
     assert 30.0 <= well_s < 1800.0
 
 
+def test_a_machine_whose_time_is_set_on_has_not_been_safe_for_longer(begin: Begin) -> None:
+    night = begin(
+        resume_after_safe_s=1800.0, resume_after_device_s=30.0, retry_s=5.0, **ONLY_LIGHTS
+    )
+    send_targets(night, FIELD, {**FIELD, "name": "other", "ra": 300.0})
+    hold_for_a_camera_that_refuses(night)
+    object.__setattr__(night.clock, "start", night.clock.start + 7200.0)
+    night.until("observing")
+    assert all(seconds < 7200.0 for seconds in resumed(night))
+
+
 def test_a_german_mount_flips_before_the_exposure_that_would_reach_its_limit(
     begin: Begin,
 ) -> None:

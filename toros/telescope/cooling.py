@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from toros.common.errors import DeviceError
 from toros.telescope.night import Night
 
@@ -17,7 +15,7 @@ def start_cooling(night: Night) -> None:
     if set_point is None or memory.cooling_since is not None:
         return
     telescope.devices.camera.cool(set_point)
-    memory.cooling_since = telescope.clock.now()
+    memory.cooling_since = telescope.clock.monotonic()
 
 
 def is_cold(night: Night) -> bool:
@@ -30,8 +28,8 @@ def is_cold(night: Night) -> bool:
     temperature = telescope.devices.camera.temperature()
     if temperature is None or abs(temperature - set_point) <= settings.cooling_tolerance_c:
         return True
-    waited = telescope.clock.now() - memory.cooling_since
-    if waited <= timedelta(seconds=settings.cooling_timeout_s):
+    waited_s = telescope.clock.monotonic() - memory.cooling_since
+    if waited_s <= settings.cooling_timeout_s:
         return False
     if not memory.told_of_warmth:
         memory.told_of_warmth = True
@@ -53,9 +51,10 @@ def warm_up(night: Night) -> bool:
     cold = telescope.instrument().set_point_c
     if cold is None:
         return False
-    now = telescope.clock.now()
-    memory.warming_since = memory.warming_since or now
-    minutes = (now - memory.warming_since).total_seconds() / 60.0
+    now = telescope.clock.monotonic()
+    if memory.warming_since is None:
+        memory.warming_since = now
+    minutes = (now - memory.warming_since) / 60.0
     set_point = cold + settings.warm_c_min * minutes
     if settings.warm_c_min == 0 or set_point >= settings.warm_c:
         camera.warm()

@@ -26,10 +26,11 @@ def holding(night: Night) -> Transition | None:
         telescope.pause(telescope.settings.dome_poll_s)
         return None
     # Weather may come back and is waited out for long, a device that answers again only shortly.
-    now = telescope.clock.now()
-    memory.well_since = memory.well_since or now
-    well_s = (now - memory.well_since).total_seconds()
-    safe_s = now.timestamp() - telescope.unsafe_unix
+    now = telescope.clock.monotonic()
+    if memory.well_since is None:
+        memory.well_since = now
+    well_s = now - memory.well_since
+    safe_s = now - telescope.unsafe_at
     settings = telescope.settings
     if safe_s < settings.resume_after_safe_s or well_s < settings.resume_after_device_s:
         telescope.pause(settings.dome_poll_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
@@ -170,8 +171,9 @@ class Night:
             self._left_running = False
             stop_motion(self.telescope)
         memory = self.memory
-        if memory.retry_unix > self.telescope.clock.unix():
-            self.telescope.pause(memory.retry_unix - self.telescope.clock.unix())
+        wait_s = memory.retry_at - self.telescope.clock.monotonic()
+        if wait_s > 0.0:
+            self.telescope.pause(wait_s)
             return
         if self.state not in AT_REST:
             # At rest a manual order may be under way, which an abort must still be able to stop.
@@ -214,7 +216,7 @@ class Night:
             telescope.problem(f"While {self.state.value}", error, night=str(self.date))
             self._last_trouble = error.message
         pause_s = min(settings.retry_s * 2.0**self._failures, settings.retry_most_s)
-        self.memory.retry_unix = telescope.clock.unix() + pause_s
+        self.memory.retry_at = telescope.clock.monotonic() + pause_s
         telescope.doing = f"trying again after a failure: {error.message}"
         self._failures += 1
         if self.state is NightState.OBSERVING and self._failures >= PATIENCE:
@@ -255,7 +257,7 @@ class Night:
         self.state, self.cause, self.since = after, transition.cause, now
         memory = self.memory
         memory.well_since, memory.idle_since, memory.parked = None, None, False
-        memory.retry_unix = 0.0
+        memory.retry_at = -math.inf
         memory.waits_told.clear()
         if after is NightState.CLOSING:
             memory.closing_done, memory.closing_failures = [], 0

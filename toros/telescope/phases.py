@@ -130,7 +130,7 @@ def observing(night: Night) -> Transition | None:
         return Transition(NightState.HOLDING, f"not safe: {view.trouble}")
     start_cooling(night)
     # What has just failed is tried again after another: that tells a bad target from a bad device.
-    now = telescope.clock.unix()
+    now = telescope.clock.monotonic()
     aside = {entry for entry, until in memory.aside.items() if until > now}
     plan = tonight_plan(telescope, without=memory.failing | aside)
     if not plan.blocks and memory.failing:
@@ -214,7 +214,7 @@ def _after(night: Night, entry: int, outcome: Outcome) -> Transition | None:
     if outcome.ending is not Ending.STOPPED:
         return None
     if isinstance(outcome.cause, NotObservable):
-        memory.aside[entry] = telescope.clock.unix() + ASIDE_S
+        memory.aside[entry] = telescope.clock.monotonic() + ASIDE_S
     if isinstance(outcome.cause, NotSafe | DeviceUnreachable | PeerError):
         return Transition(NightState.HOLDING, outcome.reason)
     view = telescope.dome_view
@@ -243,12 +243,12 @@ def _after_failure(night: Night, entry: int, outcome: Outcome) -> Transition | N
 def _idle(night: Night, left_out: Sequence[LeftOut]) -> Transition | None:
     """Wait a while for new targets when none is left, then end the night."""
     telescope, memory = night.telescope, night.memory
-    now = telescope.clock.now()
+    now = telescope.clock.monotonic()
     if memory.idle_since is None:
         memory.idle_since = now
     tell_idle(night, left_out)
     settings = telescope.settings
-    idle_s = (now - memory.idle_since).total_seconds()
+    idle_s = now - memory.idle_since
     if settings.close_when_done and idle_s >= settings.idle_before_close_s:
         return Transition(NightState.CLOSING, "nothing that is left can be observed tonight")
     telescope.pause(30.0)

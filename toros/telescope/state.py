@@ -130,8 +130,9 @@ class Telescope:
         What it does now, for people.
     dome_view : DomeView
         The dome as it was last seen.
-    unsafe_unix : float
-        When it was last not known to be safe: at the start, nothing is known of the time before.
+    unsafe_at : float
+        When it was last not known to be safe, by the clock that is never turned back: at the start,
+        nothing is known of the time before.
     bias_level_adu : float or None
         The median of tonight's last bias.
     pointed : tuple of float or None
@@ -164,7 +165,7 @@ class Telescope:
         self.reconsider = threading.Event()
         self.doing = "nothing"
         self.dome_view = DomeView.unknown("the dome was not asked yet")
-        self.unsafe_unix = clock.unix()
+        self.unsafe_at = clock.monotonic()
         self.bias_level_adu: float | None = None
         self.pointed: tuple[float, float] | None = None
         self.air: Air | None = None
@@ -232,7 +233,7 @@ class Telescope:
         """Ask the dome for its status, keep it and return it."""
         self.dome_view = self.dome.view()
         if not self.dome_view.safe:
-            self.unsafe_unix = self.clock.unix()
+            self.unsafe_at = self.clock.monotonic()
         return self.dome_view
 
     def pause(self, seconds: float) -> None:
