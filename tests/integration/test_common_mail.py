@@ -7,7 +7,9 @@ import logging
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -23,7 +25,7 @@ from tests.support.waiting import wait_until
 from toros.common.certificates import issue
 from toros.common.clock import Clock
 from toros.common.config import Config, parse_config
-from toros.common.error_mail import AdminMailHandler
+from toros.common.error_mail import MOST_KINDS, AdminMailHandler
 from toros.common.logs import set_up_logging
 from toros.common.mail import Mailer
 from toros.common.order_context import working_on
@@ -35,11 +37,28 @@ class Mailbox:
     def __init__(self) -> None:
         self.mails: list[Message] = []
         self.recipients: list[str] = []
+        self.refused: set[str] = set()  # recipients
+        self.disliked: set[str] = set()  # words of texts
+
+    async def handle_RCPT(  # noqa: N802 - the server's name for it
+        self,
+        _server: SMTP,
+        _session: SmtpSession,
+        envelope: Envelope,
+        address: str,
+        _options: list[str],
+    ) -> str:
+        if address in self.refused:
+            return "550 No such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(  # noqa: N802 - the server's name for it
         self, _server: SMTP, _session: SmtpSession, envelope: Envelope
     ) -> str:
         assert isinstance(envelope.content, bytes)
+        if any(word.encode() in envelope.content for word in self.disliked):
+            return "554 We do not like it"
         self.mails.append(message_from_bytes(envelope.content))
         self.recipients += envelope.rcpt_tos
         return "250 OK"
@@ -197,6 +216,104 @@ def test_a_message_that_cannot_be_read_does_not_hold_up_the_others(
     assert [path.suffix for path in folder.iterdir()] == [".unreadable"]
 
 
+def test_a_message_that_is_refused_holds_up_no_other(
+    serve_mail: Serve, set_up: SetUp, tmp_path: Path
+) -> None:
+    box, port = serve_mail()
+    box.disliked = {"lottery"}
+    handler = set_up(port)
+    log.error("it speaks of a lottery")
+    log.error("the dome does not close")
+    wait_until(lambda: box.mails, "the other message")
+    assert box.subjects() == ["[TOROS macon dome] the dome does not close"]
+    handler.close()
+    assert len(list((tmp_path / "outbox" / "dome").iterdir())) == 1
+    box.disliked.clear()
+    set_up(port)
+    wait_until(lambda: len(box.mails) == 2, "what is taken now")
+
+
+def test_who_is_refused_a_message_gets_it_later_and_the_others_once(
+    serve_mail: Serve, set_up: SetUp, tmp_path: Path
+) -> None:
+    box, port = serve_mail()
+    box.refused = {"b@example.org"}
+    handler = set_up(port)
+    log.error("one of them is asleep")
+    wait_until(lambda: "not taken for b@" in (tmp_path / "toros.log").read_text(), "the refusal")
+    handler.close()
+    assert set(box.recipients) == {"a@example.org"}
+    box.refused.clear()
+    set_up(port)
+    wait_until(lambda: "b@example.org" in box.recipients, "the other")
+    assert box.recipients == ["a@example.org", "b@example.org"]
+
+
+def test_a_dead_webhook_repeats_no_mail_and_holds_up_none(
+    serve_mail: Serve, set_up: SetUp, tmp_path: Path
+) -> None:
+    box, port = serve_mail()
+    there = free_port()
+    webhook = f"\n          webhooks: ['json://127.0.0.1:{there}/hook']"
+    handler = set_up(port, webhook)
+    log.error("one")
+    log.error("two")
+    # The first is tried again, with the webhook alone.
+    again = "'[TOROS macon dome] one'. It waits"
+    wait_until(lambda: (tmp_path / "toros.log").read_text().count(again) > 1, "a second try")
+    handler.close()
+    assert [subject.split("] ")[1] for subject in box.subjects()] == ["one", "two"]
+    with webhook_at(there) as taken:
+        set_up(port, webhook)
+        wait_until(lambda: len(taken) == 2, "what the webhook was owed")
+    assert {each["title"].split("] ")[1] for each in taken} == {"one", "two"}
+    assert len(box.mails) == 2
+
+
+def test_a_webhook_that_is_none_causes_no_mails_about_itself(
+    serve_mail: Serve, set_up: SetUp, tmp_path: Path
+) -> None:
+    box, port = serve_mail()
+    handler = set_up(port, "\n          webhooks: ['nosuch://token-of-slack/x']")
+    log.error("one")
+    wait_until(lambda: "apprise" in (tmp_path / "toros.log").read_text(), "the first try")
+    handler.close()
+    assert [subject.split("] ")[1] for subject in box.subjects()] == ["one"]
+    assert len(list((tmp_path / "outbox" / "dome").iterdir())) == 1
+    assert "token-of-slack" not in (tmp_path / "toros.log").read_text()
+
+
+def test_what_is_no_text_and_no_header_is_mailed_as_what_can_be(
+    serve_mail: Serve, set_up: SetUp, tmp_path: Path
+) -> None:
+    box, port = serve_mail()
+    handler = set_up(port)
+    log.error("m\udcff.fits\r\nBcc: c@example.org\r\n\r\nñ\x00\x1b[2J")
+    handler.close()
+    (mail,) = box.mails
+    subject = str(make_header(decode_header(mail["Subject"])))
+    assert mail["Bcc"] is None
+    assert set(box.recipients) == {"a@example.org", "b@example.org"}
+    text = str(mail.get_payload(decode=True), "utf-8")
+    assert "ñ" in text
+    assert not set("\x00\x1b") & set(text)
+    assert not set("\x00\x1b\r\n") & set(subject)
+    line = r"m\udcff.fits ⏎ Bcc: c@example.org ⏎  ⏎ ñ\x00\x1b[2J"
+    assert line in (tmp_path / "toros.log").read_text()
+
+
+def test_a_storm_without_end_takes_bounded_memory(serve_mail: Serve, set_up: SetUp) -> None:
+    box, port = serve_mail()
+    handler = set_up(port, "  burst: 1\n          window_s: 3600")
+    for number in range(3000):
+        log.error("error number %d", number)
+    assert len(handler._held) <= MOST_KINDS + 1
+    handler.close()
+    assert box.subjects()[-1].endswith("2999 more errors")
+    digest = str(box.mails[-1].get_payload(decode=True), "utf-8")
+    assert "980 or more other kinds" in digest
+
+
 def test_starttls_and_login(serve_mail: Serve, tmp_path: Path) -> None:
     issued = issue(tmp_path, ["127.0.0.1"], Clock().now())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -222,7 +339,9 @@ def test_starttls_and_login(serve_mail: Serve, tmp_path: Path) -> None:
     assert (given[0].login, given[0].password) == (b"robot", b"swordfish")
 
 
-def test_a_webhook_gets_what_is_mailed(set_up: SetUp, tmp_path: Path) -> None:
+@contextmanager
+def webhook_at(port: int) -> Iterator[list[dict[str, Any]]]:
+    """Serve a webhook; yield what it is sent."""
     taken: list[dict[str, Any]] = []
 
     class Hook(BaseHTTPRequestHandler):
@@ -235,14 +354,20 @@ def test_a_webhook_gets_what_is_mailed(set_up: SetUp, tmp_path: Path) -> None:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Hook) as server:
+    with HTTPServer(("127.0.0.1", port), Hook) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        address = f"json://127.0.0.1:{server.server_address[1]}/hook"
-        config = parse_config(f"email: {{webhooks: ['{address}'], outbox: {tmp_path}}}")
-        Mailer(config.email).send([], "The dome is stuck", "Text")
+        yield taken
         server.shutdown()
         thread.join()
+
+
+def test_a_webhook_gets_what_is_mailed(tmp_path: Path) -> None:
+    port = free_port()
+    address = f"json://127.0.0.1:{port}/hook"
+    config = parse_config(f"email: {{webhooks: ['{address}'], outbox: {tmp_path}}}")
+    with webhook_at(port) as taken:
+        Mailer(config.email).send([], "The dome is stuck", "Text")
     assert taken[0]["title"] == "The dome is stuck"
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from email.message import Message
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -197,7 +198,7 @@ def test_power_on_with_an_unknown_shutter_finds_out_before_anything_moves(make: 
 
 
 def test_every_change_is_an_event_with_its_cause_and_a_mail(
-    make: Make, sessions: sessionmaker[Session]
+    make: Make, sessions: sessionmaker[Session], tmp_path: Path
 ) -> None:
     box = Mailbox()
     controller = Controller(box, hostname="127.0.0.1", port=free_port())
@@ -205,7 +206,11 @@ def test_every_change_is_an_event_with_its_cause_and_a_mail(
     try:
         world = make()
         email = Email(
-            smtp_host="127.0.0.1", smtp_port=controller.port, starttls=False, recipients=["a@b.c"]
+            smtp_host="127.0.0.1",
+            smtp_port=controller.port,
+            starttls=False,
+            recipients=["a@b.c"],
+            outbox=tmp_path,
         )
         world.kill()
         world.config = world.config.model_copy(update={"email": email})
@@ -219,7 +224,7 @@ def test_every_change_is_an_event_with_its_cause_and_a_mail(
         dome = world.dome
         assert dome is not None
         assert dome.events.flush()
-        assert dome.news.flush()
+        dome.news.close()
     finally:
         controller.stop()
     with sessions() as session:

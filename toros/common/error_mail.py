@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from toros.common.outbox import Outbox
 
 # Loggers whose errors are about messages themselves: mailing them would go round in a circle.
-OWN = ("toros.common.outbox", "toros.common.mail", __name__)
+OWN = ("toros.common.outbox", "toros.common.mail", "apprise", __name__)
 CLOSE_S = 10.0
+log = logging.getLogger(__name__)
 SHOWN_IN_DIGEST = 20
+MOST_KINDS = 1000
+OTHERS = ""
 
 
 class AdminMailHandler(logging.Handler):
@@ -44,7 +47,7 @@ class AdminMailHandler(logging.Handler):
         self._burst = burst
         self._window_s = window_s
         self._mailed: deque[float] = deque(maxlen=burst)
-        self._held: list[str] = []
+        self._held: Counter[str] = Counter()  # without their times, so that alike ones are counted
         self._timer: threading.Timer | None = None
         self._state = threading.Lock()
 
@@ -76,7 +79,10 @@ class AdminMailHandler(logging.Handler):
         super().close()
 
     def _hold(self, text: str, seconds: float) -> None:
-        self._held.append(text)
+        kind = _without_time(text)
+        # A storm may last, and no two of its errors be alike.
+        known = kind in self._held or len(self._held) < MOST_KINDS
+        self._held[kind if known else OTHERS] += 1
         if self._timer is None:
             self._timer = threading.Timer(max(seconds, 0.0), self._send_digest)
             self._timer.daemon = True
@@ -84,16 +90,19 @@ class AdminMailHandler(logging.Handler):
 
     def _send_digest(self) -> None:
         with self._state:
-            held, self._held, self._timer = self._held, [], None
-        if not held:
+            alike, self._held, self._timer = self._held, Counter(), None
+        if not alike:
             return
-        alike = Counter(_without_time(text) for text in held)
+        others = alike.pop(OTHERS, 0)
         lines = [f"{count} × {text}" for text, count in alike.most_common(SHOWN_IN_DIGEST)]
         if len(alike) > SHOWN_IN_DIGEST:
-            lines.append(f"and {len(alike) - SHOWN_IN_DIGEST} other kinds: see the log.")
-        self._outbox.post(
-            self._admins, self._subject(f"{len(held)} more errors"), "\n\n".join(lines)
-        )
+            more = " or more" if others else ""
+            lines.append(f"and {len(alike) - SHOWN_IN_DIGEST}{more} other kinds: see the log.")
+        subject = self._subject(f"{alike.total() + others} more errors")
+        try:
+            self._outbox.post(self._admins, subject, "\n\n".join(lines))
+        except OSError as error:
+            log.warning("The mail of %s cannot be kept: %s.", subject, error)
 
     def _subject(self, text: str) -> str:
         return f"[TOROS {self._origin}] {text[:120]}"

@@ -71,7 +71,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 
@@ -177,9 +177,22 @@ class Forbidden(TorosError):
 
 
 class MessageNotSent(TorosError):
-    """A message to people could not be sent."""
+    """A message to people could not be sent.
+
+    Parameters
+    ----------
+    message : str
+        What went wrong.
+    refused : sequence of str, optional
+        Who did not get it because the mail server did not take it for them. The others have it, and
+        another message may be taken. Empty where the server took nothing, or could not be reached.
+    """
 
     code = 42
+
+    def __init__(self, message: str, refused: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.refused = tuple(refused)
 
 
 class TransferError(TorosError):

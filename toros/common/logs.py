@@ -27,6 +27,8 @@ from toros.common.mail import Mailer
 from toros.common.order_context import current_order
 from toros.common.outbox import Outbox
 
+# What moves the cursor of whoever looks at a log, or is a line's end to some programs.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 IN_URL = re.compile(r"(?<=://)([^/\s:@]+):[^/\s@]+(?=@)")
 # What systemd's journal calls the levels.
 PRIORITIES = {"CRITICAL": 2, "ERROR": 3, "WARNING": 4, "INFO": 6, "DEBUG": 7}
@@ -124,6 +126,9 @@ class LineFormatter(logging.Formatter):
         return facts
 
     def _clean(self, text: str) -> str:
+        # Names of files hold bytes that are no text: a line with them is written all the same.
+        text = text.replace("\r\n", "\n").encode("utf-8", "backslashreplace").decode()
+        text = CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
         text = IN_URL.sub(r"\1:***", text)
         return self._secrets.sub("***", text) if self._secrets else text
 
@@ -172,15 +177,9 @@ def _file_handler(path: Path, keep_days: int) -> logging.Handler:
 
 def _mail_handler(config: Config, module: str) -> AdminMailHandler | None:
     email = config.email
-    mailer = Mailer(email)
-    if not mailer.configured or not (email.admins or email.webhooks):
+    if not Mailer(email).configured or not (email.admins or email.webhooks):
         return None
-    try:
-        outbox = Outbox(mailer, email.outbox / module)
-    except OSError as error:
-        raise ConfigurationError(
-            f"email.outbox: {email.outbox} cannot be written ({error.strerror}); name another."
-        ) from error
+    outbox = Outbox(email, module)
     origin = f"{config.node} {module}"
     return AdminMailHandler(
         outbox, email.admins, origin, burst=email.burst, window_s=email.window_s

@@ -11,8 +11,18 @@ from email.utils import formatdate, make_msgid
 
 from toros.common.config.models import Email
 from toros.common.errors import MessageNotSent
+from toros.common.wire import printable
 
 TIMEOUT_S = 30.0
+MAIL = "mail"
+
+
+# What a mail server says of one message, or of those that it goes to; it may take the next.
+OF_ONE_MESSAGE = (
+    smtplib.SMTPRecipientsRefused,
+    smtplib.SMTPSenderRefused,  # as too large
+    smtplib.SMTPDataError,
+)
 
 
 @dataclass(frozen=True)
@@ -57,18 +67,25 @@ class Mailer:
         MessageNotSent
             When mail or a webhook failed; sending it again may repeat the other.
         """
-        subject = " ".join(subject.split())
+        # Whatever an error or the name of a file holds, it ends no header and stops no mail.
+        subject, text = printable(" ".join(subject.split())), printable(text)
         if to and self.settings.smtp_host is not None:
             try:
-                self._mail(to, subject, text, attachments)
+                refused = self._mail(to, subject, text, attachments)
+            except OF_ONE_MESSAGE as error:
+                raise MessageNotSent(f"'{subject}' was not taken ({error}).", to) from error
             except (OSError, smtplib.SMTPException) as error:
                 raise MessageNotSent(f"'{subject}' could not be mailed ({error}).") from error
+            if refused:
+                who = ", ".join(refused)
+                raise MessageNotSent(f"'{subject}' was not taken for {who}.", [*refused])
         if self.settings.webhooks:
             self._notify(subject, text)
 
     def _mail(
         self, to: Sequence[str], subject: str, text: str, attachments: Sequence[Attachment]
-    ) -> None:
+    ) -> dict[str, tuple[int, bytes]]:
+        """Mail, and return for whom the server did not take it."""
         settings = self.settings
         message = EmailMessage()
         message["From"] = settings.sender
@@ -86,7 +103,7 @@ class Mailer:
                 server.starttls(context=ssl.create_default_context(cafile=settings.ca))
             if settings.username and settings.password:
                 server.login(settings.username, settings.password.get_secret_value())
-            server.send_message(message)
+            return server.send_message(message)
 
     def _notify(self, subject: str, text: str) -> None:
         import apprise
@@ -96,3 +113,14 @@ class Mailer:
             notifier.add(webhook.get_secret_value())
         if not notifier.notify(title=subject, body=text):
             raise MessageNotSent(f"A webhook did not take '{subject}'.")
+
+
+def each_for_itself(email: Email) -> dict[str, Mailer]:
+    """Return what sends mail, and what sends to each webhook: they succeed each for itself."""
+    found = {
+        f"webhook-{number}": Mailer(email.model_copy(update={"webhooks": [webhook]}))
+        for number, webhook in enumerate(email.webhooks)
+    }
+    if email.smtp_host:
+        found = {MAIL: Mailer(email.model_copy(update={"webhooks": []})), **found}
+    return found

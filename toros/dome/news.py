@@ -9,17 +9,19 @@ from datetime import datetime
 
 from toros.common.clock import Clock, iso
 from toros.common.config import Config
-from toros.common.errors import MessageNotSent
-from toros.common.mail import Mailer
+from toros.common.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 1000
-RETRY_S = 30.0  # of the machine: a mail server is no faster on a fast clock
+RETRY_S = 30.0  # of the machine: a full disk is emptied no faster on a fast clock
+CLOSE_S = 10.0
 
 
 class News:
     """Gathers what happens within a short while into one mail; what is urgent goes at once.
+
+    The mail then waits on disk until it is sent, whatever becomes of this process.
 
     Parameters
     ----------
@@ -30,8 +32,10 @@ class News:
     """
 
     def __init__(self, config: Config, clock: Clock) -> None:
-        self._mailer = Mailer(config.email)
-        self._to = config.email.recipients
+        email = config.email
+        wanted = (email.smtp_host is not None and email.recipients) or email.webhooks
+        self._outbox = Outbox(email, "dome-news") if wanted else None
+        self._to = email.recipients
         self._node = config.node
         self._gather_s = clock.machine_seconds(config.dome.mail_gather_s)
         self._waiting: deque[str] = deque(maxlen=MOST_WAITING)
@@ -40,7 +44,7 @@ class News:
 
     def tell(self, time: datetime, message: str, *, urgent: bool = False) -> None:
         """Let the recipients know."""
-        if not self._mailer.configured:
+        if self._outbox is None:
             return
         with self._changed:
             self._waiting.append(f"{iso(time)}  {message}")
@@ -58,21 +62,27 @@ class News:
                 stop.wait(RETRY_S)
 
     def flush(self) -> bool:
-        """Send what waits as one mail; return whether nothing waits any more."""
+        """Post what waits as one mail; return whether nothing waits any more."""
         with self._changed:
             lines = list(self._waiting)
             self._urgent = False
-        if not lines:
+        if not lines or self._outbox is None:
             return True
         # The newest first in the subject: that is how it is now.
         subject = f"[TOROS {self._node} dome] {lines[-1].partition('  ')[2][:120]}"
         try:
-            self._mailer.send(self._to, subject, "\n".join(lines) + "\n")
-        except MessageNotSent as error:
-            log.warning("News of the dome are sent again later: %s", error.message)
+            self._outbox.post(self._to, subject, "\n".join(lines) + "\n")
+        except OSError as error:
+            log.warning("News of the dome wait in memory: %s.", error)
             return False
         with self._changed:
             for _ in lines:
                 if self._waiting:
                     self._waiting.popleft()
         return True
+
+    def close(self) -> None:
+        """Post what waits, and try once more to send it; the rest stays on disk."""
+        self.flush()
+        if self._outbox is not None:
+            self._outbox.close(CLOSE_S)

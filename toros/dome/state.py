@@ -189,7 +189,7 @@ class DomeModule:
             self.leaving.finish()
         finally:
             self.events.flush()
-            self.news.flush()
+            self.news.close()
             self._hardware.close()
             self.sources.close()
             if self._mount is not None:

@@ -12,7 +12,7 @@ import logging
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,8 @@ from sqlalchemy import select
 
 from toros.archive.models import Alert
 from toros.common.config.alert_sources import Upload
-from toros.common.config.models import Email
 from toros.common.errors import MessageNotSent
-from toros.common.mail import Attachment, Mailer
+from toros.common.mail import MAIL, Attachment, each_for_itself
 from toros.common.module import Context
 from toros.lvcgcn import letter, records
 from toros.lvcgcn.notice import Notice
@@ -31,7 +30,6 @@ from toros.lvcgcn.spool import Spool
 log = logging.getLogger(__name__)
 
 _LOOK_S = 0.25
-_MAIL = "mail"
 
 
 class Herald:
@@ -52,7 +50,9 @@ class Herald:
         self._sessions = context.sessions
         self._spool = Spool(folder)
         self._wake = threading.Event()
-        self._mailers = _mailers(self._email)
+        self._mailers = each_for_itself(self._email)
+        if not self._email.recipients:
+            self._mailers.pop(MAIL, None)
         self._stop = threading.Event()
         self._uploads = {
             f"upload-{number}": upload for number, upload in enumerate(self._settings.uploads)
@@ -103,13 +103,16 @@ class Herald:
         old = self._clock.unix() - entry["since"] > self._settings.give_up_h * 3600
         try:
             if alert is not None:
-                self._send(entry["channel"], letter.Letter(alert, targets))
+                to = entry.get("to", self._email.recipients)
+                self._send(entry["channel"], letter.Letter(alert, targets), to)
             elif not old:
                 return  # its record is about to be made
         except (OSError, MessageNotSent, ValueError) as error:
             if not old:
                 who = entry["channel"]
                 log.warning("The %s of %s failed; it is tried again: %s", who, name, error)
+                if isinstance(error, MessageNotSent) and error.refused:
+                    self._spool.put(name, {**entry, "to": [*error.refused]})  # the others have it
                 return
             self._give_up(entry, alert, error)
         self._spool.done(name)
@@ -120,10 +123,10 @@ class Herald:
         with self._sessions.begin() as session:
             records.note(session, self._clock.now(), "problem", message, level="error")
 
-    def _send(self, channel: str, said: letter.Letter) -> None:
+    def _send(self, channel: str, said: letter.Letter, recipients: Sequence[str]) -> None:
         if channel in self._mailers:
-            mail = channel == _MAIL
-            to, attachments = (self._email.recipients, _attachments(said)) if mail else ((), ())
+            mail = channel == MAIL
+            to, attachments = (recipients, _attachments(said)) if mail else ((), ())
             if self._stop.is_set():  # drawing takes a while; the next daemon sends it
                 raise OSError("the daemon stops")
             self._mailers[channel].send(to, said.subject(), said.text(), attachments)
@@ -147,17 +150,6 @@ class Herald:
         except urllib.error.HTTPError as error:
             with error:  # it holds the connection
                 raise OSError(f"the upload was answered with {error.code}") from error
-
-
-def _mailers(email: Email) -> dict[str, Mailer]:
-    """Return what sends the mail, and what sends to each webhook: they succeed each for itself."""
-    found = {
-        f"webhook-{number}": Mailer(email.model_copy(update={"webhooks": [webhook]}))
-        for number, webhook in enumerate(email.webhooks)
-    }
-    if email.smtp_host and email.recipients:
-        found[_MAIL] = Mailer(email.model_copy(update={"webhooks": []}))
-    return found
 
 
 def _attachments(said: letter.Letter) -> list[Attachment]:
