@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,15 +18,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.ports import free_port
+from tests.support.service_manager import ServiceManager
 from tests.support.waiting import wait_until
 from toros.archive.models import Event
 from toros.cli.processes import ModuleProcess, stop_all
 from toros.common.client import FrontDeskClient
 from toros.common.clock import Clock, iso
 from toros.common.config import Config
+from toros.common.config.dome import DomeSettings
 from toros.common.config.simulator import SimulatorSettings
 from toros.common.errors import PeerError
 from toros.common.journal import WorkOrderRow
+from toros.dome.watch import longest_close_s
 from toros.simulator.server import Simulator
 
 RATE = 20.0
@@ -138,6 +142,46 @@ def test_what_was_open_and_is_out_of_reach_is_tried_again(
     dome.fault(fault="refuse", device="dome", status=503, count=40)
     assert dome.end() == 0
     assert dome.shutter() == 0.0
+
+
+@pytest.mark.parametrize("database", ["away", "not current"])
+def test_a_module_that_cannot_start_without_its_database_closes_the_dome(
+    dome: Process, tmp_path: Path, database: str
+) -> None:
+    assert dome.client.ask("open_dome") is True
+    dome.process.kill()
+    dome.process.wait()
+    path = tmp_path / "toros.conf.yaml"
+    document = yaml.safe_load(path.read_text())
+    away = f"postgresql+psycopg://toros@127.0.0.1:{free_port()}/toros"
+    document["database"]["url"] = away if database == "away" else f"sqlite:///{tmp_path}/empty.db"
+    path.write_text(yaml.safe_dump(document))
+    with ServiceManager(tmp_path / "notify") as manager:
+        command = [sys.executable, "-m", "toros", "serve", "dome", "--config", str(path)]
+        ended = subprocess.run(
+            command, capture_output=True, timeout=60, env={**os.environ, **manager.environment()}
+        )
+        manager.wait_for("EXTEND_TIMEOUT_USEC")
+    assert ended.returncode == (1 if database == "away" else 2)
+    assert dome.shutter() == 0.0
+
+
+def test_the_service_manager_is_told_how_long_a_stop_may_last(
+    dome: Process, tmp_path: Path
+) -> None:
+    assert dome.end() == 0
+    settings = DomeSettings(shutter_needs_parked_mount=True)
+    with ServiceManager(tmp_path / "notify") as manager:
+        command = [sys.executable, "-m", "toros", "serve", "dome", "--config"]
+        process = subprocess.Popen(
+            [*command, str(tmp_path / "toros.conf.yaml")],
+            env={**os.environ, **manager.environment()},
+        )
+        manager.wait_for("READY=1")
+        process.terminate()
+        said = manager.told[manager.wait_for("EXTEND_TIMEOUT_USEC")]
+        assert process.wait(STOPS_WITHIN_S) == 0
+    assert int(said.partition("=")[2]) / 1e6 > longest_close_s(settings) / RATE
 
 
 @pytest.mark.long  # the supervisor gives other modules 25 s of the machine

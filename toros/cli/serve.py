@@ -17,7 +17,7 @@ from toros.cli.verdicts import VAIN, status_of
 from toros.common.config import Config, load_config
 from toros.common.daemon import Daemon
 from toros.common.database import make_engine, make_sessions
-from toros.common.errors import TorosError
+from toros.common.errors import DatabaseNotReady, TorosError
 from toros.common.logs import set_up_logging
 from toros.common.module import Context
 from toros.common.sd_notify import Notifier
@@ -95,8 +95,15 @@ def _serve(name: str, settings: Config) -> None:
         return
     engine = make_engine(settings.database.url)
     try:
-        check_current(engine)
         context = Context(settings, clock, make_sessions(engine))
+        try:
+            check_current(engine)
+        except DatabaseNotReady:
+            if name == "dome":  # what is open must not wait for a database
+                from toros.dome.daemon import leave_closed
+
+                leave_closed(context)
+            raise
         Daemon(build(name, context), context).serve()
     finally:
         engine.dispose()

@@ -87,7 +87,9 @@ class Daemon:
     def serve(self, notifier: Notifier | None = None) -> None:
         """Start, wait for SIGTERM or SIGINT, stop; systemd is told by `notifier`."""
         told = notifier or Notifier.from_environment()
-        Lifecycle(self._module.name, told, self.pulses, self._describe).run(self.start, self.stop)
+        stop_s = DRAIN_S + self._module.close_s if self._module.close_s else None
+        life = Lifecycle(self._module.name, told, self.pulses, self._describe, stop_s)
+        life.run(self.start, self.stop)
 
     def _describe(self) -> str:
         doing = self._workers.doing()

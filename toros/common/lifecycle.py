@@ -37,15 +37,23 @@ class Lifecycle:
         The watchdog is fed only while none of them is overdue.
     describe : callable
         Returns in one line what the module does; must not wait for anything.
+    stop_s : float, optional
+        How long the stop may take, where the service manager cannot know (machine seconds).
     """
 
     def __init__(
-        self, name: str, notifier: Notifier, pulses: list[Pulse], describe: Callable[[], str]
+        self,
+        name: str,
+        notifier: Notifier,
+        pulses: list[Pulse],
+        describe: Callable[[], str],
+        stop_s: float | None = None,
     ) -> None:
         self._name = name
         self._notifier = notifier
         self._pulses = pulses
         self._describe = describe
+        self._stop_s = stop_s
         self._said = ""
         self._hung = False
 
@@ -72,6 +80,8 @@ class Lifecycle:
             self.look()
         log.info("Received %s.", signal.Signals(received[0]).name)
         self._notifier.stopping("Stops: takes no more orders and ends what is in flight.")
+        if self._stop_s is not None:
+            self._notifier.extend(self._stop_s)
         stop()
 
     def look(self) -> None:

@@ -75,6 +75,8 @@ class Module(Generic[S]):
         Its background threads.
     close : callable
         Called when the daemon has stopped all threads.
+    close_s : float
+        How long that may take, machine seconds, where it is longer than a moment.
     describe : callable
         Returns the module's own keys of the answer to `status`.
     """
@@ -84,4 +86,5 @@ class Module(Generic[S]):
     table: RequestTable[S]
     loops: Sequence[Loop] = ()
     close: Callable[[], None] = field(default=_nothing)
+    close_s: float = 0.0
     describe: Callable[[], dict[str, Json]] = field(default=_no_keys)

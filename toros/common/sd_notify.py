@@ -58,6 +58,10 @@ class Notifier:
         """Say that the daemon is alive."""
         self._send("WATCHDOG=1")
 
+    def extend(self, seconds: float) -> None:
+        """Say that the start or the stop under way may last so long from now, beyond its limit."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
     def stopping(self, status: str) -> None:
         """Say that the daemon ends."""
         self._send("STOPPING=1", _status(status))

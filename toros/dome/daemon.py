@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+import logging
+
+from toros.common.errors import TorosError
 from toros.common.module import PATIENCE_S, Context, Loop, Module
+from toros.common.sd_notify import Notifier
+from toros.common.workers import run_guarded
 from toros.dome.requests import TABLE
 from toros.dome.state import DomeModule
 from toros.dome.watch import longest_close_s
+
+log = logging.getLogger(__name__)
+
+# What a device, the archive and the mail may take on top of the closing (machine seconds).
+MARGIN_S = 60.0
+
+
+def _closing_s(context: Context) -> float:
+    return context.clock.machine_seconds(longest_close_s(context.config.dome))
+
+
+def leave_closed(context: Context, notifier: Notifier | None = None) -> None:
+    """Close the dome in place of a module that cannot be served, for nobody would watch it.
+
+    Its events wait for an archive that is not there; the log and the mail have them.
+    """
+    told = notifier or Notifier.from_environment()
+    told.status("Cannot be served. Sees that the dome is closed.")
+    told.extend(_closing_s(context) + MARGIN_S)
+    try:
+        run_guarded("Closing the dome", DomeModule(context).close)
+    except TorosError as error:
+        log.error("The dome is not known to be closed: %s", error.message)  # noqa: TRY400
 
 
 def build(context: Context) -> Module[DomeModule]:
     """Return the module, ready to be served."""
     dome = DomeModule(context)
-    closing_s = context.clock.machine_seconds(longest_close_s(context.config.dome))
-    patience_s = PATIENCE_S + closing_s
+    patience_s = PATIENCE_S + _closing_s(context)
     return Module(
         "dome",
         dome,
@@ -28,5 +55,6 @@ def build(context: Context) -> Module[DomeModule]:
             Loop("dome-following", dome.aperture.run),
         ),
         close=dome.close,
+        close_s=_closing_s(context) + MARGIN_S,
         describe=dome.describe,
     )
