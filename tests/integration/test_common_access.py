@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.toy import build
@@ -19,6 +20,7 @@ from toros.common.certificates import Issued, issue
 from toros.common.client import FrontDeskClient
 from toros.common.clock import Clock
 from toros.common.config import Config, parse_config
+from toros.common.config.models import Tls
 from toros.common.daemon import Daemon
 from toros.common.errors import (
     ConfigurationError,
@@ -28,6 +30,7 @@ from toros.common.errors import (
     PeerUnreachable,
 )
 from toros.common.module import Context
+from toros.common.tls import server_context
 
 Serve = Callable[[Config], Daemon]
 
@@ -157,6 +160,22 @@ def test_older_tls_is_refused(serve: Serve, certificates: Issued) -> None:
         pytest.raises(ssl.SSLError),
     ):
         context.wrap_socket(sock, server_hostname="localhost")
+
+
+def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(
+    certificates: Issued, tmp_path: Path
+) -> None:
+    key = serialization.load_pem_private_key(certificates.key.read_bytes(), None)
+    locked = tmp_path / "locked.key"
+    locked.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"swordfish"),
+        )
+    )
+    with pytest.raises(ConfigurationError, match="passphrase"):
+        server_context(Tls(certificate=certificates.certificate, key=locked))
 
 
 def test_a_node_s_own_credentials_are_used_between_modules(serve: Serve) -> None:

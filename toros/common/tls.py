@@ -24,12 +24,17 @@ def server_context(settings: Tls) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
-        context.load_cert_chain(settings.certificate, settings.key)
+        context.load_cert_chain(settings.certificate, settings.key, _no_passphrase)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(
             f"tls: {settings.certificate} and {settings.key} cannot be used ({error})."
         ) from error
     return context
+
+
+def _no_passphrase() -> str:
+    # Else OpenSSL would ask whoever sits at the terminal, and wait.
+    raise ConfigurationError("tls.key has a passphrase, and a daemon cannot be asked for one.")
 
 
 def client_context(authority: Path | None) -> ssl.SSLContext:

@@ -25,13 +25,13 @@ def _closing_s(context: Context) -> float:
 def leave_closed(context: Context, notifier: Notifier | None = None) -> None:
     """Close the dome in place of a module that cannot be served, for nobody would watch it.
 
-    Its events wait for an archive that is not there; the log and the mail have them.
+    Its events go into the log and the mail alone: there is no archive.
     """
     told = notifier or Notifier.from_environment()
     told.status("Cannot be served. Sees that the dome is closed.")
     told.extend(_closing_s(context) + MARGIN_S)
     try:
-        run_guarded("Closing the dome", DomeModule(context).close)
+        run_guarded("Closing the dome", DomeModule(context).leave_closed)
     except TorosError as error:
         log.error("The dome is not known to be closed: %s", error.message)  # noqa: TRY400
 

@@ -189,8 +189,18 @@ class DomeModule:
             self.leaving.finish()
         finally:
             self.events.flush()
-            self.news.close()
-            self._hardware.close()
-            self.sources.close()
-            if self._mount is not None:
-                self._mount.close()
+            self._let_go()
+
+    def leave_closed(self) -> None:
+        """Leave the dome closed without ever having been served, for there is no archive."""
+        try:
+            self.leaving.finish()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self.news.close()
+        self._hardware.close()
+        self.sources.close()
+        if self._mount is not None:
+            self._mount.close()
