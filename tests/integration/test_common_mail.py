@@ -23,9 +23,11 @@ from aiosmtpd.smtp import Session as SmtpSession
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 from toros.common.certificates import issue
+from toros.common.client import FrontDeskClient
 from toros.common.clock import Clock
 from toros.common.config import Config, parse_config
 from toros.common.error_mail import MOST_KINDS, AdminMailHandler
+from toros.common.errors import PeerUnreachable
 from toros.common.logs import set_up_logging
 from toros.common.mail import Mailer
 from toros.common.order_context import working_on
@@ -369,6 +371,29 @@ def test_a_webhook_gets_what_is_mailed(tmp_path: Path) -> None:
     with webhook_at(port) as taken:
         Mailer(config.email).send([], "The dome is stuck", "Text")
     assert taken[0]["title"] == "The dome is stuck"
+
+
+def test_no_password_of_an_address_is_mailed_or_logged(
+    serve_mail: Serve, set_up: SetUp, tmp_path: Path
+) -> None:
+    box, port = serve_mail()
+    handler = set_up(port)
+    url = f"http://robot:secret-1@127.0.0.1:{free_port()}"
+    log.error("%s", _no_answer_of(url))
+    log.error("It is at %s.", url)
+    log.error("The database postgresql://u:sec/ret-2@h/t?password=secret-3&x=y cannot be used.")
+    handler.close()
+    written = (tmp_path / "toros.log").read_text() + str([mail.as_string() for mail in box.mails])
+    assert "secret-1" not in _no_answer_of(url)
+    for secret in ("secret-1", "ret-2", "secret-3"):
+        assert secret not in written
+    assert "x=3Dy cannot be used" in written  # as mail spells it
+
+
+def _no_answer_of(url: str) -> str:
+    with pytest.raises(PeerUnreachable) as caught:
+        FrontDeskClient(url, timeout_s=2).ask("status", wait=0)
+    return caught.value.message
 
 
 @pytest.mark.usefixtures("_root_logger")

@@ -120,6 +120,15 @@ def test_secrets_are_not_shown_where_they_are_wrong(tmp_path: Path) -> None:
 
 
 def test_the_configuration_is_shown_without_the_databases_password() -> None:
+    elsewhere = parse_config(
+        """
+        database: {url: "postgresql+psycopg://u:9182/73@h/d?password=918273"}
+        services: {dome: {http: "http://u:918273@127.0.0.1:1"}}
+        data: {allowed_sources: ["https://u:918273@h.example.org"]}
+        """
+    )
+    assert "918273" not in as_yaml(elsewhere)
+    assert "/73" not in as_yaml(elsewhere)
     shown = as_yaml(parse_config("database: {url: 'postgresql+psycopg://u:918273@h/d'}"))
     assert "url: postgresql+psycopg://u:**********@h/d" in shown
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from toros.archive.models import Base, StatusCode
+from toros.common.config.source import without_password
 from toros.common.database import sqlite_file
 from toros.common.errors import DatabaseNotReady, SchemaNotCurrent, status_codes
 
@@ -122,7 +123,7 @@ def _write_status_codes(connection: Connection) -> None:
 
 
 def _name(engine: Engine) -> str:
-    return engine.url.render_as_string(hide_password=True)
+    return without_password(engine.url.render_as_string(hide_password=True))
 
 
 def _unreachable(engine: Engine, error: Exception) -> DatabaseNotReady:

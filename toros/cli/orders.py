@@ -15,6 +15,7 @@ from toros.cli.options import ConfigOption, JsonOption
 from toros.cli.output import err, out, print_json
 from toros.common.client import FrontDeskClient
 from toros.common.config import Config, load_config
+from toros.common.config.source import without_password
 from toros.common.errors import InvalidField, PeerError
 from toros.common.work_order import MAX_WAIT_S, OrderStatus
 
@@ -69,7 +70,7 @@ def status(as_json: JsonOption = False, config: ConfigOption = None) -> None:
         colour = "green" if answer["reachable"] else "red"
         cells = [str(answer[key] or "") for key in ("version", "since")]
         queue = "" if answer["queue"] is None else str(answer["queue"])
-        address = settings.url_of(name)
+        address = without_password(settings.url_of(name))
         table.add_row(name, f"[{colour}]{answer['status']}[/]", *cells, queue, address)
     out.print(table)
     if not found:

@@ -73,9 +73,17 @@ def template() -> None:
 
 def as_yaml(settings: Config) -> str:
     """Return `settings` as YAML, without its secrets."""
-    data: dict[str, Any] = settings.model_dump(mode="json")
-    data["database"]["url"] = without_password(data["database"]["url"])
+    data = _shown(settings.model_dump(mode="json"))
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def _shown(value: Any) -> Any:
+    """Return a part of a configuration; any address may hold a password."""
+    if isinstance(value, dict):
+        return {key: _shown(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_shown(each) for each in value]
+    return without_password(value) if isinstance(value, str) else value
 
 
 @db_app.command()

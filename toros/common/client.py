@@ -11,6 +11,7 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 
 from toros.common.config.models import Config, Credentials
+from toros.common.config.source import without_password
 from toros.common.errors import PeerRefused, PeerTimeout, PeerUnreachable
 from toros.common.timed_response import TimedResponse
 from toros.common.tls import client_context
@@ -67,6 +68,7 @@ class FrontDeskClient:
         authority: Path | None = None,
     ) -> None:
         self.url = url
+        self._shown = without_password(url)  # as errors name it: a token may stand in it
         self._timeout_s = timeout_s
         self._authorization = _basic(credentials) if credentials else None
         self._authority = authority
@@ -116,17 +118,17 @@ class FrontDeskClient:
             ) as proxy:
                 return Reply.model_validate(proxy.front_desk(order))
         except TimeoutError as error:
-            raise PeerTimeout(f"{self.url} did not answer '{request}' in time.") from error
+            raise PeerTimeout(f"{self._shown} did not answer '{request}' in time.") from error
         except xmlrpc.client.Fault as fault:
             raise PeerRefused(
-                f"{self.url} refused '{request}': {fault.faultString} ({fault.faultCode})"
+                f"{self._shown} refused '{request}': {fault.faultString} ({fault.faultCode})"
             ) from fault
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
-            raise PeerUnreachable(f"{self.url} cannot be reached ({_cause(error)}).") from error
+            raise PeerUnreachable(f"{self._shown} cannot be reached ({_cause(error)}).") from error
         except (ExpatError, ValueError, LookupError) as error:
             # A pydantic ValidationError among them; the rest is what xmlrpc.client makes of
             # an answer that is no XML-RPC.
-            raise PeerUnreachable(f"{self.url} did not answer as a front desk does.") from error
+            raise PeerUnreachable(f"{self._shown} did not answer as a front desk does.") from error
 
     def ask(self, request: str, **fields: Any) -> Json:
         """Send one work order and return its result.

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from toros.common.outbox import Outbox
 
@@ -30,6 +30,8 @@ class AdminMailHandler(logging.Handler):
         To whom they go.
     origin : str
         Node and module, named in the subject.
+    clean : callable
+        Returns a text without secrets.
     burst : int
         How many errors within `window_s` are mailed one by one; the others come as a digest at
         its end.
@@ -38,12 +40,20 @@ class AdminMailHandler(logging.Handler):
     """
 
     def __init__(
-        self, outbox: Outbox, admins: Sequence[str], origin: str, *, burst: int, window_s: float
+        self,
+        outbox: Outbox,
+        admins: Sequence[str],
+        origin: str,
+        clean: Callable[[str], str],
+        *,
+        burst: int,
+        window_s: float,
     ) -> None:
         super().__init__(logging.ERROR)
         self._outbox = outbox
         self._admins = list(admins)
         self._origin = origin
+        self._clean = clean
         self._burst = burst
         self._window_s = window_s
         self._mailed: deque[float] = deque(maxlen=burst)
@@ -64,7 +74,7 @@ class AdminMailHandler(logging.Handler):
                 return
             self._mailed.append(now)
         try:
-            self._outbox.post(self._admins, self._subject(record.getMessage()), text)
+            self._outbox.post(self._admins, self._subject(self._clean(record.getMessage())), text)
         except OSError:
             self.handleError(record)
 

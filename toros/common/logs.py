@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pydantic import BaseModel, SecretStr
 
 from toros.common.clock import Clock, iso
 from toros.common.config import Config
+from toros.common.config.source import without_password
 from toros.common.daily_file import DailyFileHandler
 from toros.common.error_mail import AdminMailHandler
 from toros.common.errors import ConfigurationError
@@ -29,7 +30,6 @@ from toros.common.outbox import Outbox
 
 # What moves the cursor of whoever looks at a log, or is a line's end to some programs.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-IN_URL = re.compile(r"(?<=://)([^/\s:@]+):[^/\s@]+(?=@)")
 # What systemd's journal calls the levels.
 PRIORITIES = {"CRITICAL": 2, "ERROR": 3, "WARNING": 4, "INFO": 6, "DEBUG": 7}
 SHORTEST_SECRET = 4
@@ -65,7 +65,7 @@ def set_up_logging(config: Config, module: str, clock: Clock) -> AdminMailHandle
     handlers[0].setFormatter(JournalFormatter(formatter) if _in_journal() else formatter)
     if config.logging.file is not None:
         handlers.append(_file_handler(config.logging.file, config.logging.keep_days))
-    mail = _mail_handler(config, module)
+    mail = _mail_handler(config, module, formatter.clean)
     if mail is not None:
         handlers.append(mail)
     for handler in handlers[1:]:
@@ -95,7 +95,7 @@ class LineFormatter(logging.Formatter):
         """Return the line."""
         facts = self._facts(record)
         if self._as_json:
-            return self._clean(json.dumps(facts, ensure_ascii=False))
+            return self.clean(json.dumps(facts, ensure_ascii=False))
         order = f" [order {facts['order']} {facts['request']}" if "order" in facts else ""
         order += f" by {facts['user']}]" if facts.get("user") else "]" if order else ""
         text = (
@@ -105,7 +105,7 @@ class LineFormatter(logging.Formatter):
         if "traceback" in facts:
             text += f"\n{facts['traceback']}"
         # A second line would be an event of its own to whoever reads the log with tools.
-        return self._clean(text).rstrip("\n").replace("\n", " ⏎ ")
+        return self.clean(text).rstrip("\n").replace("\n", " ⏎ ")
 
     def _facts(self, record: logging.LogRecord) -> dict[str, Any]:
         seconds = self._clock.start + (record.created - self._clock.anchor) * self._clock.rate
@@ -125,11 +125,12 @@ class LineFormatter(logging.Formatter):
             facts["traceback"] = self.formatException(record.exc_info)
         return facts
 
-    def _clean(self, text: str) -> str:
+    def clean(self, text: str) -> str:
+        """Return a text without secrets, and without what is no text."""
         # Names of files hold bytes that are no text: a line with them is written all the same.
         text = text.replace("\r\n", "\n").encode("utf-8", "backslashreplace").decode()
         text = CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
-        text = IN_URL.sub(r"\1:***", text)
+        text = without_password(text, "***")
         return self._secrets.sub("***", text) if self._secrets else text
 
 
@@ -175,12 +176,14 @@ def _file_handler(path: Path, keep_days: int) -> logging.Handler:
         ) from error
 
 
-def _mail_handler(config: Config, module: str) -> AdminMailHandler | None:
+def _mail_handler(
+    config: Config, module: str, clean: Callable[[str], str]
+) -> AdminMailHandler | None:
     email = config.email
     if not Mailer(email).configured or not (email.admins or email.webhooks):
         return None
     outbox = Outbox(email, module)
     origin = f"{config.node} {module}"
     return AdminMailHandler(
-        outbox, email.admins, origin, burst=email.burst, window_s=email.window_s
+        outbox, email.admins, origin, clean, burst=email.burst, window_s=email.window_s
     )

@@ -17,13 +17,15 @@ VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # Values that may be kept in a file of their own, as `<name>_file`.
 SECRETS = frozenset({"password", "token", "secret", "client_secret", "webhook"})
 # To the last @: SQLAlchemy takes a slash in a password, and people forget to escape the rest.
-PASSWORD_IN_URL = re.compile(r"(?<=://)([^@/:\s]*):\S*@")
+PASSWORD_IN_URL = re.compile(r"""(?<=://)([^@/:\s"']*):[^\s"']*@""")
+# Where PostgreSQL takes one, too.
+PASSWORD_IN_QUERY = re.compile(r"""(?<=[?&]password=)[^&\s"']+""")
 SERVICE_ADDRESS = re.compile(r"^(\w+)_service_address$")
 
 
-def without_password(url: str) -> str:
-    """Return an address as it may be shown; text that is none comes back as it is."""
-    return PASSWORD_IN_URL.sub(r"\1:**********@", url)
+def without_password(url: str, shown: str = "**********") -> str:
+    """Return an address, or a text with some, as it may be shown; other text as it is."""
+    return PASSWORD_IN_QUERY.sub(shown, PASSWORD_IN_URL.sub(rf"\1:{shown}@", url))
 
 
 class Source:
