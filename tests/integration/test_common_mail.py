@@ -187,6 +187,24 @@ def test_the_digest_comes_by_itself_when_the_window_ends(serve_mail: Serve, set_
     assert box.subjects()[-1].endswith("4 more errors")
 
 
+def test_a_module_that_is_started_again_and_again_is_a_storm_too(
+    serve_mail: Serve, set_up: SetUp
+) -> None:
+    box, port = serve_mail()
+    for _ in range(10):
+        handler = set_up(port, "  burst: 2\n          window_s: 3600")
+        log.error("it cannot start")
+        handler.close()
+    said = [subject.split("] ")[1] for subject in box.subjects()]
+    assert said == ["it cannot start", "it cannot start", "1 more errors"]
+    # The window ends, and the next process says what those before it held.
+    set_up(port, "  burst: 2\n          window_s: 0.3")
+    wait_until(lambda: len(box.mails) == 4, "the digest")
+    assert box.subjects()[-1].endswith("7 more errors")
+    digest = str(box.mails[-1].get_payload(decode=True), "utf-8")
+    assert "7 × ERROR dome toros.test: it cannot start" in digest
+
+
 def test_mail_waits_on_disk_while_the_server_is_down(
     serve_mail: Serve, set_up: SetUp, tmp_path: Path
 ) -> None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from toros.common.mailed_lately import recall, remember
 from toros.common.outbox import Outbox
 
 # Loggers whose errors are about messages themselves: mailing them would go round in a circle.
-OWN = ("toros.common.outbox", "toros.common.mail", "apprise", __name__)
+OWN = (
+    "toros.common.outbox",
+    "toros.common.mail",
+    "toros.common.mailed_lately",
+    "apprise",
+    __name__,
+)
 CLOSE_S = 10.0
 log = logging.getLogger(__name__)
 SHOWN_IN_DIGEST = 20
@@ -37,6 +46,8 @@ class AdminMailHandler(logging.Handler):
         its end.
     window_s : float
         Machine seconds.
+    memory : pathlib.Path
+        Keeps what was mailed lately, and what is held, from one process of the module to the next.
     """
 
     def __init__(
@@ -48,6 +59,7 @@ class AdminMailHandler(logging.Handler):
         *,
         burst: int,
         window_s: float,
+        memory: Path,
     ) -> None:
         super().__init__(logging.ERROR)
         self._outbox = outbox
@@ -56,10 +68,15 @@ class AdminMailHandler(logging.Handler):
         self._clean = clean
         self._burst = burst
         self._window_s = window_s
-        self._mailed: deque[float] = deque(maxlen=burst)
-        self._held: Counter[str] = Counter()  # without their times, so that alike ones are counted
+        self._memory = memory
+        lately, now = recall(memory, window_s), time.monotonic()
+        self._mailed: deque[float] = deque((now - age for age in lately.ages_s), maxlen=burst)
+        self._digest_at = -math.inf if lately.digest_age_s is None else now - lately.digest_age_s
+        self._held = lately.held  # without their times, so that alike ones are counted
         self._timer: threading.Timer | None = None
         self._state = threading.Lock()
+        if self._held:
+            self._start_timer(now)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Mail the record, or hold it for the digest."""
@@ -70,39 +87,62 @@ class AdminMailHandler(logging.Handler):
         with self._state:
             full = len(self._mailed) == self._burst and now - self._mailed[0] < self._window_s
             if full:
-                self._hold(text, self._mailed[0] + self._window_s - now)
+                self._hold(text, now)
                 return
             self._mailed.append(now)
+            self._remember()
         try:
             self._outbox.post(self._admins, self._subject(self._clean(record.getMessage())), text)
         except OSError:
             self.handleError(record)
 
     def close(self) -> None:
-        """Send the digest if one is held, and what waits."""
+        """Send the digest if one is held, and what waits.
+
+        If there was a digest lately, what is held is left to the next process.
+        """
         with self._state:
             timer, self._timer = self._timer, None
+            lately = time.monotonic() - self._digest_at < self._window_s
+            if timer is not None and lately:
+                self._remember()
         if timer is not None:
             timer.cancel()
-            self._send_digest()
+            if not lately:
+                self._send_digest()
         self._outbox.close(CLOSE_S)
         super().close()
 
-    def _hold(self, text: str, seconds: float) -> None:
+    def _hold(self, text: str, now: float) -> None:
         kind = _without_time(text)
         # A storm may last, and no two of its errors be alike.
         known = kind in self._held or len(self._held) < MOST_KINDS
         self._held[kind if known else OTHERS] += 1
-        if self._timer is None:
-            self._timer = threading.Timer(max(seconds, 0.0), self._send_digest)
-            self._timer.daemon = True
-            self._timer.start()
+        self._start_timer(now)
+
+    def _start_timer(self, now: float) -> None:
+        """Let the digest come at the end of the window."""
+        if self._timer is not None:
+            return
+        first = min(self._mailed, default=-math.inf)
+        seconds = max(first + self._window_s - now, 0.0)
+        self._timer = threading.Timer(seconds, self._send_digest)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _remember(self) -> None:
+        now = time.monotonic()
+        ages = [now - each for each in self._mailed]
+        digest = None if math.isinf(self._digest_at) else now - self._digest_at
+        remember(self._memory, ages, digest, self._held)
 
     def _send_digest(self) -> None:
         with self._state:
             alike, self._held, self._timer = self._held, Counter(), None
-        if not alike:
-            return
+            if not alike:
+                return
+            self._digest_at = time.monotonic()
+            self._remember()
         others = alike.pop(OTHERS, 0)
         lines = [f"{count} × {text}" for text, count in alike.most_common(SHOWN_IN_DIGEST)]
         if len(alike) > SHOWN_IN_DIGEST:

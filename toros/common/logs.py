@@ -185,5 +185,11 @@ def _mail_handler(
     outbox = Outbox(email, module)
     origin = f"{config.node} {module}"
     return AdminMailHandler(
-        outbox, email.admins, origin, clean, burst=email.burst, window_s=email.window_s
+        outbox,
+        email.admins,
+        origin,
+        clean,
+        burst=email.burst,
+        window_s=email.window_s,
+        memory=email.outbox / f"{module}.lately",
     )
