@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
@@ -29,11 +30,23 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.recipients: list[str] = []
+        self.refusals: Counter[str] = Counter()  # how often who is refused a mail
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        if self.refusals[address] > 0:
+            self.refusals[address] -= 1
+            return "450 Come again later"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         parsed = email.message_from_bytes(envelope.content, policy=email.policy.default)
         assert isinstance(parsed, EmailMessage)
         self.mails.append(parsed)
+        self.recipients += envelope.rcpt_tos
         return "250 kept"
 
 
@@ -180,6 +193,20 @@ def test_a_webhook_that_is_down_does_not_repeat_the_mail(house: AlertHouse) -> N
     ((_, said),) = posted
     assert said["title"] == "[MOCK] MS170817a INITIAL, revision 1"
     assert "THIS IS NO REAL EVENT: MOCK." in said["message"]
+
+
+def test_who_is_told_to_come_again_gets_the_mail_later_and_the_others_once(
+    house: AlertHouse,
+) -> None:
+    port = free_port()
+    with mail_server(port) as mailbox:
+        mailbox.refusals["grey@example.org"] = 2
+        document = config_of(house, port).model_dump(mode="json", exclude_defaults=True)
+        document["email"]["recipients"] = ["quick@example.org", "grey@example.org"]
+        with house.robot(Config.model_validate(document)) as robot:
+            process(robot.url, notice("MS170817a"))
+            wait_until(lambda: "grey@example.org" in mailbox.recipients, "the second mail", 120)
+    assert mailbox.recipients == ["quick@example.org", "grey@example.org"]
 
 
 S1A = [f"S1a {kind}" for kind in ("INITIAL, revision 1", "UPDATE, revision 2")]

@@ -81,6 +81,14 @@ class News:
                     self._waiting.popleft()
         return True
 
+    def hush(self) -> None:
+        """Tell nobody anything from now on."""
+        with self._changed:
+            outbox, self._outbox = self._outbox, None
+            self._waiting.clear()
+        if outbox is not None:
+            outbox.close(0.0)
+
     def close(self) -> None:
         """Post what waits, and try once more to send it; the rest stays on disk."""
         self.flush()

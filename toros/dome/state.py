@@ -192,7 +192,12 @@ class DomeModule:
             self._let_go()
 
     def leave_closed(self) -> None:
-        """Leave the dome closed without ever having been served, for there is no archive."""
+        """Leave the dome closed without ever having been served, for there is no archive.
+
+        The admins are mailed what goes wrong, as of every error; the recipients get no news of a
+        module that is started every few seconds.
+        """
+        self.news.hush()
         try:
             self.leaving.finish()
         finally:
