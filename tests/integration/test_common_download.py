@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from tests.support.web_folder import WebFolder, serve
+from tests.support.web_server import serving
 from toros.common.download import Patience, Rules, download, download_file
 from toros.common.errors import (
     AddressNotAllowed,
@@ -43,6 +45,37 @@ def rules(web: WebFolder, **more: object) -> Rules:
 
 def patience(attempts: int = 3) -> Patience:
     return Patience(attempts, 0.01, threading.Event())
+
+
+@pytest.mark.parametrize(
+    ("begins", "goes_on"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    ],
+)
+def test_an_answer_that_trickles_before_its_body_is_cut_off(begins: bytes, goes_on: bytes) -> None:
+    gone = threading.Event()
+
+    class Trickler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.close_connection = True
+            try:
+                self.wfile.write(begins)
+                for _ in range(80):  # short of what http.client takes of headers
+                    self.wfile.write(goes_on)
+                    if gone.wait(0.1):
+                        break
+            except OSError:
+                gone.set()  # for good: the client has closed
+
+    with serving(Trickler) as url:
+        allowed = Rules(
+            allowed=[url], setting="allowed", max_bytes=2**22, silence_s=5.0, longest_s=0.5
+        )
+        with pytest.raises(TransferBroken, match="in time"):
+            download(f"{url}/map.fits", allowed)
+        assert gone.wait(20)
 
 
 def test_a_broken_download_goes_on_where_it_broke_off(web: WebFolder, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from toros.common.errors import (
     TransferError,
     TransferTooLarge,
 )
+from toros.common.timed_response import timed_handlers
 
 log = logging.getLogger(__name__)
 
@@ -292,10 +293,8 @@ class _NotSatisfiable(Exception):
 def _asked(url: str, rules: Rules, headers: Mapping[str, str]) -> Iterator[Any]:
     """Yield the server's answer; whatever goes wrong is an error of the tree."""
     rules.require(url)
-    handlers: list[urllib.request.BaseHandler] = [_SameRules(rules)]
-    if rules.tls is not None:
-        handlers.append(urllib.request.HTTPSHandler(context=rules.tls))
-    opener = urllib.request.build_opener(*handlers)
+    timed = timed_handlers(rules.longest_s, rules.tls)
+    opener = urllib.request.build_opener(_SameRules(rules), *timed)
     asked = {"Accept-Encoding": "identity", **headers}
     try:
         # Of http(s): `require` has seen to that.
