@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -147,9 +149,43 @@ def test_tls_with_a_private_authority(serve: Serve, certificates: Issued) -> Non
         FrontDeskClient(url.replace("https", "http"), timeout_s=2).ask("status", wait=0)
 
 
-def test_older_tls_is_refused(serve: Serve, certificates: Issued) -> None:
-    import socket
+@pytest.mark.parametrize(
+    ("name", "days", "why"),
+    [
+        ("127.0.0.1", -1000.0, "certificate has expired"),
+        ("127.0.0.1", 2.0, "certificate is not yet valid"),
+        ("dome.example.org", 0.0, "not valid for '127.0.0.1'"),
+    ],
+)
+def test_a_client_says_what_is_wrong_with_a_certificate(
+    serve: Serve, tmp_path: Path, name: str, days: float, why: str
+) -> None:
+    issued = issue(tmp_path, [name], Clock().now() + timedelta(days=days))
+    config, token = guarded(f"tls: {{certificate: {issued.certificate}, key: {issued.key}}}")
+    url = serve(config).url.replace("://", f"://robot:{token}@")
+    with pytest.raises(PeerUnreachable, match=why) as caught:
+        FrontDeskClient(url, authority=issued.authority).ask("status", wait=0)
+    assert token not in caught.value.message
 
+
+def test_stuck_handshakes_keep_nobody_out(serve: Serve, certificates: Issued) -> None:
+    text = f"tls: {{certificate: {certificates.certificate}, key: {certificates.key}}}"
+    config, token = guarded(text)
+    daemon = serve(config)
+    host, port = daemon.url.removeprefix("https://").split(":")
+    hello = b"\x16\x03\x01\x02\x00\x01"  # how a handshake begins
+    url = daemon.url.replace("://", f"://robot:{token}@")
+    client = FrontDeskClient(url, timeout_s=5, authority=certificates.authority)
+    with ExitStack() as stack:
+        for number in range(200):
+            # From addresses of their own: more than there are places, and none gets on.
+            origin = (f"127.9.{number // 8}.1", 0)
+            sock = stack.enter_context(socket.create_connection((host, int(port)), 10, origin))
+            sock.sendall(hello)
+        assert client.ask("add", a=1) == 2.0
+
+
+def test_older_tls_is_refused(serve: Serve, certificates: Issued) -> None:
     text = f"tls: {{certificate: {certificates.certificate}, key: {certificates.key}}}"
     config, _ = guarded(text)
     host, port = serve(config).url.removeprefix("https://").split(":")

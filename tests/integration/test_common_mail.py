@@ -27,7 +27,7 @@ from toros.common.client import FrontDeskClient
 from toros.common.clock import Clock
 from toros.common.config import Config, parse_config
 from toros.common.error_mail import MOST_KINDS, AdminMailHandler
-from toros.common.errors import PeerUnreachable
+from toros.common.errors import MessageNotSent, PeerUnreachable
 from toros.common.logs import set_up_logging
 from toros.common.mail import Mailer
 from toros.common.order_context import working_on
@@ -357,6 +357,41 @@ def test_starttls_and_login(serve_mail: Serve, tmp_path: Path) -> None:
     (mail,) = box.mails
     assert mail["From"] == "toros@example.org"
     assert (given[0].login, given[0].password) == (b"robot", b"swordfish")
+
+
+@pytest.mark.parametrize("what", ["a certificate of another", "no TLS", "login refused"])
+def test_no_password_is_given_to_a_server_that_is_not_the_right_one(
+    serve_mail: Serve, tmp_path: Path, what: str
+) -> None:
+    issued = issue(tmp_path / "ours", ["127.0.0.1"], Clock().now())
+    other = issue(tmp_path / "other", ["127.0.0.1"], Clock().now())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shown = other if what == "a certificate of another" else issued
+    context.load_cert_chain(shown.certificate, shown.key)
+    given: list[Any] = []
+
+    def authenticate(*args: Any) -> AuthResult:
+        given.append(args[-1])
+        return AuthResult(success=False, handled=False)
+
+    options: dict[str, Any] = {"authenticator": authenticate}
+    if what == "no TLS":
+        options |= {"auth_require_tls": False}  # it would take a password in the clear
+    else:
+        options |= {"tls_context": context, "require_starttls": True, "auth_required": True}
+    box, port = serve_mail(**options)
+    config = parse_config(
+        f"""
+        email: {{smtp_host: 127.0.0.1, smtp_port: {port}, username: robot, password: swordfish,
+                ca: {issued.authority}, sender: toros@example.org}}
+        """
+    )
+    with pytest.raises(MessageNotSent, match="could not be mailed") as caught:
+        Mailer(config.email).send(["a@example.org"], "Subject", "Text")
+    assert not caught.value.refused  # the next message would fare no better
+    assert bool(given) is (what == "login refused")
+    assert "swordfish" not in caught.value.message
+    assert not box.mails
 
 
 @contextmanager
