@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives import serialization
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.toy import build
+from tests.support.waiting import wait_until
 from toros.common.access import Access, hash_of, new_token
+from toros.common.certificate_watch import CertificateWatch, end_of
 from toros.common.certificates import Issued, issue
 from toros.common.client import FrontDeskClient
 from toros.common.clock import Clock
@@ -166,6 +168,34 @@ def test_a_client_says_what_is_wrong_with_a_certificate(
     with pytest.raises(PeerUnreachable, match=why) as caught:
         FrontDeskClient(url, authority=issued.authority).ask("status", wait=0)
     assert token not in caught.value.message
+
+
+def test_the_admins_are_told_before_a_certificate_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    issued = issue(tmp_path, ["127.0.0.1"], Clock().now())
+    end = end_of(issued.certificate)
+    clock = Clock.simulated(end - timedelta(days=31), 1.0)
+    watch = CertificateWatch(issued.certificate, clock)
+    told = []
+    for _ in range(34):
+        watch.look()
+        told.append(len(caplog.messages))
+        caplog.clear()
+        object.__setattr__(clock, "start", clock.start + 86400.0)
+    assert [day for day, count in enumerate(told) if count] == [1, 17, 24, 28, 30, 31]
+    assert set(told) == {0, 1}
+
+
+def test_a_module_with_a_certificate_that_ends_soon_says_so(
+    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    issued = issue(tmp_path, ["127.0.0.1"], Clock().now() - timedelta(days=720))
+    config, _ = guarded(f"tls: {{certificate: {issued.certificate}, key: {issued.key}}}")
+    serve(config)
+    wait_until(lambda: "ends on" in caplog.text, "the warning")
+    (record,) = [each for each in caplog.records if "ends on" in each.message]
+    assert record.levelname == "ERROR"  # which mails the admins
 
 
 def test_stuck_handshakes_keep_nobody_out(serve: Serve, certificates: Issued) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any
 
+from toros.common.certificate_watch import CertificateWatch
 from toros.common.desk import Desk
 from toros.common.door import rules_of
 from toros.common.front_desk import FrontDeskServer
@@ -51,7 +52,8 @@ class Daemon:
         self._server = FrontDeskServer(
             address or (service.host, service.listening_port), desk.handle, rules_of(context.config)
         )
-        self._loops = [_RunningLoop(loop, module.name) for loop in module.loops]
+        loops = [*module.loops, *_watch_of_certificate(context)]
+        self._loops = [_RunningLoop(loop, module.name) for loop in loops]
         self.pulses = [*self._workers.pulses, *(loop.pulse for loop in self._loops)]
 
     @property
@@ -94,6 +96,13 @@ class Daemon:
     def _describe(self) -> str:
         doing = self._workers.doing()
         return f"Answers at {self.url}. Doing: {', '.join(doing) or 'nothing'}."
+
+
+def _watch_of_certificate(context: Context) -> list[Loop]:
+    certificate = context.config.tls.certificate
+    if certificate is None:
+        return []
+    return [Loop("certificate", CertificateWatch(certificate, context.clock).run)]
 
 
 class _RunningLoop:
