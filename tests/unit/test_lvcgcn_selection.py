@@ -16,12 +16,17 @@ from toros.lvcgcn.catalogue import PEAK_ORDER
 from toros.lvcgcn.notice import AlertType, Notice, NoticeFormat, Position
 from toros.lvcgcn.pointings import pointings_of
 from toros.lvcgcn.ranking import Ranking, rank
-from toros.lvcgcn.selection import LEAST_SHARE, position_pointing, visible_hosts
+from toros.lvcgcn.selection import (
+    LEAST_SHARE,
+    observatory_pointings,
+    position_pointing,
+    visible_hosts,
+)
 from toros.lvcgcn.skymap import FINEST_ORDER, SkyMap
 from toros.lvcgcn.skymap_disc import around
 from toros.lvcgcn.skymap_fits import read_sky_map
 from toros.lvcgcn.trigger import is_target_itself
-from toros.lvcgcn.visibility import Tonight, dark_times
+from toros.lvcgcn.visibility import Tonight, dark_times, nights
 from toros.simulator.replay import make_gw170817
 from toros.sky.site import Site
 from toros.sky.visibility import altitude
@@ -64,6 +69,47 @@ def test_the_likeliest_that_rise_are_chosen_with_their_ranks_among_all(
 def test_where_the_sun_does_not_set_nothing_is_chosen(event: tuple[SkyMap, Ranking]) -> None:
     tonight = night(Site("North", 80.0, 0.0, 0.0), datetime(2017, 6, 21, 12, tzinfo=UTC))
     assert visible_hosts(*event, tonight, 9) == []
+
+
+@pytest.mark.parametrize("late", [1, 5, 9])
+def test_what_has_set_when_the_notice_comes_is_for_the_next_night(
+    event: tuple[SkyMap, Ranking], late: int
+) -> None:
+    moment = datetime(2017, 8, 18, late, 15, tzinfo=UTC)  # dark, and NGC 4993 is too low
+    usable = nights(MACON, moment, LvcgcnSettings())
+    assert visible_hosts(*event, usable[0], 30) == []
+    pointings = observatory_pointings(*event, usable, 30, None)
+    assert pointings[0].name == "NGC 4993"
+    in_daylight = observatory_pointings(
+        *event, nights(MACON, datetime(2017, 8, 18, 15, tzinfo=UTC), LvcgcnSettings()), 30, None
+    )
+    assert [one.name for one in pointings] == [one.name for one in in_daylight]
+
+
+def test_the_next_night_takes_no_place_of_this_one(event: tuple[SkyMap, Ranking]) -> None:
+    # NGC 4993 has just sunk below 30°; hosts farther south-east have not.
+    usable = nights(MACON, datetime(2017, 8, 18, 0, 30, tzinfo=UTC), LvcgcnSettings())
+    now = [host["name"] for host in visible_hosts(*event, usable[0], 5)]
+    pointings = observatory_pointings(*event, usable, 5, None)
+    assert len(now) == 5
+    assert "NGC 4993" not in now
+    assert pointings[0].name == "NGC 4993"
+    assert set(now) < {one.name for one in pointings}
+    assert len(pointings) <= 10
+    assert [one.score for one in pointings] == sorted(one.score for one in pointings)[::-1]
+
+
+def test_by_day_and_without_a_night_there_is_nothing_after_it() -> None:
+    day = datetime(2017, 8, 18, 15, tzinfo=UTC)
+    assert len(nights(MACON, day, LvcgcnSettings())) == 1
+    summer = datetime(2017, 6, 21, 12, tzinfo=UTC)
+    assert len(nights(Site("North", 80.0, 0.0, 0.0), summer, LvcgcnSettings())) == 1
+    late = datetime(2017, 8, 18, 9, tzinfo=UTC)
+    first, second = nights(MACON, late, LvcgcnSettings())
+    assert first.times[-1] < late.timestamp() + 2 * 3600
+    whole = dark_times(MACON, day, -12)
+    assert second.times[0] == pytest.approx(whole[0], abs=600)
+    assert second.times[-1] == pytest.approx(whole[-1], abs=600)
 
 
 def test_no_pixel_with_something_visible_is_left_out() -> None:
@@ -181,11 +227,14 @@ def notice_at(position: Position | None) -> Notice:
 
 def test_an_exact_position_is_the_target_itself() -> None:
     south = notice_at(Position(ra_deg=250.0, dec_deg=-40.0, radius_deg=0.05))
-    (pointing,) = position_pointing(south, night())
+    (pointing,) = position_pointing(south, [night()])
     assert (pointing.name, pointing.ra_deg, pointing.probability) == ("Swift 1", 250.0, 1.0)
+    late = nights(MACON, datetime(2017, 8, 18, 9, tzinfo=UTC), LvcgcnSettings())
+    assert position_pointing(south, late[:1]) == []  # it has set
+    assert len(position_pointing(south, late)) == 1
     north = notice_at(Position(ra_deg=250.0, dec_deg=80.0, radius_deg=0.05))
-    assert position_pointing(north, night()) == []
-    assert position_pointing(notice_at(None), night()) == []
+    assert position_pointing(north, [night()]) == []
+    assert position_pointing(notice_at(None), [night()]) == []
 
 
 def test_a_position_is_a_target_if_a_field_of_view_holds_its_circle() -> None:

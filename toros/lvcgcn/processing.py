@@ -25,7 +25,7 @@ from toros.lvcgcn.process import Assessment, assess
 from toros.lvcgcn.selection import observatory_pointings, position_pointing, that_fit
 from toros.lvcgcn.stations import Station
 from toros.lvcgcn.trigger import Decision, is_target_itself
-from toros.lvcgcn.visibility import Tonight
+from toros.lvcgcn.visibility import nights
 
 log = logging.getLogger(__name__)
 
@@ -214,12 +214,12 @@ class Processor:
             alert.why += f" Nothing of it rises tonight at {', '.join(blind)}."
 
     def _pointings(self, station: Station, assessment: Assessment) -> list[Pointing]:
-        tonight = Tonight(station.site, self._clock.now(), self._settings)
+        usable = nights(station.site, self._clock.now(), self._settings)
         field_deg = self._settings.fields_of_view_deg.get(station.name)
         if is_target_itself(assessment.notice, self._settings, station.name):
-            return position_pointing(assessment.notice, tonight)
+            return position_pointing(assessment.notice, usable)
         if assessment.sky_map is None or assessment.ranking is None:
             return []
         return observatory_pointings(
-            assessment.sky_map, assessment.ranking, tonight, self._settings.hosts, field_deg
+            assessment.sky_map, assessment.ranking, usable, self._settings.hosts, field_deg
         )

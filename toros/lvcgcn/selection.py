@@ -1,7 +1,8 @@
-"""Each observatory's hosts: the likeliest of those that it can see tonight."""
+"""Each observatory's hosts: the likeliest of those that it can see tonight, or the next night."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -52,10 +53,23 @@ def visible_hosts(
 
 
 def observatory_pointings(
-    sky_map: SkyMap, ranking: Ranking, tonight: Tonight, count: int, field_deg: float | None
+    sky_map: SkyMap,
+    ranking: Ranking,
+    nights: Sequence[Tonight],
+    count: int,
+    field_deg: float | None,
 ) -> list[Pointing]:
-    """Return one observatory's pointings for an event, the likeliest first."""
-    return pointings_of(visible_hosts(sky_map, ranking, tonight, count), field_deg)
+    """Return one observatory's pointings for an event, the likeliest first.
+
+    Each of the nights gives up to `count` hosts: what only the next one shows must not take the
+    place of what can be looked at now.
+    """
+    found: dict[tuple[str, float, float], dict[str, Any]] = {}
+    for night in nights:
+        for host in visible_hosts(sky_map, ranking, night, count):
+            found[host["name"], host["ra"], host["dec"]] = host
+    hosts = sorted(found.values(), key=lambda host: (-host["score"], host["rank"]))
+    return pointings_of(hosts, field_deg)
 
 
 def _seen(search: HostSearch, ranking: Ranking, tonight: Tonight, count: int) -> Best:
@@ -112,12 +126,13 @@ def _bytes_of(name: str) -> int:
     return len(escape(name).encode())
 
 
-def position_pointing(notice: Notice, tonight: Tonight) -> list[Pointing]:
-    """Return the pointing at another mission's position; none if it does not rise tonight."""
+def position_pointing(notice: Notice, nights: Sequence[Tonight]) -> list[Pointing]:
+    """Return the pointing at another mission's position; none if it rises in none of the nights."""
     position = notice.position
     if position is None:
         return []
-    if not tonight.visible(np.array([position.ra_deg]), np.array([position.dec_deg]))[0]:
+    ra, dec = np.array([position.ra_deg]), np.array([position.dec_deg])
+    if not any(night.visible(ra, dec)[0] for night in nights):
         return []
     return [
         Pointing(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 
 import numpy as np
@@ -52,9 +52,19 @@ def dark_times(site: Site, moment: datetime, max_sun_altitude_deg: float) -> Flo
     return times[begin:end]
 
 
+def nights(site: Site, moment: datetime, settings: LvcgcnSettings) -> tuple[Tonight, ...]:
+    """Return the nights for which an alert's hosts are chosen.
+
+    By day that is the next one. Of a night that has begun only the rest can be used, and what has
+    set comes back in the evening: then also the one after it.
+    """
+    tonight = Tonight(site, moment, settings)
+    return (tonight, tonight.next()) if tonight.has_begun else (tonight,)
+
+
 @dataclass(frozen=True)
 class Tonight:
-    """The next night of one observatory.
+    """The night of one observatory: what is left of it, or the next one.
 
     Parameters
     ----------
@@ -74,6 +84,16 @@ class Tonight:
     def times(self) -> Floats:
         """Unix seconds, in steps."""
         return dark_times(self.site, self.moment, self.settings.max_sun_altitude_deg)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is dark already."""
+        return bool(self.times.size) and float(self.times[0]) == self.moment.timestamp()
+
+    def next(self) -> Tonight:
+        """Return the night that comes after this one."""
+        ended = float(self.times[-1]) + _STEP_S if self.times.size else self.moment.timestamp()
+        return replace(self, moment=datetime.fromtimestamp(ended, UTC))
 
     def visible(self, ra_deg: Floats, dec_deg: Floats) -> Bools:
         """Return which of some places keep all limits at the same time at least once."""

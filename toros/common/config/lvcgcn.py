@@ -56,7 +56,7 @@ class LvcgcnSettings(Section):
         "none", description="What hosts are weighted with, where the catalogue knows it."
     )
     hosts: int = Field(
-        30, ge=1, le=10_000, description="Most host galaxies that one observatory is given."
+        30, ge=1, le=10_000, description="Most host galaxies that one observatory is given a night."
     )
     fields_of_view_deg: dict[str, float] = Field(
         {},
