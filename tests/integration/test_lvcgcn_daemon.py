@@ -429,7 +429,7 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
     ({"notice": "hello there"}, 401, "neither XML, JSON nor whole base64"),
     ({"notice": "{"}, 401, "no valid JSON"),
     ({"notice": "<!DOCTYPE x><x/>"}, 401, "refused unread"),
-    ({"path": "/nonexistent"}, 401, "No such file"),
+    ({"path": "/nonexistent/notice.xml"}, 401, "No such file"),
 ]
 
 

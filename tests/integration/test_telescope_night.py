@@ -22,6 +22,8 @@ from toros.archive.models import Exposure, Observation
 from toros.common.clock import iso
 from toros.common.errors import PeerRefused
 from toros.sky.visibility import altaz, hour_angle
+from toros.telescope.daemon import build as build_telescope
+from toros.telescope.phases import opens_by_itself
 
 # Long enough before dusk for the biases and darks, on a slow machine too.
 EVENING = datetime(2017, 8, 17, 21, 45, tzinfo=UTC)
@@ -461,6 +463,33 @@ def test_a_restart_takes_the_night_up_again(begin: Begin) -> None:
     causes = [event.data["cause"] for event in night.events("state")]
     assert "restarted while observing" in causes
     assert night.truth()["dome"]["shutter"] == 0.0
+
+
+def test_a_night_that_a_person_closed_is_not_opened_by_a_restart(begin: Begin) -> None:
+    night = begin(opens_below_sun_deg=10.0, **ONLY_LIGHTS)
+    send_targets(night, FIELD)
+    night.until("observing")  # by itself
+    night.ask("close_night")
+    night.until("closed")
+    night.end("telescope")
+    desk = build_telescope(night.context).state
+    desk.telescope.devices.close()
+    assert not opens_by_itself(desk.night)
+    desk.night.ended -= timedelta(days=1)
+    assert opens_by_itself(desk.night)
+
+
+def test_a_night_that_was_only_prepared_opens_by_itself(begin: Begin) -> None:
+    night = begin(EVENING, bias_count=1, dark_count=0, flats={"count": 0}, opens_below_sun_deg=-5.0)
+    send_targets(night, FIELD)
+    night.ask("prepare_night")
+    night.until("observing")
+    causes = [event.data["cause"] for event in night.events("state")]
+    assert causes[:3] == [
+        "open_night was ordered",
+        "prepared",
+        "the Sun is low: the night opens by itself",
+    ]
 
 
 def test_abort_halts_at_once_and_close_night_brings_all_home(begin: Begin) -> None:

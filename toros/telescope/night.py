@@ -53,6 +53,8 @@ class Night:
         self.cause = "nothing was ordered yet"
         self.since = telescope.clock.now()
         self.date: date | None = None
+        #: The last night that was closed, not only prepared: it does not open by itself again.
+        self.ended: date | None = None
         self.prepare_only = False
         self.memory = Memory()
         self._lock = threading.Lock()
@@ -74,11 +76,13 @@ class Night:
             left = target_queue.requeue_running(session, telescope.observatory, why)
         if left:
             log.warning("Interrupted and queued again: %s.", ", ".join(left))
-        state = NightState(last.data["to"]) if last else NightState.CLOSED
-        if last is None or state is NightState.CLOSED:
+        if last is None:
+            return
+        state, self.date = NightState(last.data["to"]), date.fromisoformat(last.data["night"])
+        if state is NightState.CLOSED:
+            self.ended = self.date if last.data["from"] == NightState.CLOSING else None
             return
         self._left_running = True
-        self.date = date.fromisoformat(last.data["night"])
         self.prepare_only = bool(last.data["prepare_only"])
         if self.date != telescope.tonight():
             self._enter(Transition(NightState.CLOSING, f"restarted after the night of {self.date}"))
@@ -260,6 +264,7 @@ class Night:
         memory.retry_at = -math.inf
         memory.waits_told.clear()
         if after is NightState.CLOSING:
+            self.ended = self.date or self.telescope.tonight()
             memory.closing_done, memory.closing_failures = [], 0
         for run in (memory.flats, memory.morning):
             if run is not None:

@@ -58,10 +58,13 @@ def resting(night: Night) -> Transition | None:
 
 
 def opens_by_itself(night: Night) -> bool:
-    """Return whether an autonomous night begins now; once a night, and never after midnight."""
+    """Return whether an autonomous night begins now: never after midnight, nor once it was closed.
+
+    What a person closed stays closed, whatever restarts; a night that was only prepared opens.
+    """
     telescope = night.telescope
     limit = telescope.settings.opens_below_sun_deg
-    if limit is None or night.date == telescope.tonight():
+    if limit is None or night.ended == telescope.tonight():
         return False
     noon = local_mean_noon(telescope.site, telescope.tonight())
     evening = telescope.clock.now() - noon < timedelta(hours=12)
