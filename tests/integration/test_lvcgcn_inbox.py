@@ -225,6 +225,27 @@ def test_addresses_of_maps_that_lead_astray_are_on_record_with_the_reason(
         assert [rule["rule"] for rule in alert.notice["rules"] if not rule["passed"]] == ["map"]
 
 
+def swift(dec: str, radius: str) -> bytes:
+    """A burst that is not on the sky."""
+    return f"""<VOEvent version="2.0" role="observation" ivorn="ivo://nasa.gsfc.gcn/SWIFT#{dec}{radius}">
+<Who><Date>2017-08-17T18:00:00</Date></Who><WhereWhen><ObsDataLocation><ObservationLocation>
+<AstroCoords><Position2D unit="deg"><Value2><C1>120.5</C1><C2>{dec}</C2></Value2>
+<Error2Radius>{radius}</Error2Radius></Position2D></AstroCoords></ObservationLocation>
+</ObsDataLocation></WhereWhen></VOEvent>""".encode()
+
+
+def test_a_position_that_is_none_stops_nothing(house: AlertHouse) -> None:
+    drop = Drop(house)
+    bad = [("nan", "0.05"), ("-95", "0.05"), ("inf", "1"), ("20", "nan"), ("20", "-1")]
+    with house.robot(**watching(house, other_missions=["Swift"])):
+        for dec, radius in bad:
+            drop.put(swift(dec, radius), ".xml")
+        drop.put(notice("S99good"))
+        wait_until(lambda: house.telescope.events == ["S99good"], "the good one", 60)
+    assert not house.problems()
+    assert [alert.triggered for alert in house.alerts()] == [False] * len(bad) + [True]
+
+
 def test_what_a_dead_robot_left_in_the_inbox_is_processed_at_the_next_start(
     house: AlertHouse,
 ) -> None:

@@ -14,7 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toros.common.errors import UnusableSkyMap
+from toros.lvcgcn.notice import Position
+from toros.lvcgcn.panic import panics_are_errors
 from toros.lvcgcn.skymap import FINEST_ORDER, pixels_of
+from toros.lvcgcn.skymap_disc import around
 from toros.lvcgcn.skymap_fits import read_sky_map
 
 MAPS = Path(__file__).parents[2].parent / "shared" / "data" / "alerts" / "skymaps"
@@ -362,3 +365,11 @@ def test_a_damaged_map_is_a_map_or_is_refused(place: int, byte: int) -> None:
 
 
 DAMAGED = flat(**distance_columns(NPIX))
+
+
+def test_a_panic_of_a_library_in_rust_is_an_error_like_others() -> None:
+    nowhere = Position(ra_deg=1.0, dec_deg=float("nan"), radius_deg=1.0)
+    with pytest.raises(RuntimeError, match="a panic: assertion failed"), panics_are_errors():
+        around(nowhere)
+    with pytest.raises(SystemExit), panics_are_errors():
+        raise SystemExit

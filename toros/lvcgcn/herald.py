@@ -25,6 +25,7 @@ from toros.common.mail import MAIL, Attachment, each_for_itself
 from toros.common.module import Context
 from toros.lvcgcn import letter, records
 from toros.lvcgcn.notice import Notice
+from toros.lvcgcn.panic import panics_are_errors
 from toros.lvcgcn.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -157,7 +158,8 @@ def _attachments(said: letter.Letter) -> list[Attachment]:
     if said.targets:
         attachments.append(Attachment("targets.csv", "text/csv", said.targets_csv().encode()))
     try:
-        plot = said.plot()
+        with panics_are_errors():
+            plot = said.plot()
     except Exception:
         # Whatever a plot stumbles over, people must be told, of this alert and of those after it.
         log.exception("The mail of %s goes without its plot.", said.alert.event)

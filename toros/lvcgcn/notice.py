@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -55,6 +56,14 @@ class Position:
     ra_deg: float
     dec_deg: float
     radius_deg: float | None = None
+
+    @classmethod
+    def read(cls, ra_deg: float, dec_deg: float, radius_deg: float | None) -> Position | None:
+        """Return the position that a notice gives; ``None`` if there is none such on the sky."""
+        if not (math.isfinite(ra_deg) and -90.0 <= dec_deg <= 90.0):
+            return None
+        known = radius_deg is not None and math.isfinite(radius_deg) and radius_deg >= 0.0
+        return cls(ra_deg=ra_deg % 360.0, dec_deg=dec_deg, radius_deg=radius_deg if known else None)
 
 
 @dataclass(frozen=True, kw_only=True)

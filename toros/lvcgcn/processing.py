@@ -20,6 +20,7 @@ from toros.lvcgcn.inbox import Arrival
 from toros.lvcgcn.keep import Keep
 from toros.lvcgcn.maps import read_file
 from toros.lvcgcn.notice import Notice
+from toros.lvcgcn.panic import panics_are_errors
 from toros.lvcgcn.pointings import Pointing
 from toros.lvcgcn.process import Assessment, assess
 from toros.lvcgcn.selection import observatory_pointings, position_pointing, that_fit
@@ -73,6 +74,7 @@ class Processor:
         # Sources and work orders come in threads of their own; revisions are counted one by one.
         self._alone = threading.Lock()
 
+    @panics_are_errors()
     def take(self, content: bytes, arrival: Arrival, sky_map: Path | None = None) -> Taken:
         """Put a notice on record with all that follows from it; nothing is sent yet.
 

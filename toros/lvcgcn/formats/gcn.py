@@ -99,14 +99,13 @@ def _time(record: dict[str, Any], key: str, warnings: list[str]) -> datetime | N
 
 def _position(record: dict[str, Any], warnings: list[str]) -> Position | None:
     ra, dec = _number(record.get("ra")), _number(record.get("dec"))
-    if ra is None or dec is None or not -90 <= dec <= 90:
-        if record.get("ra") is not None or record.get("dec") is not None:
-            warnings.append("The notice's position is none.")
-        return None
     radius = record.get("ra_dec_error")
     # An ellipse is given as [long axis, short axis, angle]: the circle around it.
     radius = _number(radius[0] if isinstance(radius, list) and radius else radius)
-    return Position(ra_deg=ra % 360, dec_deg=dec, radius_deg=radius)
+    found = None if ra is None or dec is None else Position.read(ra, dec, radius)
+    if found is None and (record.get("ra") is not None or record.get("dec") is not None):
+        warnings.append("The notice's position is none.")
+    return found
 
 
 def _sky_map(record: dict[str, Any], warnings: list[str]) -> bytes | None:

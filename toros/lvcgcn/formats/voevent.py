@@ -164,7 +164,7 @@ def _other(voevent: Any, params: Params, content: bytes, warnings: list[str]) ->
         observatory=observatory,
         event_time=_event_time(voevent),
         sky_map_url=params.get("HealPix_URL"),
-        position=_position(voevent),
+        position=_position(voevent, warnings),
         ivorn=ivorn,
         serial=_serial(params),
         warnings=tuple(warnings),
@@ -272,13 +272,15 @@ def _iso(text: object) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _position(voevent: Any) -> Position | None:
-    texts = [voevent.findtext(f".//Position2D/{path}") for path in ("Value2/C1", "Value2/C2")]
-    radius = voevent.findtext(".//Position2D/Error2Radius")
-    try:
-        ra, dec = (float(text) for text in texts)
-        return Position(
-            ra_deg=ra % 360.0, dec_deg=dec, radius_deg=None if radius is None else float(radius)
-        )
-    except (TypeError, ValueError):
+def _position(voevent: Any, warnings: list[str]) -> Position | None:
+    paths = ("Value2/C1", "Value2/C2", "Error2Radius")
+    ra, dec, radius = (voevent.findtext(f".//Position2D/{path}") for path in paths)
+    if ra is None and dec is None:
         return None
+    try:
+        found = Position.read(float(ra), float(dec), None if radius is None else float(radius))
+    except (TypeError, ValueError):
+        found = None
+    if found is None:
+        warnings.append("The VOEvent's position is none.")
+    return found
