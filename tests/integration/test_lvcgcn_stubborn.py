@@ -34,6 +34,7 @@ from toros.lvcgcn.catalogue import CatalogueInfo, by_place
 from toros.lvcgcn.formats import read_notice
 from toros.lvcgcn.inbox import Arrival, Inbox
 from toros.lvcgcn.keep import Keep
+from toros.lvcgcn.lanes import Lane, lane_of
 from toros.lvcgcn.maps import may_download
 from toros.lvcgcn.pointings import Pointing
 from toros.lvcgcn.selection import that_fit
@@ -278,10 +279,10 @@ def test_a_notice_of_which_nobody_can_say_if_it_waits_is_processed_with_the_othe
 ) -> None:
     processed: list[str] = []
 
-    def slow(arrival: Arrival) -> bool:
+    def lane(arrival: Arrival) -> Lane:
         if arrival.position == "1":
             raise RecursionError("for some reason")
-        return False
+        return Lane.QUICK
 
     def process(arrival: Arrival) -> None:
         processed.append(arrival.position)
@@ -289,11 +290,64 @@ def test_a_notice_of_which_nobody_can_say_if_it_waits_is_processed_with_the_othe
             stop.set()
 
     stop = threading.Event()
-    inbox = Inbox(tmp_path / "inbox", Keep(tmp_path), process, lambda *_: None, slow=slow)
+    inbox = Inbox(tmp_path / "inbox", Keep(tmp_path), process, lambda *_: None, lane=lane)
     for position in "12":
         inbox.put(raw(position))
-    inbox.run(stop, slow=False)
+    inbox.run(stop, lane=Lane.QUICK)
     assert processed == ["1", "2"]
+
+
+@pytest.mark.parametrize("drill", [False, True])
+def test_what_moves_no_telescope_waits_for_what_does(tmp_path: Path, drill: bool) -> None:
+    keep, settings = Keep(tmp_path), LvcgcnSettings(drill_mode=drill)
+    there = "https://gracedb.ligo.org/m.fits"
+    mission = {"$schema": "https://gcn.nasa.gov/schema/v4.1.0/gcn/notices/swift/bat/a.json",
+               "id": ["1"], "trigger_time": "2024-03-01T21:46:05Z"}  # fmt: skip
+    wanted = [
+        (notice("S190425z"), Lane.QUICK),
+        (notice("MS190425z"), Lane.QUICK if drill else Lane.TESTS),
+        (notice("TS190425z"), Lane.QUICK if drill else Lane.TESTS),
+        (voevent("Update", "test", 1, there).encode(), Lane.DOWNLOADS if drill else Lane.TESTS),
+        (voevent("Update", "observation", 2, there).encode(), Lane.DOWNLOADS),
+        (voevent("Update", "observation", 3).encode(), Lane.QUICK),
+        (json.dumps({**mission, "healpix_url": there}).encode(), Lane.DOWNLOADS),
+        (json.dumps(mission).encode(), Lane.QUICK),
+        (b"{ what is no notice", Lane.QUICK),
+        (b"<healpix_url", Lane.QUICK),
+    ]
+    found = [lane_of(keep.notice(content), settings) for content, _ in wanted]
+    assert found == [lane for _, lane in wanted]
+    assert lane_of(tmp_path / "gone.json", settings) is Lane.QUICK
+
+
+def test_a_storm_of_mocks_does_not_hold_up_an_event(tmp_path: Path) -> None:
+    """A robot that was away for days finds hundreds of them, all older than the event."""
+    processed: list[str] = []
+    stops = {lane: threading.Event() for lane in (Lane.QUICK, Lane.TESTS)}
+
+    def process(arrival: Arrival) -> None:
+        processed.append(arrival.position)
+        if arrival.position == "real":
+            stops[Lane.QUICK].set()
+        elif arrival.position == "19":
+            stops[Lane.TESTS].set()
+
+    settings = LvcgcnSettings()
+    keep = Keep(tmp_path)
+    inbox = Inbox(
+        tmp_path / "inbox",
+        keep,
+        process,
+        lambda *_: None,
+        lane=lambda arrival: lane_of(arrival.path, settings),
+    )
+    for number in range(20):
+        mock = notice(f"MS{number:06d}a")
+        inbox.put(RawNotice(mock, "x", str(number), Clock().now()))
+    inbox.put(RawNotice(notice("S1a"), "x", "real", Clock().now()))
+    for lane, stop in stops.items():
+        inbox.run(stop, lane=lane)
+    assert processed == ["real", *map(str, range(20))]
 
 
 def test_what_two_find_damaged_is_put_aside_by_one_and_no_error_of_the_other(

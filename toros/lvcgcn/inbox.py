@@ -20,6 +20,8 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from toros.common.clock import iso
 from toros.common.errors import TorosError
 from toros.lvcgcn.keep import Keep
+from toros.lvcgcn.lanes import Lane
+from toros.lvcgcn.panic import panics_are_errors
 from toros.lvcgcn.sources.source import RawNotice, Source
 from toros.lvcgcn.spool import Spool
 
@@ -55,8 +57,8 @@ class Inbox:
         Processes one notice. A `TorosError` means that it is on record why it cannot be.
     fail : callable
         Puts on record that processing broke down, with the error's text.
-    slow : callable, optional
-        Returns whether a notice may wait for a download; by default none does.
+    lane : callable, optional
+        Returns which lane a notice is processed in; by default all are in the quick one.
     """
 
     def __init__(
@@ -65,16 +67,18 @@ class Inbox:
         keep: Keep,
         process: Callable[[Arrival], None],
         fail: Callable[[Arrival, str], None],
-        slow: Callable[[Arrival], bool] = lambda _: False,
+        lane: Callable[[Arrival], Lane] = lambda _: Lane.QUICK,
     ) -> None:
         self._spool = Spool(folder)
         self._keep = keep
         self._process = process
         self._fail = fail
-        self._slow = slow
+        self._lane = lane
+        #: Of what another lane is to process: it is not read again and again meanwhile.
+        self._lanes: dict[str, Lane] = {}
         self._complained: set[str] = set()
-        # By whether its notices may wait for a download; None takes all.
-        self._filled = {lane: threading.Event() for lane in (False, True, None)}
+        # None takes the notices of all lanes.
+        self._filled = {each: threading.Event() for each in (*Lane, None)}
         for event in self._filled.values():
             event.set()  # whatever the last process left
 
@@ -82,11 +86,9 @@ class Inbox:
         return len(self._spool)
 
     def loops(self, sources: Sequence[Source]) -> list[Body]:
-        """Return the name and the body of each thread: two that process, one for each source."""
+        """Return the name and the body of each thread: one for each lane and each source."""
         receivers = [(source.name, partial(self.receive, source)) for source in sources]
-        # A host of maps that says nothing holds up a minute of notices that bring theirs along.
-        quick, slow = (partial(self.run, slow=lane) for lane in (False, True))
-        return [("inbox", quick), ("inbox-downloads", slow), *receivers]
+        return [*((lane.value, partial(self.run, lane=lane)) for lane in Lane), *receivers]
 
     def receive(self, source: Source, stop: threading.Event) -> None:
         """Journal what a source yields, and only then acknowledge it."""
@@ -111,26 +113,26 @@ class Inbox:
         for event in self._filled.values():
             event.set()
 
-    def run(self, stop: threading.Event, slow: bool | None = None) -> None:
+    def run(self, stop: threading.Event, lane: Lane | None = None) -> None:
         """Process what is there and what comes, until `stop` is set.
 
         Parameters
         ----------
         stop : threading.Event
             When to end.
-        slow : bool, optional
-            Only the notices that may wait for a download, or only the others; by default all.
+        lane : Lane, optional
+            Only the notices of this lane; by default all.
         """
-        filled = self._filled[slow]
+        filled = self._filled[lane]
         while not stop.is_set():
             if not filled.wait(_LOOK_S):
                 continue
             filled.clear()
-            if not self._work(stop, slow):
+            if not self._work(stop, lane):
                 filled.set()
                 stop.wait(_RETRY_S)
 
-    def _work(self, stop: threading.Event, slow: bool | None) -> bool:
+    def _work(self, stop: threading.Event, lane: Lane | None) -> bool:
         """Process all there is; return False where the archive cannot take some of it now."""
         whole = True
         for name in self._spool.names():
@@ -146,7 +148,7 @@ class Inbox:
                 datetime.fromisoformat(document["received"]),
             )
             try:
-                if slow is not None and self._is_slow(arrival) is not slow:
+                if lane is not None and self._lane_of(name, arrival) is not lane:
                     continue
                 self._one(arrival)
             except (SQLAlchemyError, OSError) as error:
@@ -156,17 +158,24 @@ class Inbox:
                 continue
             self._complained.discard(name)
             self._spool.done(name)
+            self._lanes.pop(name, None)
         return whole
 
-    def _is_slow(self, arrival: Arrival) -> bool:
-        """Return whether a notice may wait; what breaks even this question is processed at once."""
+    def _lane_of(self, name: str, arrival: Arrival) -> Lane:
+        """Return a notice's lane; what breaks even this question is processed at once."""
+        found = self._lanes.get(name)
+        if found is not None:
+            return found
         try:
-            return self._slow(arrival)
+            with panics_are_errors():
+                found = self._lane(arrival)
         except OSError:
             raise
         except Exception:
             log.exception("The notice %s cannot be looked into.", arrival.path)
-            return False
+            return Lane.QUICK
+        self._lanes[name] = found
+        return found
 
     def _complain(self, name: str, error: Exception) -> None:
         """Say once, and not every few seconds, that a notice waits for the archive."""

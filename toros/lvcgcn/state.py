@@ -10,19 +10,19 @@ from typing import Any
 
 from toros.archive.models import Alert
 from toros.common.client import FrontDeskClient
-from toros.common.errors import UnknownEvent, UnreadableNotice, UnusableSkyMap
+from toros.common.errors import UnknownEvent, UnusableSkyMap
 from toros.common.module import Context, Loop
 from toros.common.work_order import Json
 from toros.lvcgcn import catalogue_sources as catalogues
 from toros.lvcgcn import records
 from toros.lvcgcn.catalogue import Weight
-from toros.lvcgcn.formats import read_notice
 from toros.lvcgcn.herald import Herald
 from toros.lvcgcn.history import summary
 from toros.lvcgcn.inbox import Arrival, Inbox
 from toros.lvcgcn.keep import Keep
+from toros.lvcgcn.lanes import lane_of
 from toros.lvcgcn.late_maps import LateMaps
-from toros.lvcgcn.maps import may_download, read_file
+from toros.lvcgcn.maps import read_file
 from toros.lvcgcn.processing import Processor, Taken
 from toros.lvcgcn.ranking import rank, require_weight
 from toros.lvcgcn.relay import Relay, Relayed
@@ -80,7 +80,7 @@ class AlertDesk:
             self._keep,
             self._process_arrival,
             lambda arrival, text: self._processor.record_problem(text, arrival),
-            slow=self._may_download,
+            lane=lambda arrival: lane_of(arrival.path, self._settings),
         )
         self._late_maps = LateMaps(context, self._keep, self._put_on_record)
 
@@ -123,19 +123,6 @@ class AlertDesk:
         self.relay.wake()
         self._herald.wake()
         log.info("%s, revision %d, is on record.", taken.alert.event, taken.alert.revision)
-
-    def _may_download(self, arrival: Arrival) -> bool:
-        """Return whether a notice of the inbox may wait for the download of its map."""
-        if not arrival.path.exists():
-            return False
-        content = arrival.path.read_bytes()
-        # Those of the LVK's JSON and Avro bring their map along; most need not be read for this.
-        if arrival.path.suffix != ".xml" and b"healpix_url" not in content:
-            return False
-        try:
-            return may_download(read_notice(content), self._settings)
-        except UnreadableNotice:
-            return False  # which its processing puts on record
 
     def _relay(self, alert: Alert) -> list[Relayed]:
         if not (alert.triggered or alert.notice.get("told")):
