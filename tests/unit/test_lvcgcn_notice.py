@@ -267,6 +267,31 @@ def test_keys_of_a_later_schema_do_not_lose_the_alert() -> None:
 
 
 @pytest.mark.parametrize(
+    "spelt", ["EarlyWarning", "EARLY_WARNING", "earlywarning", "Early Warning"]
+)
+def test_an_alert_type_is_read_as_voevents_spell_it_too(spelt: str) -> None:
+    assert read_notice(gwalert(alert_type=spelt)).alert_type is AlertType.EARLYWARNING
+
+
+@pytest.mark.parametrize("name", ["ms181101ab", "MS181101ab", "ts181101ab", "TS181101ab"])
+def test_a_mock_or_test_event_is_one_in_small_letters_too(name: str) -> None:
+    label = {"M": "MOCK", "T": "TEST"}[name[0].upper()]
+    notice = read_notice(gwalert(superevent_id=name))
+    assert (notice.label, notice.role) == (label, "test")
+    params = f'<Param name="GraceID" value="{name}"/><Param name="AlertType" value="Initial"/>'
+    content = f"""<VOEvent version="2.0" role="observation" ivorn="ivo://a/b#c">
+<Who><Date>2018-11-01T22:34:49</Date></Who><What>{params}</What></VOEvent>"""
+    assert read_notice(content.encode()).label == label
+
+
+def test_an_embedded_map_may_be_broken_into_lines() -> None:
+    sky_map = bytes(range(256)) * 2
+    lines = base64.encodebytes(sky_map).decode()
+    assert lines.count("\n") > 5
+    assert read_notice(gwalert(event={"skymap": lines})).sky_map == sky_map
+
+
+@pytest.mark.parametrize(
     ("changes", "warning"),
     [
         ({"event": {"classification": {"BNS": 1.5, "NSBH": 0.2}}}, "classification"),

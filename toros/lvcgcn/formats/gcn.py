@@ -113,7 +113,7 @@ def _sky_map(record: dict[str, Any], warnings: list[str]) -> bytes | None:
     if not isinstance(text, str) or not text:
         return None
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except binascii.Error as error:
         warnings.append(f"The embedded sky map is no whole base64 ({error}).")
         return None

@@ -36,7 +36,8 @@ def _decode_map(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return base64.b64decode(value, validate=True)
+        # Encoders of mail break it into lines.
+        return base64.b64decode("".join(value.split()), validate=True)
     except binascii.Error as error:
         raise ValueError(f"the embedded sky map is no whole base64 ({error})") from error
 
@@ -56,6 +57,11 @@ def _iso_time(value: object) -> object:
 
 def _text(value: object) -> object:
     return str(value) if isinstance(value, int) else value
+
+
+def _plain_type(value: object) -> object:
+    """Take ``EarlyWarning`` and ``EARLY_WARNING``, as VOEvents and people write it."""
+    return value.replace("_", "").replace(" ", "").upper() if isinstance(value, str) else value
 
 
 _SkyMap = Annotated[bytes | None, BeforeValidator(_decode_map)]
@@ -127,7 +133,7 @@ class _Event(_Model):
 
 
 class _Alert(_Model):
-    alert_type: AlertType
+    alert_type: Annotated[AlertType, BeforeValidator(_plain_type)]
     time_created: _Time
     superevent_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]{2,64}$")]
     urls: Annotated[dict[str, str | None] | None, _else(None)] = None
@@ -188,7 +194,7 @@ def _notice(alert: _Alert, content: bytes, how: NoticeFormat, warnings: list[str
         event=alert.superevent_id,
         alert_type=alert.alert_type,
         time_created=alert.time_created,
-        role="test" if alert.superevent_id[0] in "MT" else "observation",
+        role="test" if alert.superevent_id[0] in "MTmt" else "observation",
         sha256=hashlib.sha256(content).hexdigest(),
         event_time=event.time,
         far_hz=event.far,
