@@ -15,6 +15,7 @@ from tests.support.waiting import wait_until
 from toros.archive.schema import upgrade
 from toros.cli.main import run
 from toros.common.client import FrontDeskClient
+from toros.common.config.loader import DEFAULT_PATH, VARIABLE
 from toros.common.database import make_engine, make_sessions
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -116,3 +117,20 @@ def test_a_map_is_drawn_with_its_hosts(toros: Toros, tmp_path: Path) -> None:
         "luminosity",
     )
     assert picture.read_bytes().startswith(PNG)
+
+
+@pytest.mark.skipif(DEFAULT_PATH.exists(), reason=f"this machine has {DEFAULT_PATH}")
+def test_without_a_configuration_the_record_is_empty(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert run(["alert", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    for command in ("show", "replay"):
+        assert run(["alert", command, "S1a"]) == 1
+        said = capsys.readouterr().err
+        assert "No notice of S1a was received" in said
+        assert "--config" in said
+    # One that is named and is not there is still a wrong use.
+    monkeypatch.setenv(VARIABLE, "/nonexistent/toros.conf.yaml")
+    assert run(["alert", "list"]) == 2

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from toros.cli.options import ConfigOption, JsonOption, config_or_defaults
+from toros.cli.options import ConfigOption, JsonOption, config_or_defaults, is_configured
 from toros.cli.output import err, out, print_json
-from toros.common.config import load_config
+from toros.common.config import Config, load_config
+from toros.common.errors import UnknownEvent
 from toros.lvcgcn.weight import Weight
 
 alert_app = typer.Typer(
@@ -79,7 +80,10 @@ def list_alerts(
     """List the alerts on record, the newest first."""
     from toros.lvcgcn.history import alert_list
 
-    found = alert_list(load_config(config), limit=limit, event=event)
+    # Without a configuration there is no robot, and what none received is an empty record.
+    found = []
+    if is_configured(config):
+        found = alert_list(load_config(config), limit=limit, event=event)
     if as_json:
         print_json(found)
         return
@@ -114,7 +118,7 @@ def show(
     from toros.lvcgcn.history import alert_show, event_plot
     from toros.lvcgcn.letter import changes_line
 
-    settings = load_config(config)
+    settings = _with_record(config, event)
     document = alert_show(settings, event)
     if plot is not None:
         event_plot(settings, event, plot)
@@ -148,7 +152,7 @@ def replay(
     """
     from toros.lvcgcn.history import alert_replay
 
-    found = alert_replay(load_config(config), event)
+    found = alert_replay(_with_record(config, event), event)
     if as_json:
         print_json(found)
         return
@@ -159,6 +163,22 @@ def replay(
         out.print(f"      {one['why']}", markup=False)
         for rule in one["rules"]:
             out.print(f"      {'+' if rule['passed'] else '-'} {rule['says']}", markup=False)
+
+
+def _with_record(config: Path | None, event: str) -> Config:
+    """Return the configuration whose archive has what was received.
+
+    Raises
+    ------
+    UnknownEvent
+        If there is none: its record would be empty.
+    """
+    if not is_configured(config):
+        raise UnknownEvent(
+            f"No notice of {event} was received: there is no configuration, and so no record; "
+            "name one with --config or $TOROS_CONFIG."
+        )
+    return load_config(config)
 
 
 def _hosts(hosts: list[dict[str, Any]]) -> Table:

@@ -22,14 +22,18 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
+def is_configured(given: Path | None) -> bool:
+    """Return whether a configuration is named, or stands where it is looked for."""
+    from toros.common.config.loader import DEFAULT_PATH, VARIABLE
+
+    return given is not None or VARIABLE in os.environ or DEFAULT_PATH.exists()
+
+
 def config_or_defaults(given: Path | None) -> Config:
     """Return the configuration, or the shipped defaults where none is named and none is there.
 
     For the commands that need no observatory: an astronomer's laptop has no ``/etc/toros``.
     """
     from toros.common.config import Config, load_config
-    from toros.common.config.loader import DEFAULT_PATH, VARIABLE
 
-    if given is None and VARIABLE not in os.environ and not DEFAULT_PATH.exists():
-        return Config()
-    return load_config(given)
+    return load_config(given) if is_configured(given) else Config()
