@@ -16,6 +16,7 @@ from tests.support.waiting import wait_until
 from toros.common.errors import PeerRefused
 from toros.common.work_order import OrderStatus
 from toros.telescope.handover import Handover
+from toros.telescope.motion import arrive, slew
 from toros.telescope.night import Night
 from toros.telescope.observation import Ending, observe
 from toros.telescope.phases import PHASES
@@ -150,6 +151,27 @@ def test_by_hand(observatory: Observatory) -> None:
     darks = observatory.ask("take_calibration_frames", kind="dark", count=1, exptime=5.0, wait=60)
     assert fits.getheader(darks["paths"][0])["IMAGETYP"] == "dark"
     assert observatory.ask("park", wait=60) is True
+
+
+def test_by_day_the_mount_is_not_sent_across_the_sun(
+    tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    noon = datetime(2017, 8, 17, 16, 30, tzinfo=UTC)  # the Sun is at RA 147°, Dec +13°
+    observatory = Observatory(tmp_path, sessions, noon, 120.0, {})
+    try:
+        telescope = observatory.telescope()
+        slew(telescope, 147.0, -50.0)
+        arrive(telescope, 147.0, -50.0)
+        slew(telescope, 99.0, 0.0)  # 50° west of the Sun
+        arrive(telescope, 99.0, 0.0)
+        with pytest.raises(PeerRefused, match=r"pass the Sun at \d+\.\d°, within 30°"):
+            observatory.ask("point", ra=195.0, dec=20.0, wait=60)
+        state = telescope.devices.mount.state()
+        assert (state.slewing, round(state.ra_deg), round(state.dec_deg)) == (False, 99, 0)
+        slew(telescope, 147.0, -50.0)  # the other way round is free
+        arrive(telescope, 147.0, -50.0)
+    finally:
+        observatory.close()
 
 
 def test_a_dark_wants_the_dome_closed(observatory: Observatory) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, date, datetime, timedelta
 
 import astropy.units as u
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from toros.common.config.telescope import FlatSettings, Limits, TelescopeSettings
 from toros.common.errors import NotObservable
+from toros.sky.night import twilights
 from toros.sky.site import Site
 from toros.telescope.dome_orders import DomeView
 from toros.telescope.flats import (
@@ -28,12 +30,14 @@ from toros.telescope.pointing import (
     altaz_at,
     azimuth_difference_deg,
     check_pointing,
+    equatorial_of,
     flat_field,
     horizon_at,
     separation_deg,
     why_not_now,
 )
 from toros.telescope.preemption import worth_dropping
+from toros.telescope.sun_path import check_way
 
 MACON = Site("Cordon Macon", -24.6226, -67.3218, 4650.0)
 DUSK = datetime(2017, 8, 17, 22, 30, tzinfo=UTC).timestamp()
@@ -67,6 +71,68 @@ def test_no_slew_below_the_horizon_or_to_the_sun() -> None:
     with pytest.raises(NotObservable, match="from the Sun"):
         check_pointing(MACON, noon, 147.0, 13.5, settings)
     check_pointing(MACON, DUSK, 197.449, -23.384, settings)
+
+
+NOON = datetime(2017, 8, 17, 16, 30, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ((97.0, 13.5), (197.0, 13.5)),  # straight through it
+        ((147.0, -40.0), (147.0, 50.0)),
+        ((100.0, 20.0), (190.0, -5.0)),
+        ((110.0, -12.0), (195.0, 20.0)),
+    ],
+)
+def test_no_slew_past_the_sun_and_a_way_around_it_is_named(
+    start: tuple[float, float], end: tuple[float, float]
+) -> None:
+    settings = TelescopeSettings(horizon_deg=-2.0)
+    sun = get_body("sun", Time(NOON, format="unix")).icrs
+    sun = SkyCoord(sun.ra, sun.dec)
+    for place in (start, end):  # neither of them is near it
+        assert SkyCoord(*place, unit="deg").separation(sun).deg > settings.sun_cone_deg
+    with pytest.raises(NotObservable, match="pass the Sun") as refusal:
+        check_way(MACON, NOON, start, end, settings)
+    said = re.search(r"by way of RA ([\d.]+)°, Dec ([+-][\d.]+)°", refusal.value.message)
+    assert said is not None
+    around = (float(said[1]), float(said[2]))
+    for leg in ((start, around), (around, end)):
+        check_way(MACON, NOON, *leg, settings)
+        first, last = (SkyCoord(*place, unit="deg") for place in leg)
+        length, bearing = first.separation(last), first.position_angle(last)
+        on_it = first.directional_offset_by(bearing, np.linspace(0, 1, 50) * length)
+        assert on_it.separation(sun).deg.min() > settings.sun_cone_deg - 0.6
+
+
+def test_a_slew_away_from_the_sun_is_free_and_at_night_every_one() -> None:
+    settings = TelescopeSettings()
+    near, sky = (147.0, 13.5 - 10.0), (147.0, -20.0)
+    check_way(MACON, NOON, near, sky, settings)
+    with pytest.raises(NotObservable):
+        check_way(MACON, NOON, near, (147.0, 50.0), settings)
+    night = DUSK + 3600.0
+    check_way(MACON, night, (97.0, 13.5), (197.0, 13.5), settings)
+    check_way(MACON, NOON, (97.0, 13.5), (197.0, 13.5), TelescopeSettings(sun_cone_deg=0.0))
+
+
+@pytest.mark.parametrize("latitude", [-24.6, 0.5, 55.0])
+@pytest.mark.parametrize("park", [(30.0, 180.0), (89.0, 0.0), (24.6, 180.0), (0.5, 0.0)])
+def test_the_flats_of_no_dusk_are_lost_by_the_way_to_them(
+    latitude: float, park: tuple[float, float]
+) -> None:
+    site, tried = Site("there", latitude, 0.0, 0.0), 0
+    for day in range(0, 365, 20):
+        dusk = twilights(site, date(2026, 1, 1) + timedelta(days=day)).sunset
+        assert dusk is not None
+        for later in range(0, 900, 300):
+            unix = dusk.timestamp() + later
+            ra, dec = equatorial_of(site, unix, *park)
+            start, end = (float(ra), float(dec)), flat_field(site, unix, 75.0)
+            check_way(site, unix, start, end, TelescopeSettings())
+            tried += 1
+    assert tried == 57
 
 
 def test_an_exposure_that_ends_too_low_is_refused_before_it_begins() -> None:

@@ -18,8 +18,10 @@ from toros.telescope.pointing import (
     azimuth_difference_deg,
     check_pointing,
     separation_deg,
+    sun_altitude_at,
 )
 from toros.telescope.state import Telescope
+from toros.telescope.sun_path import SUN_SEEN_DEG, check_way
 
 
 def point(
@@ -71,10 +73,11 @@ def slew(telescope: Telescope, ra_deg: float, dec_deg: float) -> bool:
     Raises
     ------
     NotObservable
-        Below the horizon or near the Sun, whoever asks.
+        Below the horizon or near the Sun, at its end or on its way, whoever asks.
     DeviceError, Interrupted
     """
     check_pointing(telescope.site, telescope.clock.unix(), ra_deg, dec_deg, telescope.settings)
+    _check_way(telescope, ra_deg, dec_deg)
     telescope.interrupt.check()
     ahead, telescope.ahead = telescope.ahead, None
     if ahead == (ra_deg, dec_deg) and _goes_to(telescope, ra_deg, dec_deg):
@@ -83,6 +86,15 @@ def slew(telescope: Telescope, ra_deg: float, dec_deg: float) -> bool:
     telescope.devices.mount.start_slew(ra_deg, dec_deg)
     telescope.pointed = (ra_deg, dec_deg)
     return True
+
+
+def _check_way(telescope: Telescope, ra_deg: float, dec_deg: float) -> None:
+    """Refuse a slew past the Sun; at night the mount is not even asked where it is."""
+    unix = telescope.clock.unix()
+    if sun_altitude_at(telescope.site, unix) > SUN_SEEN_DEG:
+        state = telescope.devices.mount.state()
+        here = (state.ra_deg, state.dec_deg)
+        check_way(telescope.site, unix, here, (ra_deg, dec_deg), telescope.settings)
 
 
 def _goes_to(telescope: Telescope, ra_deg: float, dec_deg: float) -> bool:

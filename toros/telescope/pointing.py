@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from toros.common.config.telescope import Limits, TelescopeSettings
 from toros.common.errors import NotObservable
+from toros.sky.earth import Floats
 from toros.sky.site import Site
 from toros.sky.visibility import (
     airmass,
@@ -121,14 +123,21 @@ def why_not_now(
 
 
 def flat_field(site: Site, unix: float, altitude_deg: float) -> tuple[float, float]:
-    """Return the ICRS position, opposite the Sun in azimuth, where twilight flats are taken.
+    """Return the ICRS position, opposite the Sun in azimuth, where twilight flats are taken."""
+    ra, dec = equatorial_of(site, unix, altitude_deg, _sun_azimuth(site, unix) + 180.0)
+    return float(ra), float(dec)
+
+
+def equatorial_of(
+    site: Site, unix: float, altitude_deg: ArrayLike, azim_deg: ArrayLike
+) -> tuple[Floats, Floats]:
+    """Return right ascension and declination of places in the local sky, in the arrays' shape.
 
     Equatorial coordinates of date are returned as ICRS: 0.2° do not matter to a flat.
     """
     hour = hour_angle(site, np.array([unix]), [0.0], [0.0])[0, 0]
-    sun_azimuth = _sun_azimuth(site, unix)
-    latitude, altitude = np.radians([site.latitude_deg, altitude_deg])
-    azimuth = np.radians(sun_azimuth + 180.0)
+    latitude, altitude = np.radians(site.latitude_deg), np.radians(np.asarray(altitude_deg))
+    azimuth = np.radians(np.asarray(azim_deg))
     sin_dec = np.sin(altitude) * np.sin(latitude) + (
         np.cos(altitude) * np.cos(latitude) * np.cos(azimuth)
     )
@@ -137,7 +146,8 @@ def flat_field(site: Site, unix: float, altitude_deg: float) -> tuple[float, flo
         np.cos(altitude) * np.sin(latitude) * np.cos(azimuth)
     )
     target_hour = np.degrees(np.arctan2(west, south))
-    return float((hour - target_hour) % 360.0), float(np.degrees(np.arcsin(sin_dec)))
+    dec = np.degrees(np.arcsin(np.clip(sin_dec, -1.0, 1.0)))
+    return np.asarray((hour - target_hour) % 360.0), np.asarray(dec)
 
 
 def _sun_azimuth(site: Site, unix: float) -> float:

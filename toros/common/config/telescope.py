@@ -190,7 +190,10 @@ class TelescopeSettings(Section):
         "flip; null: it need not.",
     )
     sun_cone_deg: Degrees = Field(
-        30.0, ge=0, le=180, description="No slew nearer to the Sun than this while it is up."
+        30.0,
+        ge=0,
+        le=180,
+        description="No slew nearer to, or past, the Sun than this while it is up.",
     )
 
     exptime_s: float = Field(60.0, gt=0, le=3600, description="Exposure time when none is asked.")
