@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 import requests
 from astropy.io import fits
 from sqlalchemy import select
+from sqlalchemy.event import listen, remove
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.killing import audit, kill_often
@@ -341,6 +344,34 @@ def test_a_file_that_was_written_and_not_recorded_is_counted_once(begin: Begin) 
     lights = [light for light in night.exposures("light") if light.state == "raw"]
     assert night.entry("field").taken == 4 == len(lights)
     assert len(list(unnamed.parent.glob("*.fits"))) == len(night.exposures())
+
+
+def test_a_frame_that_the_archive_did_not_take_is_recorded_and_not_repeated(begin: Begin) -> None:
+    night = begin()
+    refused: list[str] = []
+
+    def refuse_one(session: Session, *_: Any) -> None:
+        lights = [new for new in session.new if isinstance(new, Exposure)]
+        if lights and not refused:
+            refused.append(lights[0].path)
+            raise OperationalError("INSERT", None, sqlite3.OperationalError("the disk is away"))
+
+    sessions = night.context.sessions
+    listen(sessions, "before_flush", refuse_one)
+    try:
+        send_targets(night, FIELD)
+        night.ask("open_night")
+        night.until("closed")
+    finally:
+        remove(sessions, "before_flush", refuse_one)
+    assert len(refused) == 1
+    entry = night.entry("field")
+    assert (entry.state, entry.taken) == ("done", 3)
+    recorded = sorted(light.path for light in night.exposures("light"))
+    assert refused[0] in recorded
+    files = (night.config.data.raw / "20170817").glob("*.fits")
+    assert recorded == sorted(map(str, files))
+    assert len(recorded) == 3
 
 
 def test_a_dome_that_comes_up_late_costs_only_the_wait(begin: Begin) -> None:

@@ -62,6 +62,7 @@ class Night:
         self._last_trouble = ""
         self._in_step = False
         self._left_running = False
+        self._unrecorded = False
 
     def resume(self) -> None:
         """Take up the night that a dead process left, as the archive's last transition has it."""
@@ -163,6 +164,7 @@ class Night:
         if self._in_step:
             # The last call ended in an error that nobody foresaw; the daemon has logged it.
             self._in_step = False
+            self._unrecorded = True
             before = self.state
             self._go_on(before, self._count_failure("an unexpected error, which the log has"))
         while not stop.is_set():
@@ -174,6 +176,11 @@ class Night:
             # A dead process may have left the camera exposing and the mount slewing.
             self._left_running = False
             stop_motion(self.telescope)
+        if self._unrecorded and self.state not in AT_REST:
+            # The archive may have been away when a frame was written. At rest a person may be
+            # writing one, which must be left alone.
+            recover_files(self.telescope)
+            self._unrecorded = False
         memory = self.memory
         wait_s = memory.retry_at - self.telescope.clock.monotonic()
         if wait_s > 0.0:
