@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 
 import pytest
 from astropy.io import fits
+from sqlalchemy.event import listen, remove
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.observatory import Observatory
 from tests.support.waiting import wait_until
+from toros.archive.models import Observation
 from toros.common.errors import PeerRefused
 from toros.common.work_order import OrderStatus
 from toros.telescope.handover import Handover
@@ -62,6 +66,36 @@ def test_a_retraction_cancels_what_is_left(observatory: Observatory) -> None:
     assert answer["cancelled"] == ["NGC 4993", "NGC 4970"]
     assert observatory.ask("retract_alert", alert="never heard of")["cancelled"] == []
     assert observatory.ask("schedule")["blocks"] == []
+
+
+@pytest.mark.parametrize("request_name", ["targets", "retract_alert"])
+def test_an_alert_s_order_is_not_lost_when_the_archive_is_away(
+    observatory: Observatory, request_name: str
+) -> None:
+    failures: list[int] = []
+
+    def refuse(session: Session, *_: Any) -> None:
+        if len(failures) < 2 and any(
+            isinstance(row, Observation) for row in [*session.new, *session.dirty]
+        ):
+            failures.append(1)
+            raise OperationalError("INSERT", None, sqlite3.OperationalError("it is away"))
+
+    fields: dict[str, Any] = {"alert": "GW170817"}
+    if request_name == "targets":
+        fields |= {"revision": 1, "targets": HOSTS}
+    else:
+        send(observatory, 1, HOSTS)
+    sessions = observatory.context.sessions
+    listen(sessions, "before_flush", refuse)
+    try:
+        reply = observatory.client.send(request_name, id="alert-1", wait=30, **fields)
+    finally:
+        remove(sessions, "before_flush", refuse)
+    assert len(failures) == 2
+    assert reply.status is OrderStatus.COMPLETED
+    state = "queued" if request_name == "targets" else "cancelled"
+    assert {observatory.entry(host["name"]).state for host in HOSTS} == {state}
 
 
 def test_an_observation_answers_when_it_is_planned_or_why_not(observatory: Observatory) -> None:

@@ -20,6 +20,7 @@ from toros.telescope.order_fields import (
     ScheduleFields,
     TargetsFields,
 )
+from toros.telescope.persistent import persistent
 from toros.telescope.plan import make_plan
 from toros.telescope.preemption import consider, stop_cancelled
 from toros.telescope.state import Telescope
@@ -38,6 +39,7 @@ def _origin(desk: TelescopeDesk, task: Task) -> Origin:
     )
 
 
+@persistent
 def observation(desk: TelescopeDesk, fields: ObservationFields, task: Task) -> Json:
     """Queue one target; answer with the entry, and when it is planned or why it is not."""
     telescope = desk.telescope
@@ -96,6 +98,7 @@ def _place(telescope: Telescope, row: Observation) -> str | None:
     return next((iso(block.start) for block in plan.blocks if block.target.key == NEWCOMER), None)
 
 
+@persistent
 def targets(desk: TelescopeDesk, fields: TargetsFields, task: Task) -> Json:
     """Make an alert's queue what this revision says."""
     telescope = desk.telescope
@@ -133,6 +136,7 @@ def targets(desk: TelescopeDesk, fields: TargetsFields, task: Task) -> Json:
     return answer
 
 
+@persistent
 def retract_alert(desk: TelescopeDesk, fields: AlertFields, task: Task) -> Json:
     """Cancel what is left of an alert, and stop what runs of it within its frame."""
     telescope = desk.telescope
