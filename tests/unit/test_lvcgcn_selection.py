@@ -30,6 +30,7 @@ from toros.lvcgcn.visibility import Tonight, dark_times, nights
 from toros.simulator.replay import make_gw170817
 from toros.sky.site import Site
 from toros.sky.visibility import altitude
+from toros.telescope.order_fields import AlertTarget
 
 MACON = Site("Cordon Macon", -24.6226, -67.3218, 4650.0)
 NORTH = Site("North", 55.0, 10.0, 0.0)
@@ -180,6 +181,22 @@ def test_hosts_of_one_field_are_one_pointing_with_their_sum() -> None:
     assert (first.ra_deg, first.dec_deg) == pytest.approx((0.05, 0.0), abs=1e-3)
     assert second.members == ("G1",)
     assert (second.ra_deg, second.dec_deg) == far
+
+
+def test_every_pointing_is_one_that_a_telescope_takes() -> None:
+    """It refuses an order for one target that is no place, or whose name stands there twice."""
+    hosts = hosts_at([(1, 1), (2, 2), (3, 3), (4, 4)])
+    for host, name in zip(hosts, ("Leo", "Leo", "Leo (2)", "Leo"), strict=True):
+        host["name"] = name
+    hosts[0]["ra"] = -1e-14 % 360.0
+    assert hosts[0]["ra"] == 360.0
+    pointings = pointings_of(hosts, None)
+    assert [one.name for one in pointings] == ["Leo", "Leo (2)", "Leo (2) (2)", "Leo (3)"]
+    assert pointings[0].ra_deg == 0.0
+    burst = notice_at(Position.read(-1e-14, -40.0, 0.05))
+    (alone,) = position_pointing(burst, [night()])
+    for one in (*pointings, alone):
+        AlertTarget(name=one.name, ra=one.ra_deg, dec=one.dec_deg, weight=one.probability)
 
 
 def test_names_that_are_the_same_are_told_apart() -> None:

@@ -7,7 +7,6 @@ look for the fewest pointings: the best host keeps the first place.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -67,15 +66,23 @@ def pointings_of(hosts: Sequence[dict[str, Any]], field_deg: float | None) -> li
     return _told_apart(sorted(found, key=lambda pointing: -pointing.score))
 
 
+def in_one_turn(ra_deg: float) -> float:
+    """Return a right ascension, 0 ≤ ra < 360: of a tiny negative one the remainder is 360."""
+    turned = ra_deg % 360.0
+    return turned if turned < 360.0 else 0.0
+
+
 def _told_apart(pointings: list[Pointing]) -> list[Pointing]:
     """Number the pointings that share a name: a telescope tells its targets apart by name."""
-    seen: Counter[str] = Counter()
+    taken: set[str] = set()
     result = []
     for pointing in pointings:
-        seen[pointing.name] += 1
-        again = seen[pointing.name]
-        named = pointing if again == 1 else replace(pointing, name=f"{pointing.name} ({again})")
-        result.append(named)
+        name, number = pointing.name, 1
+        while name in taken:
+            number += 1
+            name = f"{pointing.name} ({number})"
+        taken.add(name)
+        result.append(pointing if number == 1 else replace(pointing, name=name))
     return result
 
 
@@ -124,7 +131,7 @@ def _pointing(hosts: list[dict[str, Any]]) -> Pointing:
         ra_deg, dec_deg = _middle(hosts)
     return Pointing(
         name=best["name"],
-        ra_deg=ra_deg,
+        ra_deg=in_one_turn(ra_deg),
         dec_deg=dec_deg,
         rank=best["rank"],
         score=sum(host["score"] for host in hosts),
@@ -143,4 +150,4 @@ def _middle(hosts: list[dict[str, Any]]) -> tuple[float, float]:
     sin0, cos0 = np.sin(np.radians(dec[0])), np.cos(np.radians(dec[0]))
     turn = np.arctan2(east, cos0 - north * sin0)
     up = np.arctan2(sin0 + north * cos0, np.hypot(east, cos0 - north * sin0))
-    return float((ra[0] + np.degrees(turn)) % 360.0), float(np.degrees(up))
+    return float(ra[0] + np.degrees(turn)), float(np.degrees(up))

@@ -10,7 +10,7 @@ import numpy as np
 
 from toros.common.connection_handler import MAX_BODY
 from toros.lvcgcn.notice import Notice
-from toros.lvcgcn.pointings import Pointing, pointings_of
+from toros.lvcgcn.pointings import Pointing, in_one_turn, pointings_of
 from toros.lvcgcn.ranking import Ranking, host_row
 from toros.lvcgcn.search import Best, HostSearch
 from toros.lvcgcn.skymap import Floats, Integers, SkyMap
@@ -137,7 +137,7 @@ def position_pointing(notice: Notice, nights: Sequence[Tonight]) -> list[Pointin
     return [
         Pointing(
             name=notice.event,
-            ra_deg=position.ra_deg,
+            ra_deg=in_one_turn(position.ra_deg),
             dec_deg=position.dec_deg,
             rank=1,
             score=1.0,
