@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from pydantic import TypeAdapter
+from sqlalchemy.event import listen, remove
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -24,6 +25,7 @@ from tests.support.alert_house import REPLAY, AlertHouse, alert_house, notice, v
 from tests.support.brokers import hostile
 from tests.support.waiting import wait_until
 from tests.support.web_server import serving
+from toros.archive.models import Alert
 from toros.common.client import FrontDeskClient
 from toros.common.clock import Clock
 from toros.common.config.lvcgcn import LvcgcnSettings
@@ -295,6 +297,26 @@ def test_a_notice_of_which_nobody_can_say_if_it_waits_is_processed_with_the_othe
         inbox.put(raw(position))
     inbox.run(stop, lane=Lane.QUICK)
     assert processed == ["1", "2"]
+
+
+def test_a_notice_by_order_is_not_lost_when_the_archive_is_away(house: AlertHouse) -> None:
+    refused: list[int] = []
+
+    def refuse(session: Session, *_: Any) -> None:
+        if not refused and any(isinstance(row, Alert) for row in session.new):
+            refused.append(1)
+            raise OperationalError("INSERT", None, OSError("it is away"))
+
+    listen(house.sessions, "before_flush", refuse)
+    try:
+        with house.robot() as robot:
+            client = FrontDeskClient(robot.url)
+            with pytest.raises(PeerRefused, match="waits in the inbox and is tried again"):
+                client.ask("process_alert", notice=notice("S1a").decode(), wait=60)
+            wait_until(lambda: house.telescope.events == ["S1a"], "the order", 60)
+    finally:
+        remove(house.sessions, "before_flush", refuse)
+    assert house.events() == ["S1a"]
 
 
 @pytest.mark.parametrize("drill", [False, True])

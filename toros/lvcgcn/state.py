@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from toros.archive.models import Alert
 from toros.common.client import FrontDeskClient
-from toros.common.errors import UnknownEvent, UnusableSkyMap
+from toros.common.errors import AlertError, UnknownEvent, UnusableSkyMap
 from toros.common.module import Context, Loop
 from toros.common.work_order import Json
 from toros.lvcgcn import catalogue_sources as catalogues
@@ -27,7 +29,7 @@ from toros.lvcgcn.processing import Processor, Taken
 from toros.lvcgcn.ranking import rank, require_weight
 from toros.lvcgcn.relay import Relay, Relayed
 from toros.lvcgcn.skymap_fits import read_sky_map
-from toros.lvcgcn.sources.source import Source
+from toros.lvcgcn.sources.source import RawNotice, Source
 from toros.lvcgcn.stations import stations_of
 
 log = logging.getLogger(__name__)
@@ -106,9 +108,19 @@ class AlertDesk:
         ------
         UnreadableNotice
             If it cannot be read; its bytes are kept and the failure is on record.
+        AlertError
+            If the archive is away: it waits in the inbox, and comes to the telescopes all the same.
         """
         arrival = Arrival(self._keep.notice(content), transport, "", self._clock.now())
-        taken = self._processor.take(content, arrival, sky_map)
+        try:
+            taken = self._processor.take(content, arrival, sky_map)
+        except SQLAlchemyError as error:
+            if sky_map is not None:
+                raise  # which the inbox knows nothing of
+            self.inbox.put(RawNotice(content, transport, "", arrival.received))
+            raise AlertError(
+                "The archive does not take it now; it waits in the inbox and is tried again."
+            ) from error
         self._herald.wake()
         relayed = [] if taken.repeated else self._relay(taken.alert)
         return self._answer(taken, relayed)
