@@ -168,6 +168,43 @@ def test_a_wait_is_in_the_log_once_with_what_is_waited_for(begin: Begin) -> None
     assert "1 left out, for instance Polaris: altitude at most" in second.message
 
 
+@pytest.mark.parametrize("later", [None, {"name": "later", "ra": 350.0, "dec": -25.0}])
+def test_a_mount_that_waits_does_not_track_on_until_its_target_has_set(
+    begin: Begin, later: dict[str, Any] | None
+) -> None:
+    night = begin(close_when_done=False, count=1, **ONLY_LIGHTS)
+    others = [{**later, "weight": 0.1}] if later else []
+    send_targets(night, NGC4993, *others)
+    night.ask("open_night")
+    wait_until(lambda: night.entry("NGC 4993").state == "done", "the frame", LONG)
+    mount = night.telescope().devices.mount
+    wait_until(lambda: not mount.state().tracking, "the mount to rest", LONG)
+    assert night.state() == "observing"
+    if later:
+        wait_until(lambda: night.entry("later").state == "done", "the next target", LONG)
+        assert [light.object for light in night.exposures("light")] == ["NGC 4993", "later"]
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_mount_that_is_left_tracking_by_hand_stops_at_the_horizon(
+    begin: Begin, opened: bool
+) -> None:
+    night = begin(datetime(2017, 8, 18, 1, 10, tzinfo=UTC), close_when_done=False, **ONLY_LIGHTS)
+    if opened:
+        night.ask("open_night")
+        night.until("observing")
+        night.ask("abort")
+    night.ask("point", ra=NGC4993["ra"], dec=NGC4993["dec"], wait=60)  # low, and setting
+    mount = night.telescope().devices.mount
+    assert mount.state().tracking
+    wait_until(lambda: bool(night.events("mount")), "the mount to be stopped", LONG)
+    state = mount.state()
+    assert not state.tracking
+    assert state.alt_deg == pytest.approx(10.0, abs=3.0)  # steps of the loop are minutes here
+    assert "below its horizon of 10°" in night.events("mount")[0].message
+    assert night.state() == ("halted" if opened else "closed")
+
+
 def test_what_is_too_long_for_a_wait_is_begun_and_gives_way(begin: Begin) -> None:
     night = begin(close_when_done=False, **ONLY_LIGHTS)
     # Whatever the machine does before the dome is open, there is time for a frame before this.

@@ -11,6 +11,7 @@ from toros.common.errors import (
     DomeNotReady,
     Interrupted,
     NotSafe,
+    PeerError,
     ReadBackMismatch,
 )
 from toros.telescope.pointing import (
@@ -182,6 +183,24 @@ def check_dome(telescope: Telescope, ra_deg: float, dec_deg: float) -> None:
             f"the dome's slit is at azimuth {view.azim_deg:.1f}°, "
             f"{off:.1f}° from the target's {azimuth:.1f}°"
         )
+
+
+def rest(telescope: Telescope) -> None:
+    """Stop tracking, as nothing is observed: a mount that goes on does so until it meets its pier.
+
+    Raises
+    ------
+    DeviceError
+    """
+    state = telescope.devices.mount.state()
+    if not state.tracking or state.slewing:
+        return
+    telescope.devices.mount.set_tracking(False)
+    try:
+        telescope.dome.unfollow()
+    except (DomeNotReady, PeerError) as error:
+        # A slit that turns on costs nothing, and the watch knows if the dome is away.
+        telescope.problem("The dome could not be told to stay", error)
 
 
 def stop_motion(telescope: Telescope) -> None:

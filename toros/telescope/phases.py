@@ -23,9 +23,10 @@ from toros.telescope.flat_phases import morning_flats, twilight_flats
 from toros.telescope.frames import take
 from toros.telescope.handover import announce_alerts
 from toros.telescope.holding import holding
+from toros.telescope.left_tracking import mind
 from toros.telescope.meanwhile import meanwhile
 from toros.telescope.mode import mode_of
-from toros.telescope.motion import open_dome
+from toros.telescope.motion import open_dome, rest
 from toros.telescope.night import Night
 from toros.telescope.night_state import NightState, Transition
 from toros.telescope.observation import Ending, Outcome, observe
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 # The dome opens so long before the first target, so that the air in it settles.
 OPEN_BEFORE_S = 600.0
+# For a shorter wait the mount is not stopped.
+REST_BEFORE_S = 60.0
 TARGETS_THAT_ACCUSE = 2  # so many failing in a row accuse a device
 ASIDE_S = 300.0  # a target that cannot be pointed at now may be later: behind a tree, before a flip
 FORGIVING_HOLDS = 3  # after so many such holds the attempts count all the same
@@ -53,6 +56,7 @@ def resting(night: Night) -> Transition | None:
         return None
     if night.state is NightState.HALTED and is_over(night):
         return Transition(NightState.CLOSING, "dawn, after an abort")
+    mind(night.telescope)
     night.telescope.pause(5.0)
     return None
 
@@ -168,6 +172,8 @@ def _wait(night: Night, first: Block, wait_s: float, without: set[int]) -> Trans
     if wait_s <= OPEN_BEFORE_S:
         with telescope.hardware("opening the dome"):
             open_dome(telescope)
+    if wait_s > REST_BEFORE_S:
+        rest(telescope)
     tell_wait(night, first, wait_s)
     telescope.pause(min(wait_s, 60.0))
     return None
@@ -254,6 +260,7 @@ def _idle(night: Night, left_out: Sequence[LeftOut]) -> Transition | None:
     idle_s = now - memory.idle_since
     if settings.close_when_done and idle_s >= settings.idle_before_close_s:
         return Transition(NightState.CLOSING, "nothing that is left can be observed tonight")
+    rest(telescope)
     telescope.pause(30.0)
     return None
 

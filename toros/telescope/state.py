@@ -136,7 +136,7 @@ class Telescope:
     bias_level_adu : float or None
         The median of tonight's last bias.
     pointed : tuple of float or None
-        Where it was last sent, ICRS degrees.
+        Where it was last sent, ICRS degrees; None where it was parked since.
     air : Air or None
         The weather as it was last measured, for headers.
     ahead : tuple of float or None
@@ -228,6 +228,16 @@ class Telescope:
         finally:
             self.doing = "nothing"
             self._hardware.release()
+
+    @contextmanager
+    def if_free(self) -> Iterator[bool]:
+        """Hold mount and camera if nothing else does, without waiting; say whether it is so."""
+        free = self._hardware.acquire(blocking=False)
+        try:
+            yield free
+        finally:
+            if free:
+                self._hardware.release()
 
     def look_at_dome(self) -> DomeView:
         """Ask the dome for its status, keep it and return it."""
