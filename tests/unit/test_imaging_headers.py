@@ -126,7 +126,16 @@ def test_date_obs(cards: dict[str, Any], expected: tuple[int, ...], decided_by: 
 
 
 @pytest.mark.parametrize(
-    "value", ["2024-13-40T00:00:00", "2024-01-30T25:00:00", "2024-01-30", "yesterday", "30/02/19"]
+    "value",
+    [
+        "2024-13-40T00:00:00",
+        "2024-01-30T25:00:00",
+        "2024-01-30",
+        "yesterday",
+        "30/02/19",
+        "0001-01-01T00:00:00",  # of programs on .NET that were told none
+        "9999-12-31T23:59:59",
+    ],
 )
 def test_a_date_that_cannot_be_is_null_and_noted(value: str) -> None:
     info = described({"DATE-OBS": value})

@@ -16,7 +16,9 @@ _STAMP = re.compile(
 )
 _CLOCK = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d*))?)?")
 _LOCAL = re.compile(r"\blocal\b|\bLT\b", re.IGNORECASE)
-# JD and MJD of 1900-01-01 and 2200-01-01: outside, the card holds something else.
+# Outside, the card holds something else: programs write 0001-01-01 or 9999-12-31 for none.
+_YEARS = range(1900, 2200)
+# JD and MJD of the same.
 _MJD_RANGE = (15020.0, 124594.0)
 _JD_MINUS_MJD = 2400000.5
 
@@ -80,7 +82,7 @@ def _date(text: str) -> date | None:
             day, month, year = (int(part) for part in text.split("/"))
             if year < 100:
                 year += 1900 if year >= 60 else 2000
-        return date(year, month, day)
+        return date(year, month, day) if year in _YEARS else None
     except ValueError:
         return None
 
