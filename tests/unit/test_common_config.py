@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from toros.cli.settings import as_yaml
 from toros.common.config import Config, load_config, parse_config
+from toros.common.config.section import Section
 from toros.common.config.source import normal_key, without_password
 from toros.common.config.template import render
 from toros.common.database import make_engine
@@ -46,6 +50,19 @@ SHIPPED = Path(__file__).parents[2] / "etc" / "toros.conf.yaml"
             "c:2: access: the user a is there twice.",
         ),
         ("email: {smtp_port: yes}", "c:1: email.smtp_port: input should be a number (given: True)"),
+        (
+            "preprocessor: {gain: .inf}",
+            "c:1: preprocessor.gain: input should be a finite number (g",
+        ),
+        (
+            "lvcgcn:\n  fields_of_view_deg: {MACON: .inf}",
+            "c:2: lvcgcn.fields_of_view_deg.macon: input should be a finite number (given: inf).",
+        ),
+        (
+            "preprocessor:\n  masters_max_age_days: 1.0e+6",
+            "c:2: preprocessor.masters_max_age_days: input should be less than or equal to 36525, "
+            "a century (given: 1000000.0).",
+        ),
         ("services: {dome: {port: no}}", "c:1: services.dome.port: input should be a number"),
         (
             "services:\n  dome: {port: 8080}\n  web: {http: 'http://127.0.0.1:8080'}",
@@ -64,6 +81,25 @@ def test_an_error_names_the_line_the_key_and_the_mend(text: str, message: str) -
         parse_config(text, "c")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def sections(above: type[Section] = Section) -> Iterator[type[Section]]:
+    for section in above.__subclasses__():
+        yield section
+        yield from sections(section)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_no_setting_is_infinite_or_no_number(value: float) -> None:
+    asked = 0
+    for section in sections():
+        for name, field in section.model_fields.items():
+            if field.annotation in (float, float | None):
+                asked += 1
+                with pytest.raises(ValidationError) as refused:
+                    section.model_validate({name: value})
+                assert name in [error["loc"][0] for error in refused.value.errors()], section
+    assert asked > 100
 
 
 def test_raw_and_products_may_lie_beside_each_other() -> None:

@@ -13,26 +13,24 @@ from toros.common.config.section import Section
 TAKEN = re.compile(
     r"(safety monitor|weather station) \d+|Sun|telescope module|dome hardware|operator's lock"
 )
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Metres = Annotated[float, Field(allow_inf_nan=False)]
-Value = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0)]
 
 
 class GeometrySettings(Section):
     """The dome and the place of the mount in it."""
 
-    radius_m: Metres = Field(2.5, gt=0, description="Radius of the dome's sphere.")
-    slit_width_m: Metres = Field(1.4, gt=0, description="Clear width of the slit.")
-    beam_m: Metres = Field(0.6, gt=0, description="Diameter of the telescope's beam.")
-    pier_east_m: Metres = Field(
+    radius_m: float = Field(2.5, gt=0, description="Radius of the dome's sphere.")
+    slit_width_m: float = Field(1.4, gt=0, description="Clear width of the slit.")
+    beam_m: float = Field(0.6, gt=0, description="Diameter of the telescope's beam.")
+    pier_east_m: float = Field(
         0.0, description="Crossing of the mount's axes, east of the dome's centre."
     )
-    pier_north_m: Metres = Field(0.0, description="The same, north of it.")
-    pier_up_m: Metres = Field(0.0, description="The same, above it.")
-    german_axis_m: Metres = Field(
+    pier_north_m: float = Field(0.0, description="The same, north of it.")
+    pier_up_m: float = Field(0.0, description="The same, above it.")
+    german_axis_m: float = Field(
         0.0, ge=0, description="From the polar to the optical axis; 0: not a German mount."
     )
-    altaz_axis_m: Metres = Field(
+    altaz_axis_m: float = Field(
         0.0,
         description=(
             "Of an alt-azimuth mount: from the azimuth to the optical axis, to the right as seen "
@@ -50,8 +48,8 @@ class GeometrySettings(Section):
 class Limit(Section):
     """Unsafe beyond one value, safe again at the other; in between it stays what it was."""
 
-    unsafe: Value = Field(description="Unsafe beyond this.")
-    safe: Value = Field(description="Safe again at this or better.")
+    unsafe: float = Field(description="Unsafe beyond this.")
+    safe: float = Field(description="Safe again at this or better.")
 
     @property
     def upper(self) -> bool:

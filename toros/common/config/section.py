@@ -6,11 +6,20 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
+_CENTURY_S = 100 * 365.25 * 86400.0
+# How names end that carry a unit of time, and how long it is.
+_SECONDS_IN = {"s": 1.0, "h": 3600.0, "hours": 3600.0, "days": 86400.0}
+
 
 class Section(BaseModel):
-    """A mapping of the configuration: unknown keys are errors, values do not change."""
+    """A mapping of the configuration: unknown keys are errors, values do not change.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    Every number is finite, and every time is at most a century: dates and waits can take no more.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -26,6 +35,16 @@ class Section(BaseModel):
             kinds = _kinds(cls.model_fields[info.field_name].annotation)
             if bool not in kinds and kinds & {int, float}:
                 raise ValueError("input should be a number")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _within_a_century(cls, value: Any, info: ValidationInfo) -> Any:
+        unit = (info.field_name or "").rpartition("_")[2]
+        if unit in _SECONDS_IN and isinstance(value, int | float):
+            longest = _CENTURY_S / _SECONDS_IN[unit]
+            if value > longest:
+                raise ValueError(f"input should be less than or equal to {longest:.0f}, a century")
         return value
 
 

@@ -9,25 +9,24 @@ from pydantic import Field, model_validator
 
 from toros.common.config.section import Section
 
-Degrees = Annotated[float, Field(allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0)]
 
 
 class Limits(Section):
     """Where and when a target may be observed. Each holds through the whole of a block."""
 
-    min_altitude_deg: Degrees = Field(30.0, ge=0, lt=90, description="Lowest altitude.")
-    max_altitude_deg: Degrees = Field(
+    min_altitude_deg: float = Field(30.0, ge=0, lt=90, description="Lowest altitude.")
+    max_altitude_deg: float = Field(
         88.0,
         gt=0,
         le=90,
         description="Highest altitude: an altazimuth mount or a dome slit is lost at the zenith.",
     )
     max_airmass: float = Field(2.0, ge=1, description="Greatest airmass.")
-    min_moon_separation_deg: Degrees = Field(
+    min_moon_separation_deg: float = Field(
         30.0, ge=0, le=180, description="Least angle between target and Moon."
     )
-    max_sun_altitude_deg: Degrees = Field(
+    max_sun_altitude_deg: float = Field(
         -15.0, ge=-90, le=0, description="The Sun is lower than this during every exposure."
     )
 
@@ -57,7 +56,7 @@ class FocusSettings(Section):
     step: int = Field(300, ge=1, description="Steps of the focuser between two positions.")
     exptime_s: float = Field(5.0, gt=0, le=300, description="Exposure time of each.")
     min_stars: int = Field(5, ge=1, description="Stars that a frame must show to be counted.")
-    sun_altitude_deg: Degrees = Field(
+    sun_altitude_deg: float = Field(
         -10.0, ge=-90, le=0, description="The first run of a night begins below this Sun."
     )
     temperature_change_c: float = Field(
@@ -128,7 +127,7 @@ class FlatSettings(Section):
     sun_altitude_deg: tuple[float, float] = Field(
         (-1.0, -12.0), description="Sun's altitudes between which flats are taken, higher first."
     )
-    altitude_deg: Degrees = Field(
+    altitude_deg: float = Field(
         75.0,
         gt=0,
         lt=88,
@@ -174,7 +173,7 @@ class TelescopeSettings(Section):
     )
     limits: Limits = Field(Limits(), description="Where and when a target may be observed.")
 
-    horizon_deg: Degrees = Field(
+    horizon_deg: float = Field(
         10.0, ge=-2, lt=90, description="No slew below this altitude, whoever asks for it."
     )
     horizon: tuple[tuple[float, float], ...] = Field(
@@ -189,7 +188,7 @@ class TelescopeSettings(Section):
         description="A German mount may track so far past the meridian, hours, before it must "
         "flip; null: it need not.",
     )
-    sun_cone_deg: Degrees = Field(
+    sun_cone_deg: float = Field(
         30.0,
         ge=0,
         le=180,
