@@ -18,6 +18,7 @@ from toros.common.config.source import normal_key, without_password
 from toros.common.config.template import render
 from toros.common.database import make_engine
 from toros.common.errors import ConfigurationError
+from toros.common.own_names import value_of
 
 SHIPPED = Path(__file__).parents[2] / "etc" / "toros.conf.yaml"
 
@@ -56,7 +57,7 @@ SHIPPED = Path(__file__).parents[2] / "etc" / "toros.conf.yaml"
         ),
         (
             "lvcgcn:\n  fields_of_view_deg: {MACON: .inf}",
-            "c:2: lvcgcn.fields_of_view_deg.macon: input should be a finite number (given: inf).",
+            "c:2: lvcgcn.fields_of_view_deg.MACON: input should be a finite number (given: inf).",
         ),
         (
             "preprocessor:\n  masters_max_age_days: 1.0e+6",
@@ -121,6 +122,34 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["Log Level", "log-level", "LOG_LEVEL", "log level"])
 def test_keys_match_whatever_their_case_and_separators(key: str) -> None:
     assert parse_config(f"Logging: {{{key}: DEBUG}}").logging.log_level == "DEBUG"
+
+
+def test_names_of_the_users_own_stay_as_they_are_written() -> None:
+    config = parse_config(
+        """
+Lvcgcn:
+  Fields of View Deg: {MACON: 0.4, La Palma-2: 1.0}
+  trigger: {classes: {BNS: 0.1}}
+  sources: {kafka: [{brokers: b, topics: [t], options: {Client.Id: a}}]}
+telescope: {focus: {filter_offsets: {r: -10, R: 20, Hα: 5}}}
+"""
+    )
+    assert config.lvcgcn.fields_of_view_deg == {"MACON": 0.4, "La Palma-2": 1.0}
+    assert config.lvcgcn.trigger.classes == {"BNS": 0.1}
+    assert config.lvcgcn.sources.kafka[0].options == {"Client.Id": "a"}
+    assert config.telescope.focus.filter_offsets == {"r": -10, "R": 20, "Hα": 5}
+    assert set(parse_config("services: {Quality-Monitor: {port: 1}}").services) == {
+        "quality_monitor"
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("MACON", 1), ("macon", 1), ("r", 2), ("R", 3), ("g", None), ("HA", None)]
+)
+def test_what_is_set_for_a_name_is_found_if_only_its_case_differs(
+    name: str, found: int | None
+) -> None:
+    assert value_of({"MACON": 1, "r": 2, "R": 3, "Ha": 4, "hA": 5}, name) == found
 
 
 def test_a_service_address_of_the_predecessor_is_a_service() -> None:

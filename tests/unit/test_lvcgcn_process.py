@@ -11,6 +11,7 @@ from astropy.coordinates import SkyCoord
 from astropy.cosmology import FlatLambdaCDM
 
 from toros.cli.main import run
+from toros.common.config import parse_config
 from toros.common.config.lvcgcn import LvcgcnSettings, TriggerSettings
 from toros.common.errors import UnreadableNotice, UnusableCatalogue, UnusableSkyMap
 from toros.lvcgcn import catalogue_sources as catalogues
@@ -106,6 +107,21 @@ def test_what_is_not_followed_says_why(
     document = process_file(notice_file(tmp_path, replay, **changes), ruled)
     assert document["triggered"] is False
     assert why in document["why"]
+
+
+@pytest.mark.parametrize("written", ["BNS", "bns"])
+@pytest.mark.parametrize(("least", "triggered"), [(0.9, True), (1.0, False)])
+def test_classes_are_asked_as_a_configuration_has_them(
+    replay: Replay, tmp_path: Path, written: str, least: float, *, triggered: bool
+) -> None:
+    text = f"lvcgcn: {{trigger: {{classes: {{{written}: {least}, NSBH: 0.5}}}}}}"
+    path = notice_file(tmp_path, replay, event={"classification": {"BNS": 0.95, "NSBH": 0.05}})
+    document = process_file(path, parse_config(text).lvcgcn)
+    assert document["triggered"] is triggered
+    if not triggered:
+        assert document["why"] == (
+            f"Its classes: {written} 0.95 (1.00 is asked), NSBH 0.05 (0.50 is asked)."
+        )
 
 
 def test_drill_mode_follows_a_mock_event_and_says_that_it_is_one(

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from toros.archive.models import Alert
 from toros.common.errors import AlertError, UnreadableNotice
 from toros.common.module import Context
+from toros.common.own_names import value_of
 from toros.lvcgcn import records
 from toros.lvcgcn.catalogue import Catalogue
 from toros.lvcgcn.formats import read_notice
@@ -217,7 +218,7 @@ class Processor:
 
     def _pointings(self, station: Station, assessment: Assessment) -> list[Pointing]:
         usable = nights(station.site, self._clock.now(), self._settings)
-        field_deg = self._settings.fields_of_view_deg.get(station.name)
+        field_deg = value_of(self._settings.fields_of_view_deg, station.name)
         if is_target_itself(assessment.notice, self._settings, station.name):
             return position_pointing(assessment.notice, usable)
         if assessment.sky_map is None or assessment.ranking is None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from toros.common.config.lvcgcn import LvcgcnSettings
+from toros.common.own_names import value_of
 from toros.lvcgcn.notice import Notice
 from toros.lvcgcn.skymap import SkyMap
 
@@ -103,7 +104,7 @@ def is_target_itself(
     if notice.is_gravitational or position is None or position.radius_deg is None:
         return False
     known = settings.fields_of_view_deg
-    fields = known.values() if observatory is None else filter(None, [known.get(observatory)])
+    fields = known.values() if observatory is None else filter(None, [value_of(known, observatory)])
     return position.radius_deg <= max((field / 2 for field in fields), default=POINT_RADIUS_DEG)
 
 
@@ -164,7 +165,7 @@ def _about_its_kind(notice: Notice, settings: LvcgcnSettings) -> Iterator[Check]
         )
     # A burst has no classes; it is for the other rules to decide on.
     if rules.classes and notice.classification:
-        said = {name: notice.classification.get(name, 0.0) for name in rules.classes}
+        said = {name: value_of(notice.classification, name) or 0.0 for name in rules.classes}
         yield Check(
             "classes",
             any(said[name] >= least for name, least in rules.classes.items()),

@@ -14,6 +14,7 @@ from toros.common.errors import (
     PeerError,
     ReadBackMismatch,
 )
+from toros.common.own_names import value_of
 from toros.telescope.pointing import (
     altaz_at,
     azimuth_difference_deg,
@@ -111,7 +112,7 @@ def follow_filter(telescope: Telescope, band: str | None) -> None:
     if not offsets or before is None or band == before:
         return
     focuser = telescope.devices.focuser
-    shift = offsets.get(band or "", 0) - offsets.get(before, 0)
+    shift = (value_of(offsets, band or "") or 0) - (value_of(offsets, before) or 0)
     if focuser is not None and shift:
         focuser.move(max(focuser.position() + shift, 0))
 

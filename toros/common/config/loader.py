@@ -62,7 +62,7 @@ def load_config(path: Path | None = None) -> Config:
 
 def parse_config(text: str, name: str = "configuration") -> Config:
     """Return the configuration that `text` holds; `name` is what errors call it."""
-    source = Source(name, text)
+    source = Source(name, text, _are_names)
     try:
         return Config.model_validate(source.data)
     except ValidationError as error:
@@ -100,6 +100,23 @@ def _keys_beside(path: KeyPath) -> list[str]:
     if isinstance(model, type) and issubclass(model, BaseModel):
         return list(model.model_fields)
     return []
+
+
+def _are_names(path: KeyPath) -> bool:
+    """Return whether the keys of the mapping at `path` are names, and not those of settings."""
+    annotation: Any = Config
+    for part in path:
+        if typing.get_origin(annotation) in (list, dict):
+            annotation = typing.get_args(annotation)[-1]
+            continue
+        model = _inner_model(annotation)
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return False
+        if part not in model.model_fields:
+            return False
+        annotation = model.model_fields[str(part)].annotation
+    is_mapping = typing.get_origin(annotation) is dict
+    return is_mapping and _inner_model(annotation) is None
 
 
 def _inner_model(annotation: Any) -> Any:

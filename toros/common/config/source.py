@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,14 @@ class Source:
         What errors call the file.
     text : str
         Its content.
+    are_names : callable
+        Says of the place of a mapping whether its keys are names of the user's own (of filters,
+        say), which are kept as they are written.
     """
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, are_names: Callable[[KeyPath], bool]) -> None:
         self.name = name
+        self._are_names = are_names
         self.lines: dict[KeyPath, int] = {}
         try:
             self._loader = yaml.SafeLoader(text)
@@ -107,10 +112,13 @@ class Source:
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         self._loader.flatten_mapping(node)
         values: dict[str, Any] = {}
+        are_names = self._are_names(path)
         for key_node, value_node in node.value:
-            key = normal_key(str(self._loader.construct_object(key_node)))
+            written = str(self._loader.construct_object(key_node))
+            key = written if are_names else normal_key(written)
             line = key_node.start_mark.line + 1
-            is_file = key.endswith("_file") and key.removesuffix("_file") in SECRETS
+            is_secret = key.endswith("_file") and key.removesuffix("_file") in SECRETS
+            is_file = is_secret and not are_names
             name = key.removesuffix("_file") if is_file else key
             if name in values:
                 dotted = ".".join(map(str, (*path, name)))
