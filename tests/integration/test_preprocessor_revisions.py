@@ -173,6 +173,23 @@ def test_a_subfolder_that_may_not_be_read_is_a_problem(tmp_path: Path) -> None:
     assert str(closed) in problem["message"]
 
 
+def test_a_link_that_leads_to_no_frame_is_a_problem_of_the_batch(tmp_path: Path) -> None:
+    Camera(tmp_path / "night", width=48, height=32).light("a")
+    (tmp_path / "night" / "gone.fits").symlink_to("../moved/gone.fits")
+    (tmp_path / "night" / "circle.fits").symlink_to("circle.fits")
+    done = calibrate(tmp_path, "night", "--out", "out")
+    assert done.returncode == 1, done.stderr
+    document = json.loads(done.stdout)
+    states = {Path(row["path"]).name: row["state"] for row in document["exposures"]}
+    assert states == {"a.fits": "calibrated", "gone.fits": "failed", "circle.fits": "failed"}
+    assert {row["code"] for row in document["problems"] if row["failed"]} == {102}
+    messages = {row["path"]: row["error"] for row in document["exposures"]}
+    gone = tmp_path / "night" / "gone.fits"
+    assert (
+        messages[str(gone)] == f"{gone}: is a link to ../moved/gone.fits, where there is no file."
+    )
+
+
 def test_a_folder_that_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:
     done = calibrate(tmp_path, "nihgt", "--out", "out")
     assert done.returncode == 1

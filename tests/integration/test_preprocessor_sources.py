@@ -471,6 +471,16 @@ def test_a_server_that_is_gone_does_not_stop_a_restart(desk: Remote, web: WebFol
     assert resumed["exposures"] == first["exposures"]
 
 
+def test_a_link_that_leads_to_no_frame_is_a_problem(desk: Remote, frames: Path) -> None:
+    night = desk.elsewhere / "night"
+    shutil.copytree(frames, night)
+    (night / "gone.fits").symlink_to("moved.fits")
+    (night / "circle.fits").symlink_to("circle.fits")
+    result = desk.done("calibrate_file_batch", url=str(night))
+    assert problems(result) == {"gone.fits": 112, "circle.fits": 100}
+    assert result["exposures"] == {"calibrated": 2, "combined": 2, "failed": 2}
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root reads everything")
 def test_a_folder_that_may_not_be_read(desk: Remote) -> None:
     (desk.elsewhere / "closed").mkdir(mode=0o000)

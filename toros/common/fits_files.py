@@ -30,7 +30,8 @@ def _anywhere(link: Path) -> bool:
 class FitsFiles:
     """The FITS files under a folder; to iterate over it looks for them, in no order.
 
-    Hidden folders are left out. Links to folders are followed after the folders that are there
+    A link that leads to nothing is one of them: who opens it is told that a file is missing. Hidden
+    folders are left out. Links to folders are followed after the folders that are there
     themselves, to none twice and to none that `folder` is in.
 
     Parameters
@@ -69,12 +70,27 @@ class FitsFiles:
                 for link in (here / name for name in folders if (here / name).is_symlink()):
                     (pending if self.follow(link) else self.not_followed).append(link)
                 files = (here / name for name in names if is_fits_name(name))
-                yield from (path for path in files if path.is_file())
+                yield from (path for path in files if _is_file_or_leads_nowhere(path))
 
     def _could_not(self, error: OSError) -> None:
         path = Path(error.filename)
         if isinstance(error, PermissionError) and path.name != _OF_THE_FILE_SYSTEM:
             self.closed.add(path)
+
+
+def _is_file_or_leads_nowhere(path: Path) -> bool:
+    try:
+        return path.is_file() or (path.is_symlink() and not path.exists())
+    except PermissionError:  # behind a folder that is closed: who opens it is told
+        return True
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path leads to a folder; what may not be asked is none."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return False
 
 
 def find_fits(folder: Path) -> list[Path]:

@@ -49,22 +49,29 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
     UnreadableFile
         If there is no such file, if it is no FITS file, or if its data are cut off.
     """
-    if path.is_fifo():
-        # Opening it would wait until somebody writes to it.
-        raise UnreadableFile(f"{path}: is a pipe, not a file.")
     try:
+        if path.is_fifo():
+            # Opening it would wait until somebody writes to it.
+            raise UnreadableFile(f"{path}: is a pipe, not a file.")
         # Opened here, not by astropy, which leaves the file open when it refuses the content.
         file = path.open("rb")
     except FileNotFoundError as error:
-        raise UnreadableFile(f"{path}: there is no such file.") from error
+        raise UnreadableFile(f"{path}: {_missing(path)}.") from error
     except PermissionError as error:
         raise UnreadableFile(f"{path}: may not be read.") from error
     except IsADirectoryError as error:
         raise UnreadableFile(f"{path}: is a folder, not a file.") from error
     except OSError as error:
-        raise UnreadableFile(f"{path}: cannot be opened: {_sentence(error)}") from error
+        raise UnreadableFile(f"{path}: cannot be opened: {error.strerror}.") from error
     with file, _parsed(file, path) as hdus:
         yield hdus
+
+
+def _missing(path: Path) -> str:
+    """Say what is missing where nothing can be opened at `path`."""
+    if not path.is_symlink():
+        return "there is no such file"
+    return f"is a link to {path.readlink()}, where there is no file"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -34,8 +35,9 @@ def local_path(url: str, allowed: Iterable[str | Path]) -> Path:
         When it is not of this machine, or is outside every allowed folder.
     """
     path = _path(url)
-    # Links are followed before judging, so that none leads out of the allowed folders.
-    real = path.resolve()
+    # Links are followed before judging, so that none leads out of the allowed folders. Unlike
+    # Path.resolve this does not raise where they go in a circle.
+    real = Path(os.path.realpath(path))
     roots = [Path(entry).resolve() for entry in map(_local, allowed) if entry]
     if not any(real.is_relative_to(root) for root in roots):
         places = ", ".join(map(str, roots)) or "none"
@@ -118,7 +120,7 @@ def _frames(folder: Path | FitsFiles, leave_out: Path | None) -> Iterator[Path]:
         skipped = None
     found = False
     for path in files:
-        if skipped is None or not path.resolve().is_relative_to(skipped):
+        if skipped is None or not Path(os.path.realpath(path)).is_relative_to(skipped):
             found = True
             yield path
     if not found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from toros.common.errors import (
     UnknownImageType,
     UnreadableFile,
 )
-from toros.common.fits_files import FitsFiles
+from toros.common.fits_files import FitsFiles, is_folder
 from toros.imaging.headers import ExposureInfo, read_exposure, recorded
 from toros.preprocessor.run import Outcome, Problem, Run, Unit
 from toros.preprocessor.sources import frames_in, recordable, require_recordable
@@ -43,13 +44,13 @@ class Ingest:
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[Path]]:
         """Return one unit for each FITS file of the batch, and for each folder that is closed."""
-        found: dict[Path, Path] = {}  # of folders within one another, each file once
+        found: dict[str, Path] = {}  # of folders within one another, each file once
         closed: set[Path] = set()
         for place in run.places:
             files = FitsFiles(place.folder)
             with suppress(NoFilesFound):
                 for path in frames_in(files, leave_out=run.products):
-                    found.setdefault(path.resolve(), path)
+                    found.setdefault(os.path.realpath(path), path)
             closed |= files.closed
         if not found:
             folders = ", ".join(str(place.folder) for place in run.places)
@@ -61,7 +62,7 @@ class Ingest:
         """Read the header and the digest."""
         path = unit.inputs
         require_recordable(path)
-        if path.is_dir():
+        if is_folder(path):
             raise UnreadableFile(f"{path} may not be read: what is in it is not known.")
         info = read_exposure(path)
         return Ingested(info, run.digest_of(path), path.stat().st_size)
@@ -80,7 +81,7 @@ class Ingest:
 
     def fail(self, session: Session, run: Run, unit: Unit[Path], error: TorosError) -> None:
         """Record the exposure with what was wrong with its file; a folder is none."""
-        if unit.inputs.is_dir():
+        if is_folder(unit.inputs):
             return
         row = member(session, run, unit.inputs)
         row.state, row.code, row.error = "failed", error.code, error.message
