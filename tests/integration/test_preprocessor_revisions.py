@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -171,6 +172,25 @@ def test_a_subfolder_that_may_not_be_read_is_a_problem(tmp_path: Path) -> None:
     (problem,) = [row for row in document["problems"] if row["failed"]]
     assert problem["code"] == 102
     assert str(closed) in problem["message"]
+
+
+def test_copies_are_named_in_the_report_by_their_files(tmp_path: Path) -> None:
+    night = tmp_path / "night"
+    Camera(night, width=48, height=32).light("a")
+    (night / "more").mkdir()
+    shutil.copy(night / "a.fits", night / "more" / "b.fits")
+    done = calibrate(tmp_path, "night", "--out", "out")
+    document = json.loads(done.stdout)
+    (problem,) = [row for row in document["problems"] if row["step"] == "vet"]
+    assert problem["units"] == ["a.fits, more/b.fits"]
+    assert problem["message"] == "b.fits is left out: it is the same file as a.fits."
+    for name in "cdef":
+        shutil.copy(night / "a.fits", night / f"{name}.fits")
+    done = calibrate(tmp_path, "night", "--out", "again")
+    (problem,) = [row for row in json.loads(done.stdout)["problems"] if row["step"] == "vet"]
+    (unit,) = problem["units"]
+    assert unit.startswith("a.fits, c.fits and 4 more (")
+    assert unit in (tmp_path / "again" / "report.html").read_text()
 
 
 def test_a_link_that_leads_to_no_frame_is_a_problem_of_the_batch(tmp_path: Path) -> None:

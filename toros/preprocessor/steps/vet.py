@@ -54,7 +54,7 @@ class Vet:
                 sets.setdefault(identity, []).append(frame)
         found = {tuple(frame.id for frame in same): same for same in sets.values() if len(same) > 1}
         return [
-            Unit(f"alike-{digest([frame.path for frame in same])}", _alike(same))
+            Unit(_names([run.key(Path(frame.path)) for frame in same]), _alike(same))
             for same in found.values()
         ]
 
@@ -88,6 +88,13 @@ class Vet:
 
     def fail(self, session: Session, run: Run, unit: Unit[Alike], error: TorosError) -> None:
         """Leave the exposures as they are: the step that reads them says what is wrong."""
+
+
+def _names(keys: Sequence[str]) -> str:
+    """Return what a set is called, in the report too: its files, or the first of many."""
+    if len(keys) <= 3:
+        return ", ".join(keys)
+    return f"{keys[0]}, {keys[1]} and {len(keys) - 2} more ({digest(keys)})"
 
 
 def _identities(frame: Exposure) -> list[Hashable]:
