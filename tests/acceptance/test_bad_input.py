@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -18,14 +18,17 @@ from tests.support.ports import free_port
 FAILED, WRONG_USE = 1, 2
 
 
-def toros(*arguments: object, cwd: Path) -> tuple[int, list[str]]:
+def toros(
+    *arguments: object, cwd: Path, output: IO[bytes] | int = subprocess.PIPE, **variables: str
+) -> tuple[int, list[str]]:
     """Run the command; return its exit status and the lines on standard error."""
     environment = {key: value for key, value in os.environ.items() if key != "TOROS_CONFIG"}
     done = subprocess.run(
         [sys.executable, "-m", "toros", *map(str, arguments)],
         cwd=cwd,
-        env=environment,
-        capture_output=True,
+        env=environment | variables,
+        stdout=output,
+        stderr=subprocess.PIPE,
         text=True,
         check=False,
         timeout=120,
@@ -144,6 +147,47 @@ def test_folders_without_use(tmp_path: Path) -> None:
     assert "ignore_missing_simple" not in lines[0]
 
 
+@pytest.mark.skipif(os.getuid() == 0, reason="root writes everywhere")
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    for command in (["calibrate", "."], ["masters", "."], ["night", "--simulated"]):
+        status, lines = toros(*command, "--out", "closed/products", cwd=tmp_path)
+        assert status == FAILED
+        assert lines == [
+            f"toros: --out: {tmp_path / 'closed'} may not be written to: name another folder. "
+            "(code 24)"
+        ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(
+    "command", [["--version"], ["inspect", "a.fits"], ["inspect", "a.fits", "--json"]]
+)
+def test_output_that_finds_no_room_is_one_line(tmp_path: Path, command: list[str]) -> None:
+    light(tmp_path / "a.fits")
+    with Path("/dev/full").open("wb") as full:
+        status, lines = toros(*command, cwd=tmp_path, output=full)
+    assert status == FAILED
+    assert lines == ["toros: What the command writes cannot be written: No space left on device."]
+
+
+def test_a_terminal_that_lacks_letters_is_no_failure(tmp_path: Path) -> None:
+    light(tmp_path / "a.fits", OBJECT="M 83")
+    odd = os.fsdecode(b"\xff.fits")
+    (tmp_path / "a.fits").rename(tmp_path / odd)
+    for encoding in ("utf-8:strict", "ascii", "latin-1"):
+        with (tmp_path / "shown").open("wb") as shown:
+            status, lines = toros(
+                "inspect", odd, cwd=tmp_path, output=shown, PYTHONIOENCODING=encoding
+            )
+        assert (status, lines) == (0, [])
+        assert b"M 83" in (tmp_path / "shown").read_bytes()
+    targets = tmp_path / "t.csv"
+    targets.write_text("name,ra,dec\n☉,10,80\n", encoding="utf-8")
+    plan = ("plan", "--night", "2017-08-17", "--targets", targets)
+    assert toros(*plan, cwd=tmp_path, PYTHONIOENCODING="ascii") == (0, [])
+
+
 def test_a_truncated_file_is_recorded_and_the_others_are_calibrated(tmp_path: Path) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
@@ -168,6 +212,14 @@ def test_a_truncated_file_is_recorded_and_the_others_are_calibrated(tmp_path: Pa
         (["inspect", "none.fits"], FAILED, "none.fits"),
         (["alert", "process", "none.xml"], FAILED, "none.xml"),
         (["alert", "rank", "none.fits"], FAILED, "none.fits"),
+        (["alert", "rank", "none.fits", "--plot", "a.gif"], WRONG_USE, "a picture ends in .png"),
+        (["alert", "rank", "none.fits", "--plot", "/proc"], WRONG_USE, "/proc is a folder"),
+        (["plan", "--plot", "a.xyz"], WRONG_USE, "a picture ends in .png or .pdf or .svg"),
+        (["plan", "--plot", "c.yaml/a.png"], FAILED, "c.yaml is not a folder: name another."),
+        (["night", "--simulated", "--out", "c.yaml/n"], FAILED, "c.yaml is not a folder"),
+        (["calibrate", ".", "--out", "c.yaml"], FAILED, "c.yaml is not a folder"),
+        (["masters", ".", "--out", "c.yaml"], FAILED, "c.yaml is not a folder"),
+        (["calibrate", ".", "--out", "n\udcff"], WRONG_USE, "the name of n\\xff is not in UTF-8"),
         (["calibrat"], WRONG_USE, "calibrate"),
         (["plan", "--frob"], WRONG_USE, "No such option: --frob. See 'toros plan --help'."),
         (["night", "--frames", "big"], WRONG_USE, "'--frames': 'big' is not one of"),

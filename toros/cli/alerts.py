@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
+from toros.cli.folders import require_picture
 from toros.cli.options import ConfigOption, JsonOption, config_or_defaults, is_configured
 from toros.cli.output import err, out, print_json
 from toros.common.config import Config, load_config
@@ -23,8 +25,12 @@ SHOWN_HOSTS = 20
 
 @alert_app.command()
 def process(
-    file: Annotated[Path, typer.Argument(help="VOEvent XML, gwalert JSON or Avro.")],
-    skymap: Annotated[Path | None, typer.Option(help="A sky map to use instead.")] = None,
+    file: Annotated[
+        Path, typer.Argument(help="VOEvent XML, gwalert JSON or Avro.", readable=False)
+    ],
+    skymap: Annotated[
+        Path | None, typer.Option(help="A sky map to use instead.", readable=False)
+    ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -46,7 +52,7 @@ def process(
 
 @alert_app.command()
 def rank(
-    skymap: Annotated[Path, typer.Argument(help="A sky map, FITS.")],
+    skymap: Annotated[Path, typer.Argument(help="A sky map, FITS.", readable=False)],
     top: Annotated[int, typer.Option(min=1, help="How many hosts.")] = SHOWN_HOSTS,
     catalog: Annotated[str | None, typer.Option(help="Which catalogue.")] = None,
     weight: Annotated[Weight | None, typer.Option(help="What galaxies are weighted with.")] = None,
@@ -57,6 +63,7 @@ def rank(
     """Rank the host galaxies of a sky map."""
     from toros.lvcgcn.process import plot_file, rank_file
 
+    require_picture(plot, "--plot")
     settings = config_or_defaults(config).lvcgcn
     document = rank_file(skymap, settings, top=top, catalog=catalog, weight=weight)
     if plot is not None:
@@ -118,6 +125,7 @@ def show(
     from toros.lvcgcn.history import alert_show, event_plot
     from toros.lvcgcn.letter import changes_line
 
+    require_picture(plot, "--plot")
     settings = _with_record(config, event)
     document = alert_show(settings, event)
     if plot is not None:
@@ -187,7 +195,7 @@ def _hosts(hosts: list[dict[str, Any]]) -> Table:
         distance = host["distance_mpc"]
         table.add_row(
             str(host["rank"]),
-            host["name"],
+            Text(host["name"]),  # names may have brackets: no markup
             f"{host['ra']:.4f}",
             f"{host['dec']:+.4f}",
             "" if distance is None else f"{distance:.1f}",

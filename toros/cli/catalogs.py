@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from toros.cli.options import ConfigOption, JsonOption, config_or_defaults
 from toros.cli.output import out, print_json, progress_bar
@@ -27,7 +28,7 @@ def list_catalogs(as_json: JsonOption = False, config: ConfigOption = None) -> N
         return
     table = Table("name", "state", "title", box=None)
     for document in found:
-        table.add_row(document["name"], document["state"], document["title"])
+        table.add_row(document["name"], document["state"], Text(document["title"]))
     out.print(table)
 
 

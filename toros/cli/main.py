@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import gc
+import io
 import logging
 import os
 import sys
@@ -67,6 +69,7 @@ def main() -> None:
     """Run the command and exit with its status."""
     # Importing a thousand modules makes no garbage: to look for it is a seventh of the time.
     gc.set_threshold(100_000, 20, 100)
+    _write_any_letter()
     # Kernels have threads of their own; those of the BLAS would only spin beside them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # A user is shown our own messages; what libraries warn of is for our tests.
@@ -80,6 +83,17 @@ def main() -> None:
     sys.exit(code)
 
 
+def _write_any_letter() -> None:
+    """Have standard output take what its encoding has no letter for, as standard error does.
+
+    Names of files that are not in UTF-8 come out as they are; in an ASCII or Latin-1 terminal a
+    letter that is not there is a question mark.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        is_utf_8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf_8 else "replace")
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run the command on `arguments` and return its exit status."""
     try:
@@ -88,13 +102,25 @@ def run(arguments: list[str] | None = None) -> int:
         return _wrong_use(error)
     except (*VAIN, InvalidField) as error:
         return _say(error.message, WRONG_USE)
-    except TorosError as error:
-        return _say(f"{error.message} (code {error.code})", FAILED)
-    except typer.Abort:
-        return _say("Stopped.", FAILED)
+    except (TorosError, OSError, typer.Abort) as error:
+        return _say(_failure(error), FAILED)
     except SystemExit as end:  # how Typer ends when nobody reads what we write
         return end.code if isinstance(end.code, int) else FAILED
     return code if isinstance(code, int) else DONE  # Ctrl-C (130) included
+
+
+def _failure(error: TorosError | OSError | typer.Abort) -> str:
+    """Say in one line what failed; what the system refused, with the file."""
+    if isinstance(error, TorosError):
+        return f"{error.message} (code {error.code})"
+    if isinstance(error, OSError):
+        what = (
+            "What the command writes cannot be written"
+            if error.filename is None
+            else (os.fsencode(error.filename).decode("utf-8", "backslashreplace"))
+        )
+        return f"{what}: {error.strerror or error}."
+    return "Stopped."
 
 
 def _wrong_use(error: Any) -> int:

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from toros.cli.folders import require_picture
 from toros.cli.options import ConfigOption, JsonOption, config_or_defaults
 from toros.cli.output import out, print_json
 from toros.common.errors import InvalidField
@@ -20,9 +21,12 @@ def plan(
         str | None, typer.Option(help="Date of the evening, YYYY-MM-DD; tonight by default.")
     ] = None,
     targets: Annotated[
-        Path | None, typer.Option(help="CSV or ECSV with name, ra, dec and optional columns.")
+        Path | None,
+        typer.Option(help="CSV or ECSV with name, ra, dec and optional columns.", readable=False),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the plan to this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the plan to this file: PNG, PDF or SVG.")
+    ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -33,6 +37,7 @@ def plan(
     from toros.telescope.plan_plot import plot_plan
     from toros.telescope.target_table import read_targets
 
+    require_picture(plot, "--plot", (".png", ".pdf", ".svg"))
     settings = config_or_defaults(config)
     where = settings.site
     site = Site(where.name, where.latitude, where.longitude, where.elevation)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from toros.cli.folders import require_writable
 from toros.cli.options import ConfigOption, JsonOption, config_or_defaults
 from toros.cli.output import err, out, print_json, progress_bar
 from toros.common.digests import DigestsAhead
@@ -36,6 +37,7 @@ FoldersArgument = Annotated[
     typer.Argument(
         help="A folder of FITS files; several (nights, cameras) are reduced together.",
         metavar="DIR",
+        readable=False,  # what cannot be read is said as what is missing
     ),
 ]
 WhyOption = Annotated[str, typer.Option(help="For those who ask later.")]
@@ -50,7 +52,9 @@ SHOWN = ("image_type", "exptime", "filter", "ccd_temp", "binning", "gain", "date
 
 
 def inspect(
-    files: Annotated[list[Path], typer.Argument(help="FITS files.", metavar="FILE...")],
+    files: Annotated[
+        list[Path], typer.Argument(help="FITS files.", metavar="FILE...", readable=False)
+    ],
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -85,7 +89,9 @@ def calibrate(
     """Make the masters of a folder, or of several together, and calibrate the lights."""
     names = [folder.name for folder in dict.fromkeys(folder.resolve() for folder in folders)]
     more = f"+{len(names) - 1}" if len(names) > 1 else ""
-    _reduce(folders, target or Path("toros-calibrated") / f"{names[0]}{more}", config, as_json)
+    target = target or Path("toros-calibrated") / f"{names[0]}{more}"
+    require_writable(target, "--out")
+    _reduce(folders, target, config, as_json)
 
 
 class _FolderOrCommand(TyperGroup):
@@ -114,6 +120,7 @@ def masters(
     config: ConfigOption = None,
 ) -> None:
     """Make only the masters of a folder, or of several together."""
+    require_writable(target, "--out")
     _reduce(folders, target, config, as_json, masters_only=True)
 
 

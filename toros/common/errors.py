@@ -7,6 +7,7 @@
     ├── DatabaseNotReady               21
     │   └── SchemaNotCurrent           23
     ├── AddressInUse                   22
+    ├── FolderNotReady                 24
     ├── RefusedOrder                   10   an order that is not taken
     │   ├── UnknownRequest             11
     │   ├── InvalidField               12
@@ -108,6 +109,12 @@ class AddressInUse(TorosError):
     """Another process listens where a module should."""
 
     code = 22
+
+
+class FolderNotReady(TorosError):
+    """A folder is none, or may not be written to."""
+
+    code = 24
 
 
 class RefusedOrder(TorosError):

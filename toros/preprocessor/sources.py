@@ -123,6 +123,8 @@ def _frames(folder: Path | FitsFiles, leave_out: Path | None) -> Iterator[Path]:
         if skipped is None or not Path(os.path.realpath(path)).is_relative_to(skipped):
             found = True
             yield path
+    if not found and files.folder in files.closed:
+        raise NoFilesFound(f"{files.folder} may not be read: what is in it is not known.")
     if not found:
         raise NoFilesFound(f"There is no FITS file in {files.folder}.")
 

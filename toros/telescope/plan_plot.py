@@ -60,7 +60,7 @@ def plot_plan(
     axes.axhline(min_altitude_deg, color="#b03030", linewidth=0.8, linestyle=":")
     _frame(axes, plan, unix)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, format=path.suffix.lstrip(".") or "png")
+        figure.savefig(temporary, dpi=110, format=path.suffix.lower().lstrip(".") or "png")
     return path
 
 

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from toros.archive import schema
+from toros.cli.folders import require_writable
 from toros.cli.night import report
 from toros.cli.night.scratch import Scratch, default_folder, make_scratch
 from toros.cli.night.view import NightView
@@ -70,9 +71,11 @@ def night(
             raise ConfigurationError("--replay goes with --simulated: it needs a simulated sky.")
         settings = load_config(config)
         folder = target or default_folder()
+        require_writable(folder, "--out")
         _follow(settings, folder, as_json, title=f"TOROS at {settings.site.name}")
         return
     folder = (target or default_folder()).resolve()
+    require_writable(folder, "--out")
     if (folder / "archive.db").exists():
         raise ConfigurationError(f"--out: {folder} holds another night; name an empty folder.")
     _run_simulated(make_scratch(folder, frames.value), as_json)
