@@ -154,8 +154,8 @@ def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path) -> None:
         status, lines = toros(*command, "--out", "closed/products", cwd=tmp_path)
         assert status == FAILED
         assert lines == [
-            f"toros: --out: {tmp_path / 'closed'} may not be written to: name another folder. "
-            "(code 24)"
+            f"toros: closed/products cannot be written into: {tmp_path / 'closed'} may not be "
+            "written to by you; name another with --out. (code 24)"
         ]
 
 
@@ -215,7 +215,11 @@ def test_a_truncated_file_is_recorded_and_the_others_are_calibrated(tmp_path: Pa
         (["alert", "rank", "none.fits", "--plot", "a.gif"], WRONG_USE, "a picture ends in .png"),
         (["alert", "rank", "none.fits", "--plot", "/proc"], WRONG_USE, "/proc is a folder"),
         (["plan", "--plot", "a.xyz"], WRONG_USE, "a picture ends in .png or .pdf or .svg"),
-        (["plan", "--plot", "c.yaml/a.png"], FAILED, "c.yaml is not a folder: name another."),
+        (
+            ["plan", "--plot", "c.yaml/a.png"],
+            FAILED,
+            "c.yaml is not a folder; name another with --plot.",
+        ),
         (["night", "--simulated", "--out", "c.yaml/n"], FAILED, "c.yaml is not a folder"),
         (["calibrate", ".", "--out", "c.yaml"], FAILED, "c.yaml is not a folder"),
         (["masters", ".", "--out", "c.yaml"], FAILED, "c.yaml is not a folder"),

@@ -37,9 +37,14 @@ def require_writable(folder: Path, option: str) -> None:
     while not os.path.lexists(place):
         place = place.parent
     if not place.is_dir():
-        raise FolderNotReady(f"{option}: {place} is not a folder: name another.")
+        raise FolderNotReady(
+            f"{folder} cannot be written into: {place} is not a folder; name another with {option}."
+        )
     if not os.access(place, os.W_OK | os.X_OK):
-        raise FolderNotReady(f"{option}: {place} may not be written to: name another folder.")
+        raise FolderNotReady(
+            f"{folder} cannot be written into: {place} may not be written to by you; name another "
+            f"with {option}."
+        )
 
 
 def require_picture(file: Path | None, option: str, kinds: Sequence[str] = (".png",)) -> None:
