@@ -9,7 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from toros.cli.folders import require_writable
+from toros.cli.interrupting import interrupted_safely
 from toros.cli.options import ConfigOption, JsonOption, config_or_defaults
 from toros.cli.output import err, out, print_json, progress_bar
 from toros.common.digests import DigestsAhead
@@ -206,12 +207,12 @@ def _reduce(
 ) -> None:
     # Digests, headers and imports take turns with the interpreter's lock: shorter turns than usual.
     sys.setswitchinterval(_TURN_S)
-    with DigestsAhead(folders, leave_out=target) as digests:
+    with interrupted_safely(), DigestsAhead(folders, leave_out=target) as digests:
         with _no_garbage():
             # First: it looks through all modules that are loaded, and there are few.
             import_module("astropy.io.fits")
             # numba and the kernels take a while to load: that happens while headers are read.
-            threading.Thread(target=_load_kernels, name="load").start()
+            threading.Thread(target=_load_ahead, name="load").start()
             import_module("toros.preprocessor.reduce")
             settings = config_or_defaults(config)
         report = _reduced(folders, target, config, settings, digests.of, masters_only=masters_only)
@@ -265,6 +266,15 @@ def _no_garbage() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _load_ahead() -> None:
+    """Load what is needed soon; who needs it imports it anyway, and is told what is wrong with it.
+
+    Ctrl-C takes modules away that another thread has half imported.
+    """
+    with suppress(Exception):
+        _load_kernels()
 
 
 def _load_kernels() -> None:

@@ -10,7 +10,7 @@ from toros.common.errors import (
     TorosError,
 )
 
-DONE, FAILED, WRONG_USE = 0, 1, 2
+DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 # What no restart mends: the command exits with 2, upon which systemd does not try again.
 VAIN = (ConfigurationError, AddressInUse, SchemaNotCurrent)

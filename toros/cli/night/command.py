@@ -24,6 +24,7 @@ from toros.cli.night.watch import Snapshot, Watch
 from toros.cli.options import ConfigOption, JsonOption
 from toros.cli.output import err, out, print_json
 from toros.cli.processes import ModuleProcess, stop_all, wait_until_ready
+from toros.cli.verdicts import INTERRUPTED
 from toros.common.atomic import write_text
 from toros.common.client import FrontDeskClient
 from toros.common.config import Config, load_config
@@ -33,7 +34,6 @@ from toros.common.errors import ConfigurationError, PeerError, TelescopeError
 LOOK_EVERY_S = 0.5  # machine seconds
 CLOSE_WITHIN_S = 60.0
 LONGEST_NIGHT = timedelta(hours=20)
-INTERRUPTED = 130
 
 
 class FrameSize(StrEnum):
