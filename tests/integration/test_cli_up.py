@@ -114,6 +114,30 @@ def test_up_restarts_and_ends_with_its_modules(config: Path, tmp_path: Path) -> 
     assert toros_processes(tmp_path) == []
 
 
+def test_why_a_module_cannot_start_is_said_though_the_mail_of_it_fails_after(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "toros.conf.yaml"
+    path.write_text(
+        f"database: {{url: 'sqlite:///{tmp_path / 'empty.db'}'}}\n"
+        f"services: {{lvcgcn: {{ip: 127.0.0.1, port: {free_port()}}}}}\n"
+        f"lvcgcn: {{folder: '{tmp_path / 'alerts'}'}}\n"
+        f"logging: {{file: '{tmp_path / 'toros.log'}'}}\n"
+        f"email: {{smtp_host: 127.0.0.1, smtp_port: {free_port()}, admins: [a@b.example],"
+        f" outbox: '{tmp_path / 'outbox'}'}}\n"
+    )
+    (tmp_path / "lvcgcn.out").write_text("2026-01-01 ERROR lvcgcn toros.cli.serve: of yesterday\n")
+    command = [sys.executable, "-m", "toros", "up", "--config", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert "could not be mailed" in (tmp_path / "lvcgcn.out").read_text()
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "toros: The module lvcgcn ended at its start (exit status 2): lvcgcn cannot start: "
+    )
+    assert "toros db upgrade" in line
+
+
 def test_up_leaves_out_what_this_version_has_not(config: Path) -> None:
     text = config.read_text().replace("services: {", f"services: {{web: {{port: {free_port()}}}, ")
     config.write_text(text)

@@ -18,6 +18,8 @@ from toros.common.config import Config
 from toros.common.errors import PeerError, PeerRefused, PeerUnreachable
 
 DOME = "dome"
+# How `toros serve` begins the line that says why it ends, in a plain log.
+_CANNOT_START = " toros.cli.serve: "
 POLL_S = 0.1
 READY_S = 60.0
 STOP_S = 25.0
@@ -44,6 +46,7 @@ class ModuleProcess:
         self.output = output
         output.parent.mkdir(parents=True, exist_ok=True)
         with output.open("ab") as sink:
+            self._begins = sink.tell()
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "toros", "serve", name, "--config", str(config)],
                 stdin=subprocess.DEVNULL,
@@ -63,8 +66,14 @@ class ModuleProcess:
         return self._process.poll()
 
     def last_words(self) -> str:
-        """Return the last line that it wrote."""
-        lines = self.output.read_text(errors="replace").strip().splitlines()
+        """Return why it could not start, else the last line that it wrote."""
+        with self.output.open("rb") as said:
+            said.seek(self._begins)
+            lines = said.read().decode(errors="replace").strip().splitlines()
+        # Lines about the mail of the error may come after it.
+        for line in reversed(lines):
+            if _CANNOT_START in line and " ERROR " in line:
+                return line.partition(_CANNOT_START)[2]
         return lines[-1] if lines else "it said nothing"
 
     def terminate(self) -> None:
