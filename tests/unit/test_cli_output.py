@@ -24,7 +24,29 @@ def test_status_shows_whole_addresses_where_there_is_no_terminal(
     config = tmp_path / "c.yaml"
     config.write_text(f"services: {{preprocessor: {{ip: 127.0.0.1, port: {port}}}}}")
     assert run(["status", "--config", str(config)]) == 0
-    assert f"http://127.0.0.1:{port}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"http://127.0.0.1:{port}" in shown
+    assert "connection refused" in " ".join(shown.split())
+
+
+def test_status_of_a_running_module_fits_a_terminal_with_no_name_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    answer = {"status": "running", "version": "0.1.0", "since": "2026-11-27T20:49:05.589Z"}
+    monkeypatch.setattr(
+        "toros.cli.orders._status_of", lambda *_: {"reachable": True, "queue": 12, **answer}
+    )
+    config = tmp_path / "c.yaml"
+    config.write_text("services: {preprocessor: {ip: 127.0.0.1, port: 28080}}")
+    assert run(["status", "--config", str(config)]) == 0
+    heading, line = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["module", "status", "version", "since", "(UTC)", "queue", "address"]
+    assert line.split() == [
+        *("preprocessor", "running", "0.1.0", "2026-11-27", "20:49", "12"),
+        "http://127.0.0.1:28080",
+    ]
+    assert len(line.rstrip()) <= 80
 
 
 def test_inspect_shows_brackets_as_they_are(

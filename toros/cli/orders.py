@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import requests
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from toros.cli.modules import ROOMS, SIMULATOR, check_name
 from toros.cli.options import ConfigOption, JsonOption
@@ -48,7 +49,8 @@ def send(
     if as_json:
         print_json(reply.model_dump(mode="json"))
     else:
-        out.print(f"{reply.module} {reply.request}: {reply.status.value} (code {reply.code})")
+        said = f"{reply.module} {reply.request}: {reply.status.value} (code {reply.code})"
+        out.print(said, markup=False)
         for text in (reply.message, _shown(reply.result)):
             if text:
                 out.print(text, markup=False)
@@ -63,15 +65,15 @@ def status(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     if as_json:
         print_json({"modules": found})
         return
-    table = Table("module", "status", "version", box=None)
-    for heading in ("since", "queue", "address"):
-        table.add_column(heading, no_wrap=True)  # what is long is the reason in `status`
+    table = Table(box=None, pad_edge=False)
+    for heading in ("module", "status", "version", "since (UTC)", "queue", "address"):
+        table.add_column(heading, no_wrap=heading != "status")  # there the reason is long
     for name, answer in found.items():
-        colour = "green" if answer["reachable"] else "red"
-        cells = [str(answer[key] or "") for key in ("version", "since")]
+        shown = Text(str(answer["status"]), style="green" if answer["reachable"] else "red")
+        since = (answer["since"] or "")[:16].replace("T", " ")
         queue = "" if answer["queue"] is None else str(answer["queue"])
         address = without_password(settings.url_of(name))
-        table.add_row(name, f"[{colour}]{answer['status']}[/]", *cells, queue, address)
+        table.add_row(name, shown, answer["version"], since, queue, address)
     out.print(table)
     if not found:
         err.print("The configuration names no services.")
@@ -120,4 +122,4 @@ def _field(text: str) -> tuple[str, Any]:
 def _shown(result: Any) -> str:
     if result is None:
         return ""
-    return result if isinstance(result, str) else json.dumps(result, indent=2)
+    return result if isinstance(result, str) else json.dumps(result, indent=2, ensure_ascii=False)
