@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,12 @@ from rich.console import Console
 
 from tests.support.night_frames import Camera
 from tests.support.ports import free_port
+from toros.archive.models import Event, Observation
 from toros.cli.main import run
 from toros.cli.night.report import summarise
+from toros.cli.night.view import NightView
+from toros.cli.night.watch import Snapshot
+from toros.cli.output import progress_bar
 
 
 def test_status_shows_whole_addresses_where_there_is_no_terminal(
@@ -47,6 +52,50 @@ def test_status_of_a_running_module_fits_a_terminal_with_no_name_cut(
         "http://127.0.0.1:28080",
     ]
     assert len(line.rstrip()) <= 80
+
+
+@pytest.mark.parametrize(("rows", "events"), [(24, 2), (26, 4), (60, 8)])
+def test_the_live_view_shows_the_newest_events_whatever_the_terminals_height(
+    rows: int, events: int
+) -> None:
+    terminal = io.StringIO()
+    console = Console(file=terminal, force_terminal=True, width=80, height=rows, color_system=None)
+    moment = datetime(2017, 8, 17, 23, tzinfo=UTC)
+    snapshot = Snapshot(
+        time=moment,
+        modules=dict.fromkeys(("lvcgcn", "telescope", "dome", "preprocessor")),
+        since=moment,
+        events=[
+            Event(time=moment, module="dome", kind="x", level="info", message=f"no. {n} {'x' * 99}")
+            for n in range(30)
+        ],
+        queue=[
+            Observation(name=f"NGC {n}", state="queued", taken=0, count=2)
+            for n in range(4990, 5002)
+        ],
+    )
+    with NightView(console, "TOROS") as view:
+        view.show(snapshot)
+        assert view._live is not None
+        view._live.refresh()
+        shown = terminal.getvalue().rpartition("\u256d")[2].splitlines()
+    assert [line.split("no. ")[1][:2] for line in shown if "no. " in line] == [
+        str(n) for n in range(30 - events, 30)
+    ]
+    assert len(shown) <= rows
+    assert shown[-1].startswith("\u2570")
+
+
+def test_a_step_without_units_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    console = Console(file=terminal, force_terminal=True, width=80)
+    monkeypatch.setattr("toros.cli.output.err", console)
+    with progress_bar() as progress:
+        progress("vet", 0, 0)
+        progress("master_bias", 1, 2)
+        progress._bars.refresh()
+    assert "master bias" in terminal.getvalue()
+    assert "vet" not in terminal.getvalue()
 
 
 def test_inspect_shows_brackets_as_they_are(

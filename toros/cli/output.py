@@ -42,7 +42,9 @@ class ProgressReport:
         self._tasks: dict[str, Any] = {}
 
     def __call__(self, step: str, done: int, total: int) -> None:
-        """Show that `done` of `total` units of `step` are done."""
+        """Show that `done` of `total` units of `step` are done; nothing if there are none."""
+        if not total:
+            return
         if step not in self._tasks:
             self._tasks[step] = self._bars.add_task(step.replace("_", " "), total=total)
         self._bars.update(self._tasks[step], completed=done, total=total)

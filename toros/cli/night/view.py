@@ -68,11 +68,15 @@ class NightView:
         )
         upper = Table.grid(padding=(0, 3))
         upper.add_row(_modules(snapshot), _targets(snapshot))
-        events = Text("\n").join(
+        above: list[RenderableType] = [head, Text(), upper, Text(), _work(snapshot), Text()]
+        # A terminal has 24 lines where nobody made it larger: the oldest of the events give way.
+        left = self._console.height - len(self._console.render_lines(Panel(Group(*above))))
+        newest = snapshot.events[-max(1, min(SHOWN_EVENTS, left)) :]
+        events = [
             Text(event_line(event), style=COLOURS[event.level], overflow="ellipsis", no_wrap=True)
-            for event in snapshot.events[-SHOWN_EVENTS:]
-        )
-        return Panel(Group(head, Text(), upper, Text(), _work(snapshot), Text(), events))
+            for event in newest
+        ]
+        return Panel(Group(*above, *events))
 
 
 def event_line(event: Event) -> str:
