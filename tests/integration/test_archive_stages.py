@@ -12,8 +12,10 @@ from toros.archive.models import (
     CombinationInput,
     Event,
     Exposure,
+    FileBatch,
     Observation,
 )
+from toros.archive.nights import products_of
 from toros.archive.stages import alerts_since, stages_of
 
 BEGAN = datetime(2017, 8, 17, 23, 0, tzinfo=UTC)
@@ -90,6 +92,40 @@ def test_each_stage_is_the_first_of_its_alert_and_night(sessions: sessionmaker[S
     ]
     assert stages[1].what == "2 targets"
     assert stages[-1].what == "2 images"
+
+
+def test_products_are_told_in_the_order_in_which_their_lights_were_taken(
+    sessions: sessionmaker[Session],
+) -> None:
+    """Whichever was reduced first: the last of a target is the one that a picture is made of."""
+    with sessions.begin() as session:
+        batch = FileBatch(
+            name="n", url="/raw", folder="/raw", products="/p", state="done", created=at(0)
+        )
+        session.add(batch)
+        session.flush()
+        for moment in (None, 110, 45):
+            kind = "master_bias" if moment is None else "calibrated"
+            product = Combination(
+                kind=kind, path=f"/p/{moment}", version="1", created=at(500), file_batch_id=batch.id
+            )
+            session.add(product)
+            session.flush()
+            if moment is not None:
+                exposure = frame(moment)
+                session.add(exposure)
+                session.flush()
+                session.add(
+                    CombinationInput(
+                        combination_id=product.id, exposure_id=exposure.id, role="light"
+                    )
+                )
+        found = products_of(session, [batch])
+    assert [(product.path, name) for product, name in found] == [
+        ("/p/None", None),
+        ("/p/45", "NGC 4993"),
+        ("/p/110", "NGC 4993"),
+    ]
 
 
 def test_what_was_not_reached_says_so(sessions: sessionmaker[Session]) -> None:

@@ -69,10 +69,14 @@ def units_of(session: Session, batches: Sequence[FileBatch]) -> Sequence[StepRun
 def products_of(
     session: Session, batches: Sequence[FileBatch]
 ) -> list[tuple[Combination, str | None]]:
-    """Return the products of file batches, each with the object of its light, if it has one."""
+    """Return the products of file batches, each with the object of its light, if it has one.
+
+    Masters first, then what was made of lights, in the order in which these were taken: units of a
+    reduction end in any.
+    """
     ids = [batch.id for batch in batches]
     light = (
-        select(CombinationInput.combination_id, Exposure.object)
+        select(CombinationInput.combination_id, Exposure.object, Exposure.date_obs)
         .join(Exposure, Exposure.id == CombinationInput.exposure_id)
         .where(CombinationInput.role == "light")
         .subquery()
@@ -81,7 +85,7 @@ def products_of(
         select(Combination, light.c.object)
         .outerjoin(light, light.c.combination_id == Combination.id)
         .where(Combination.file_batch_id.in_(ids))
-        .order_by(Combination.id)
+        .order_by(light.c.date_obs.nulls_first(), Combination.id)
     )
     return [(product, name) for product, name in session.execute(query)]
 
