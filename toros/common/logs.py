@@ -33,7 +33,7 @@ CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 # What systemd's journal calls the levels.
 PRIORITIES = {"CRITICAL": 2, "ERROR": 3, "WARNING": 4, "INFO": 6, "DEBUG": 7}
 SHORTEST_SECRET = 4
-CHATTY = ("alembic", "httpx", "urllib3", "matplotlib", "uvicorn.access", "numba", "apprise")
+CHATTY = ("alembic", "httpx", "urllib3", "matplotlib", "uvicorn", "numba", "apprise")
 
 
 def set_up_logging(config: Config, module: str, clock: Clock) -> AdminMailHandler | None:
