@@ -171,6 +171,15 @@ def test_output_that_finds_no_room_is_one_line(tmp_path: Path, command: list[str
     assert lines == ["toros: What the command writes cannot be written: No space left on device."]
 
 
+def test_output_that_is_closed_is_written_nowhere(tmp_path: Path) -> None:
+    light(tmp_path / "a.fits")
+    command = f"exec {sys.executable} -m toros inspect a.fits --json >&-"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_terminal_that_lacks_letters_is_no_failure(tmp_path: Path) -> None:
     light(tmp_path / "a.fits", OBJECT="M 83")
     odd = os.fsdecode(b"\xff.fits")

@@ -174,6 +174,17 @@ def test_a_subfolder_that_may_not_be_read_is_a_problem(tmp_path: Path) -> None:
     assert str(closed) in problem["message"]
 
 
+@pytest.mark.parametrize("name", ["what?mode=memory", "100%25", "a#b c", "x:y@z", "ä\n[b]"])
+def test_the_archive_is_beside_the_products_whatever_their_folder_is_called(
+    tmp_path: Path, name: str
+) -> None:
+    Camera(tmp_path / "night", width=48, height=32).light("a")
+    done = calibrate(tmp_path, "night", "--out", name)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / name / "archive.db").stat().st_size > 0
+    assert {path.name for path in tmp_path.iterdir()} == {"night", name}
+
+
 def test_copies_are_named_in_the_report_by_their_files(tmp_path: Path) -> None:
     night = tmp_path / "night"
     Camera(night, width=48, height=32).light("a")

@@ -17,6 +17,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def print_json(document: Any) -> None:
     """Write `document` as the one JSON document on standard output."""
+    if sys.stdout is None:  # closed, as by >&-: there rich is silent, too
+        return
     json.dump(document, sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
 

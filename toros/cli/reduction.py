@@ -296,10 +296,10 @@ def _load_kernels() -> None:
 def _archive(settings: Config, config: Path | None, target: Path) -> Iterator[Engine]:
     """Yield the configured archive, or one beside the products where no configuration is named."""
     from toros.archive import schema
-    from toros.common.database import make_engine
+    from toros.common.database import make_engine, sqlite_url
 
     if config is None:
-        engine = make_engine(f"sqlite:///{target.absolute() / 'archive.db'}")
+        engine = make_engine(sqlite_url(target.absolute() / "archive.db"))
         schema.upgrade(engine)
     else:
         engine = make_engine(settings.database.url)

@@ -64,6 +64,11 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy's own idiom
 
 
+def sqlite_url(path: Path) -> str:
+    """Return the address of an SQLite database in a file, whatever signs its path has."""
+    return f"sqlite:///{path}".replace("%", "%25").replace("?", "%3F")
+
+
 def make_engine(url: str) -> Engine:
     """Return an engine for `url`.
 

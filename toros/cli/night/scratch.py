@@ -14,6 +14,7 @@ import yaml
 from toros.common.atomic import write_text
 from toros.common.clock import Clock, iso
 from toros.common.config import Config, load_config
+from toros.common.database import sqlite_url
 
 Frames = Literal["small", "full"]
 
@@ -64,7 +65,7 @@ def make_scratch(folder: Path, frames: Frames) -> Scratch:
         "node": "simulated",
         "services": services,
         "logging": {"file": str(folder / "logs" / "toros.log")},
-        "database": {"url": f"sqlite:///{folder / 'archive.db'}"},
+        "database": {"url": sqlite_url(folder / "archive.db")},
         "devices": {
             **dict.fromkeys(("mount", "dome", "camera", "filter_wheel", "focuser"), device),
             "safety_monitor": [device],
