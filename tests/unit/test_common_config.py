@@ -64,6 +64,10 @@ SHIPPED = Path(__file__).parents[2] / "etc" / "toros.conf.yaml"
             "c:2: preprocessor.masters_max_age_days: input should be less than or equal to 36525, "
             "a century (given: 1000000.0).",
         ),
+        (
+            "node: a\ndata: {raw: ~/raw}",
+            "c:2: data.raw: ~ is not known to a service: write the whole path (given: '~/raw').",
+        ),
         ("services: {dome: {port: no}}", "c:1: services.dome.port: input should be a number"),
         (
             "services:\n  dome: {port: 8080}\n  web: {http: 'http://127.0.0.1:8080'}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
@@ -35,6 +36,14 @@ class Section(BaseModel):
             kinds = _kinds(cls.model_fields[info.field_name].annotation)
             if bool not in kinds and kinds & {int, float}:
                 raise ValueError("input should be a number")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _no_home(cls, value: Any) -> Any:
+        """Refuse a path of somebody's home: whose, a service cannot know."""
+        if isinstance(value, Path) and value.parts[:1] and value.parts[0].startswith("~"):
+            raise ValueError("~ is not known to a service: write the whole path")
         return value
 
     @field_validator("*", mode="after")
