@@ -201,7 +201,9 @@ def test_copies_are_named_in_the_report_by_their_files(tmp_path: Path) -> None:
     (problem,) = [row for row in json.loads(done.stdout)["problems"] if row["step"] == "vet"]
     (unit,) = problem["units"]
     assert unit.startswith("a.fits, c.fits and 4 more (")
-    assert unit in (tmp_path / "again" / "report.html").read_text()
+    page = (tmp_path / "again" / "report.html").read_text()
+    assert unit in page
+    assert "looking for copies, code 110" in page
 
 
 def test_a_link_that_leads_to_no_frame_is_a_problem_of_the_batch(tmp_path: Path) -> None:

@@ -41,6 +41,13 @@ _MEASURED = (
 _ORDER = ("light", "flat", "dark", "bias")
 _DIMENSIONLESS = ("master_flat",)
 
+# What steps do, where their names do not tell it.
+_STEPS = {
+    "copy": "bringing the frames here",
+    "ingest": "reading the frames",
+    "vet": "looking for copies",
+}
+
 
 @dataclass(frozen=True)
 class Trouble:
@@ -180,7 +187,9 @@ def _troubles(session: Session, batch: FileBatch, meanings: Mapping[int, str]) -
         kind = (problem["step"], problem["code"], problem["failed"])
         groups.setdefault(kind, []).append((problem["message"], problem["units"]))
     found = [
-        Trouble(step.replace("_", " "), code, meanings.get(code, ""), failed, messages)
+        Trouble(
+            _STEPS.get(step, step.replace("_", " ")), code, meanings.get(code, ""), failed, messages
+        )
         for (step, code, failed), messages in groups.items()
     ]
     # What cost a product comes first; among equals, in the order of the steps.
