@@ -308,3 +308,16 @@ def test_the_command_shows_a_token_once_and_keeps_its_hash(tmp_path: Path) -> No
 
     header = "Basic " + base64.b64encode(f"robot:{token}".encode()).decode()
     assert grants.authenticate(header).name == "robot"
+
+
+def test_what_the_commands_print_for_the_configuration_has_whole_paths(tmp_path: Path) -> None:
+    toros = [sys.executable, "-m", "toros", "access"]
+    for arguments, path in (
+        (["add", "robot", "--folder", "tokens"], "tokens/robot"),
+        (["certificate", "node.example", "--folder", "tls"], "tls/node.example.pem"),
+    ):
+        done = subprocess.run(
+            [*toros, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert f": {tmp_path / path}" in done.stdout
+        assert (tmp_path / path).is_file()

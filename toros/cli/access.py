@@ -38,7 +38,7 @@ def add(
         raise InvalidField(f"{name!r} is no name for a user: letters, digits and . _ @ - only.")
     for request in may or []:
         _check_request(request)
-    path = folder / name
+    path = folder.absolute() / name
     if path.exists():
         raise InvalidField(f"{path} exists: remove it to give {name} a new token.")
     token = new_token()
@@ -65,9 +65,12 @@ def certificate(
     config: ConfigOption = None,
 ) -> None:
     """Make a TLS certificate for a node, and a private authority if there is none yet."""
+    folder = folder.absolute()  # for the configuration, which is read elsewhere
     issued = issue(folder, names, config_or_defaults(config).make_clock().now())
     out.print("For the configuration of the node:\n\ntls:", markup=False)
     out.print(f"  certificate: {issued.certificate}", markup=False)
     out.print(f"  key: {issued.key}", markup=False)
     out.print(f"  ca: {issued.authority}", markup=False)
-    out.print(f"\nClients need {issued.authority}. Keep {folder / 'ca.key'} to yourself.")
+    out.print(
+        f"\nClients need {issued.authority}. Keep {folder / 'ca.key'} to yourself.", markup=False
+    )
