@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import gc
 import io
 import logging
@@ -113,14 +114,15 @@ def _failure(error: TorosError | OSError | typer.Abort) -> str:
     """Say in one line what failed; what the system refused, with the file."""
     if isinstance(error, TorosError):
         return f"{error.message} (code {error.code})"
-    if isinstance(error, OSError):
-        what = (
-            "What the command writes cannot be written"
-            if error.filename is None
-            else (os.fsencode(error.filename).decode("utf-8", "backslashreplace"))
-        )
-        return f"{what}: {error.strerror or error}."
-    return "Stopped."
+    if not isinstance(error, OSError):
+        return "Stopped."
+    if isinstance(error.filename, str | bytes):
+        what = os.fsencode(error.filename).decode("utf-8", "backslashreplace")
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        what = "What the command writes cannot be written"
+    else:  # of the network, say
+        what = type(error).__name__
+    return f"{what}: {error.strerror or error}."
 
 
 def _wrong_use(error: Any) -> int:
