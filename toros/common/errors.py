@@ -45,7 +45,8 @@
     │   ├── TransferIncomplete        113
     │   ├── WrongChecksum             114
     │   ├── UnusableArchive           115
-    │   └── MasterRefused             116
+    │   ├── MasterRefused             116
+    │   └── FolderInUse               117
     ├── TelescopeError                200
     │   ├── DeviceError               210   any Alpaca device
     │   │   ├── DeviceUnreachable     211
