@@ -24,7 +24,7 @@ from toros.archive.models import Event
 from toros.cli.processes import ModuleProcess, stop_all
 from toros.common.client import FrontDeskClient
 from toros.common.clock import Clock, iso
-from toros.common.config import Config
+from toros.common.config import Config, load_config
 from toros.common.config.dome import DomeSettings
 from toros.common.config.simulator import SimulatorSettings
 from toros.common.errors import PeerError
@@ -202,6 +202,6 @@ def test_the_supervisor_waits_for_a_slow_shutter(tmp_path: Path, database_url: s
         module = ModuleProcess("dome", tmp_path / "toros.conf.yaml", tmp_path / "dome.out")
         wait_until(first.safe, "the dome to be safe", 60)
         assert first.shutter() > 0
-        stop_all([module])
+        stop_all([module], load_config(tmp_path / "toros.conf.yaml"))
         assert module.exit_status == 0
         assert first.shutter() == 0

@@ -23,7 +23,7 @@ _CANNOT_START = " toros.cli.serve: "
 POLL_S = 0.1
 READY_S = 60.0
 STOP_S = 25.0
-# As long as systemd gives it: a dome that is killed while it closes stays open.
+# As long as systemd gives the dome at least: one that is killed while it closes stays open.
 DOME_STOP_S = 300.0
 
 
@@ -136,8 +136,12 @@ def wait_until_ready(settings: Config, processes: Iterable[ModuleProcess]) -> No
             threading.Event().wait(POLL_S)
 
 
-def stop_all(processes: Iterable[ModuleProcess]) -> None:
+def stop_all(processes: Iterable[ModuleProcess], settings: Config) -> None:
     """End every process, first politely, then surely; the devices last, while others need them."""
+    # Imported here: who only asks what runs need not wait for it.
+    from toros.dome.daemon import longest_stop_s
+
+    dome_stop_s = max(DOME_STOP_S, longest_stop_s(settings.dome, settings.make_clock()))
     running = list(processes)
     for group in (
         [process for process in running if process.name != SIMULATOR],
@@ -151,9 +155,9 @@ def stop_all(processes: Iterable[ModuleProcess]) -> None:
                 continue
             if process.name == DOME:
                 err.print(
-                    f"The dome has not closed yet; it is given {DOME_STOP_S:.0f} s in all. "
+                    f"The dome has not closed yet; it is given {dome_stop_s:.0f} s in all. "
                     f"Who cannot wait: kill -9 {process.pid}, and look at the shutter."
                 )
-                if process.ends_within(begun + DOME_STOP_S - time.monotonic()):
+                if process.ends_within(begun + dome_stop_s - time.monotonic()):
                     continue
             process.kill()

@@ -53,7 +53,7 @@ def up(
             if all(item.given_up for item in group):
                 raise PeerUnreachable("No module is left that a restart could help.")
     finally:
-        stop_all([item.process for item in group])
+        stop_all([item.process for item in group], settings)
 
 
 def _configured(settings: Config) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from toros.common.clock import Clock
+from toros.common.config.dome import DomeSettings
 from toros.common.errors import TorosError
 from toros.common.module import PATIENCE_S, Context, Loop, Module
 from toros.common.sd_notify import Notifier
@@ -18,8 +20,13 @@ log = logging.getLogger(__name__)
 MARGIN_S = 60.0
 
 
-def _closing_s(context: Context) -> float:
-    return context.clock.machine_seconds(longest_close_s(context.config.dome))
+def longest_stop_s(settings: DomeSettings, clock: Clock) -> float:
+    """Return how long the module may take to end, closing the dome first (machine seconds)."""
+    return _closing_s(settings, clock) + MARGIN_S
+
+
+def _closing_s(settings: DomeSettings, clock: Clock) -> float:
+    return clock.machine_seconds(longest_close_s(settings))
 
 
 def leave_closed(context: Context, notifier: Notifier | None = None) -> None:
@@ -29,7 +36,7 @@ def leave_closed(context: Context, notifier: Notifier | None = None) -> None:
     """
     told = notifier or Notifier.from_environment()
     told.status("Cannot be served. Sees that the dome is closed.")
-    told.extend(_closing_s(context) + MARGIN_S)
+    told.extend(longest_stop_s(context.config.dome, context.clock))
     try:
         run_guarded("Closing the dome", DomeModule(context).leave_closed)
     except TorosError as error:
@@ -39,7 +46,8 @@ def leave_closed(context: Context, notifier: Notifier | None = None) -> None:
 def build(context: Context) -> Module[DomeModule]:
     """Return the module, ready to be served."""
     dome = DomeModule(context)
-    patience_s = PATIENCE_S + _closing_s(context)
+    settings, clock = context.config.dome, context.clock
+    patience_s = PATIENCE_S + _closing_s(settings, clock)
     return Module(
         "dome",
         dome,
@@ -55,6 +63,6 @@ def build(context: Context) -> Module[DomeModule]:
             Loop("dome-following", dome.aperture.run),
         ),
         close=dome.close,
-        close_s=_closing_s(context) + MARGIN_S,
+        close_s=longest_stop_s(settings, clock),
         describe=dome.describe,
     )

@@ -107,7 +107,7 @@ def _run_simulated(scratch: Scratch, as_json: bool) -> None:
             processes=processes,
         )
     finally:
-        stop_all(processes)
+        stop_all(processes, scratch.config)
 
 
 def _follow(
