@@ -43,7 +43,7 @@ class CertificateWatch:
     certificate : pathlib.Path
         The certificate.
     clock : Clock
-        The observatory's clock.
+        The machine's time, by which clients judge it.
     """
 
     def __init__(self, certificate: Path, clock: Clock) -> None:
