@@ -33,7 +33,7 @@ from toros.imaging.pool import in_threads
 from toros.imaging.products import write_image
 from toros.imaging.raw import raw_image
 from toros.imaging.sampling import clipped_median, sample_rows
-from toros.imaging.sources import MASKED, open_sources
+from toros.imaging.sources import MASKED, PlainSource, open_sources
 from toros.imaging.stack import open_stack
 
 OPTIONS = ReductionOptions()
@@ -174,19 +174,25 @@ def test_what_is_not_plain_is_read_all_the_same(tmp_path: Path) -> None:
     infos = []
     for index in range(6):
         data = rng.integers(100, 200, (30, 40)).astype(np.uint16)
+        data[rng.random(data.shape) < 0.01] = 65535
         plain = fits.PrimaryHDU(data)
         paths = [tmp_path / f"{index}{end}" for end in (".fits", ".fits.gz", "_x.fits", ".fits.fz")]
         plain.writeto(paths[0])
         plain.writeto(paths[1])
         fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(data)]).writeto(paths[2])
         fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(data)]).writeto(paths[3])
+        for path in paths:
+            fits.setval(path, "SATURATE", value=60000, ext=int(path in paths[2:]))
         infos.append([read_exposure(path) for path in paths])
+    assert all(info.saturation_adu == 60000 for info in infos[0])
     stacks = []
     for same in zip(*infos, strict=True):
         with open_stack(list(same), OPTIONS) as stack:
             stacks.append(stack.rows(slice(0, 30)))
     assert raw_image(infos[0][0].path) is not None
     assert all(raw_image(info.path) is None for info in infos[0][1:])
+    with open_sources(infos[0], OPTIONS) as sources:
+        assert all(isinstance(one, PlainSource) and one.image.is_counts for one in sources)
     for other in stacks[1:]:
         assert np.array_equal(stacks[0].pixels, other.pixels)
         assert np.array_equal(stacks[0].count, other.count)
