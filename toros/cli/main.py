@@ -27,7 +27,7 @@ COMMANDS = {
     "status": "toros.cli.orders:status",
     "up": "toros.cli.up:up",
     "calibrate": "toros.cli.reduction:calibrate",
-    "inspect": "toros.cli.reduction:inspect",
+    "inspect": "toros.cli.inspecting:inspect",
     "plan": "toros.cli.plan:plan",
     "alert": "toros.cli.alerts:alert_app",
     "catalog": "toros.cli.catalogs:catalog_app",

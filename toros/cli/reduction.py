@@ -1,10 +1,8 @@
-"""`toros inspect`, `toros calibrate` and `toros masters`: frames on disk, with no daemons."""
+"""`toros calibrate` and `toros masters`: frames on disk, reduced with no daemons."""
 
 from __future__ import annotations
 
 import gc
-import getpass
-import os
 import sys
 import threading
 from collections import Counter
@@ -17,21 +15,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from toros.cli.archives import opened_archive
 from toros.cli.folders import require_writable
 from toros.cli.interrupting import interrupted_safely
+from toros.cli.judging import accept, reject
 from toros.cli.options import ConfigOption, JsonOption, config_or_defaults
 from toros.cli.output import err, out, print_json, progress_bar
 from toros.common.digests import DigestsAhead
-from toros.common.errors import InvalidField, UnreadableFile
 from toros.common.folder_lock import folder_lock
 
 if TYPE_CHECKING:
-    from rich.table import Table
-    from sqlalchemy import Engine
-
     from toros.common.config import Config
     from toros.preprocessor.reduce import BatchReport
-    from toros.preprocessor.rejecting import Judgement
 
 FoldersArgument = Annotated[
     list[Path],
@@ -41,44 +36,8 @@ FoldersArgument = Annotated[
         readable=False,  # what cannot be read is said as what is missing
     ),
 ]
-WhyOption = Annotated[str, typer.Option(help="For those who ask later.")]
-NameArgument = Annotated[str, typer.Argument(help="Its file name, or its path.", metavar="NAME")]
-ProductsOption = Annotated[
-    Path | None,
-    typer.Option("--out", help="The folder of products whose archive knows it."),
-]
 # How long a thread may keep the interpreter's lock; Python's own is 5 ms.
 _TURN_S = 0.0005
-SHOWN = ("image_type", "exptime", "filter", "ccd_temp", "binning", "gain", "date_obs", "object")
-
-
-def inspect(
-    files: Annotated[
-        list[Path], typer.Argument(help="FITS files.", metavar="FILE...", readable=False)
-    ],
-    as_json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """Show what the archive would record of FITS files, and the card that decided each value."""
-    from toros.imaging.headers import inspect_json, read_exposure
-
-    config_or_defaults(config)
-    found: list[dict[str, Any]] = []
-    failed: list[str] = []
-    for file in files:
-        try:
-            found.append(inspect_json(read_exposure(file)))
-        except UnreadableFile as error:
-            failed.append(error.message)
-    if as_json:
-        print_json(found)
-    else:
-        for document in found:
-            out.print(_inspected(document))
-    for message in failed:
-        err.print(f"toros: {message}", style="red", markup=False)
-    if failed:
-        raise typer.Exit(1)
 
 
 def calibrate(
@@ -125,76 +84,8 @@ def masters(
     _reduce(folders, target, config, as_json, masters_only=True)
 
 
-@masters_app.command("reject")
-def reject(
-    name: NameArgument,
-    why: WhyOption = "",
-    target: ProductsOption = None,
-    as_json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """Never use a master again; list and requeue what was made with it."""
-    from toros.preprocessor.rejecting import reject_master
-
-    _judge(reject_master, "rejected", (name, why), target, config, as_json)
-
-
-@masters_app.command("accept")
-def accept(
-    name: NameArgument,
-    why: WhyOption = "",
-    target: ProductsOption = None,
-    as_json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """Use a rejected master again; list and requeue what was made without it."""
-    from toros.preprocessor.rejecting import accept_master
-
-    _judge(accept_master, "accepted again", (name, why), target, config, as_json)
-
-
-def _judge(
-    judge: Callable[..., Judgement],
-    said: str,
-    what: tuple[str, str],
-    target: Path | None,
-    config: Path | None,
-    as_json: bool,
-) -> None:
-    settings = config_or_defaults(config)
-    if target is not None and not (target / "archive.db").is_file():
-        raise InvalidField(f"There is no archive.db in {target}.")
-    chosen = None if target is not None else config
-    if target is None and config is None:
-        raise InvalidField("Which archive? Give --out DIR, where the products are, or --config.")
-    from toros.common.database import make_sessions
-
-    name, why = what
-    with _archive(settings, chosen, target or Path()) as engine:
-        now = settings.make_clock().now()
-        found = judge(make_sessions(engine), name, why, now, _user())
-    if as_json:
-        print_json(found.document())
-        return
-    out.print(f"{found.master} is {said}.", markup=False)
-    for path in found.products:
-        out.print(f"  to be made again: {path}", markup=False)
-    for number, batch in found.file_batches:
-        again = (
-            "the preprocessor goes on with it where it runs, else: "
-            f"toros send preprocessor resume_file_batch file_batch={number}"
-            if target is None
-            else "go on with: toros calibrate with the same --out"
-        )
-        out.print(f"File batch {batch} is requeued; {again}", markup=False)
-
-
-def _user() -> str:
-    """Return who gives the command."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a number without a name, in a container
-        return str(os.getuid())
+masters_app.command("reject")(reject)
+masters_app.command("accept")(accept)
 
 
 def _reduce(
@@ -241,7 +132,7 @@ def _reduced(
     require_frames(folders, target)  # before anything is made: no archive is left of a wrong name
     with (
         folder_lock(target),
-        _archive(settings, archive, target) as engine,
+        opened_archive(settings, archive, target) as engine,
         progress_bar() as progress,
     ):
         return reduce_folder(
@@ -290,41 +181,6 @@ def _load_kernels() -> None:
     # What the end wants last: by then the kernels are at work, and leave the interpreter alone.
     for name in ("toros.imaging.masters", "toros.preprocessor.page", "jinja2", "PIL.Image"):
         import_module(name)
-
-
-@contextmanager
-def _archive(settings: Config, config: Path | None, target: Path) -> Iterator[Engine]:
-    """Yield the configured archive, or one beside the products where no configuration is named."""
-    from toros.archive import schema
-    from toros.common.database import make_engine, sqlite_url
-
-    if config is None:
-        engine = make_engine(sqlite_url(target.absolute() / "archive.db"))
-        schema.upgrade(engine)
-    else:
-        engine = make_engine(settings.database.url)
-        schema.check_current(engine)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
-def _inspected(document: dict[str, Any]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    # As text, not as markup: a name or a header may have brackets in it.
-    title = Text(str(document["path"]))
-    table = Table(title=title, title_justify="left", box=None, show_header=False)
-    decided = document["decided_by"]
-    for key, value in document.items():
-        if key not in ("path", "decided_by", "notes", "header"):
-            shown = "" if value is None else str(value)
-            table.add_row(key, Text(shown), Text(str(decided.get(key, ""))))
-    for note in document["notes"]:
-        table.add_row("note", Text(str(note)), "")
-    return table
 
 
 def _show(document: dict[str, Any], target: Path) -> None:
