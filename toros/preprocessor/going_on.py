@@ -63,6 +63,6 @@ def _changed_product(session: Session, batch: FileBatch, run: Run) -> str | None
             return f"{Path(product.path).name} is gone"
         if product.version != __version__:
             return f"it was begun with TOROS {product.version}"
-        if product.parameters["settings"] != settings:
+        if product.parameters.get("settings") != settings:
             return "its settings were others"
     return None
