@@ -107,6 +107,12 @@ def test_no_setting_is_infinite_or_no_number(value: float) -> None:
     assert asked > 100
 
 
+@pytest.mark.parametrize("written", ["off", '"off"'])
+def test_off_is_off_with_and_without_quotes(written: str) -> None:
+    config = parse_config(f"preprocessor: {{overscan: {written}}}")
+    assert config.preprocessor.overscan == "off"
+
+
 def test_raw_and_products_may_lie_beside_each_other() -> None:
     assert parse_config("data: {raw: /d/raw, products: /d/raw2}").data.raw == Path("/d/raw")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from toros.common.config.section import Section
 
@@ -56,6 +56,11 @@ class TransferSettings(Section):
         description="The most that one source may hold, unpacked, in 10^9 bytes.",
     )
     max_files: int = Field(default=50000, ge=1, description="The most files of one source.")
+
+
+def _off(given: object) -> object:
+    """Return ``"off"`` for what YAML makes of an ``off`` without quotes."""
+    return "off" if given is False else given
 
 
 class PreprocessorSettings(Section):
@@ -123,7 +128,7 @@ class PreprocessorSettings(Section):
         ge=0,
         description="Electrons, where the header does not say; null: measured where it can.",
     )
-    overscan: Literal["fit", "row", "median", "off"] = Field(
+    overscan: Annotated[Literal["fit", "row", "median", "off"], BeforeValidator(_off)] = Field(
         default="fit",
         description=(
             "How the overscan of frames that have one (BIASSEC) is subtracted: the medians of its "
