@@ -8,7 +8,7 @@ counts, not compressed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
@@ -28,7 +28,7 @@ from toros.imaging.kernels.placing import Place, place_counts
 from toros.imaging.mask_bits import MaskBit
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import strips
-from toros.imaging.raw import RawImage, opened_file, saturated_from
+from toros.imaging.raw import RawImage, described, opened_file, saturated_from
 
 Pixels = NDArray[np.float32]
 Counts = NDArray[np.uint16]
@@ -137,7 +137,7 @@ class AmplifierRows:
             # Amplifiers side by side may be in one image.
             key = part.image.offset, lines.start
             if key not in read or len(read[key]) < lines.stop - lines.start:
-                read[key] = _rows_of(descriptor, part.image, lines)
+                read[key] = part.image.rows(descriptor, lines).view(np.uint16)
             raw = read[key][: lines.stop - lines.start]
             part.fill(raw, lines, self.saturation, pixels[to], mask[to])
 
@@ -224,16 +224,7 @@ def _image(path: Path, hdu: Any) -> RawImage | None:
     # To astropy a compressed image is one, too.
     if not plain or isinstance(hdu, fits.CompImageHDU) or len(hdu.shape) != 2:
         return None
-    header = hdu.header
-    return RawImage(
-        path=path,
-        offset=hdu.fileinfo()["datLoc"],
-        kind=np.dtype(">i2") if header["BITPIX"] == 16 else np.dtype(">f8"),
-        shape=hdu.shape,
-        scale=header.get("BSCALE", 1.0),
-        zero=header.get("BZERO", 0.0),
-        blank=header.get("BLANK"),
-    )
+    return replace(described(path, hdu.header, hdu.shape), offset=hdu.fileinfo()["datLoc"])
 
 
 class _OnDisk:
@@ -247,13 +238,6 @@ class _OnDisk:
         found = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.uint16)
         for part in strips(len(found), self._image.shape[1]):
             lines = slice(rows.start + part.start, rows.start + part.stop)
-            raw = _rows_of(self._descriptor, self._image, lines)[:, columns]
+            raw = self._image.rows(self._descriptor, lines)[:, columns]
             found[part] = raw.view(">u2").astype(np.uint16) ^ np.uint16(0x8000)
         return found
-
-
-def _rows_of(descriptor: int, image: RawImage, lines: slice) -> Counts:
-    """Read rows of an image as they stand in its file."""
-    raw = np.empty((lines.stop - lines.start, image.shape[1]), np.uint16)
-    image.read_rows(descriptor, lines, raw)
-    return raw

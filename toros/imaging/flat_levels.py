@@ -49,7 +49,7 @@ class _Flat:
 
     def rows(self, rows: slice) -> tuple[Pixels, float]:
         """Return some rows, and which part of them is masked in the raw frame."""
-        width = self.source.shape[1]
+        width = self.source.image.shape[1]
         pixels = np.empty((rows.stop - rows.start, width), np.float32)
         self.source.read_floats(rows, pixels.reshape(-1))
         lost = float(np.mean(np.isinf(pixels)))
@@ -58,7 +58,7 @@ class _Flat:
 
     def sample(self) -> tuple[Pixels, float]:
         """Return pixels of the whole frame, and which part of them is masked in the raw frame."""
-        parts = [self.rows(rows) for rows in sample_rows(self.source.shape)]
+        parts = [self.rows(rows) for rows in sample_rows(self.source.image.shape)]
         weights = [len(part) for part, _ in parts]
         lost = np.average([lost for _, lost in parts], weights=weights)
         return np.concatenate([part for part, _ in parts]), float(lost)
@@ -145,7 +145,7 @@ def _comparable(seen: list[_Seen]) -> list[_Seen]:
 
 def _shape(seen: _Seen) -> Measure:
     flat = seen.flat
-    sampled = [flat.rows(rows)[0] for rows in strips_of(flat.source.shape[0])]
+    sampled = [flat.rows(rows)[0] for rows in strips_of(flat.source.image.shape[0])]
     for strip in sampled:
         strip[~np.isfinite(strip)] = seen.level
     return measure_strips(sampled)
@@ -153,7 +153,7 @@ def _shape(seen: _Seen) -> Measure:
 
 def _blocks(sources: Sequence[Source], preparation: Preparation) -> list[Blocks]:
     """Return flats at a level of 1 in blocks; what is masked counts as 1."""
-    height, width = sources[0].shape
+    height, width = sources[0].image.shape
     made = [np.empty((height // BLOCK_PX, width // BLOCK_PX), np.float32) for _ in sources]
 
     def make(part: slice) -> None:

@@ -124,8 +124,7 @@ def _strips_of_counts(image: RawImage, strips: Sequence[slice]) -> list[Pixels]:
     found = []
     with image.path.open("rb", buffering=0) as file:
         for rows in strips:
-            raw = np.empty((rows.stop - rows.start, image.shape[1]), image.kind)
-            image.read_rows(file.fileno(), rows, raw)
+            raw = image.rows(file.fileno(), rows)
             found.append(raw.astype(np.float32) + np.float32(image.zero))
     return found
 

@@ -133,9 +133,7 @@ class RawLight:
         image = self._image
         if not isinstance(image, RawImage):
             raise TypeError(f"{self.info.path}: is no plain image.")
-        raw = np.empty((rows.stop - rows.start) * image.shape[1], image.kind)
-        image.read_rows(self._descriptor, rows, raw)
-        return raw
+        return image.rows(self._descriptor, rows).reshape(-1)
 
 
 @contextmanager

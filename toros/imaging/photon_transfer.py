@@ -199,7 +199,7 @@ def measure_gain(
 def _bands(info: ExposureInfo, bias: MasterFile | None, options: ReductionOptions) -> Pixels:
     """Return bands of a frame, its bias subtracted, one below the other; NaN is masked."""
     with open_sources([info], options) as (source,):
-        height, width = source.shape
+        height, width = source.image.shape
         wanted = [slice(0, height)]
         if height > 2 * _BANDS * _BLOCK_PX:
             starts = np.linspace(0, height - _BLOCK_PX, _BANDS).astype(int).tolist()

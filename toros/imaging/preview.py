@@ -141,9 +141,8 @@ def _averaged_in_file(image: RawImage) -> NDArray[np.float64]:
     with image.path.open("rb", buffering=0) as file:
         for line in range(0, len(means), _LINES):
             part = means[line : line + _LINES]
-            rows = np.empty((len(part) * down, width), np.uint32)
-            first = line * down
-            image.read_rows(file.fileno(), slice(first, first + len(rows)), rows)
+            wanted = slice(line * down, (line + len(part)) * down)
+            rows = image.rows(file.fileno(), wanted).view(np.uint32)
             decode_words(rows.reshape(-1), _UNMARKED, False)
             nothing = np.zeros(rows.shape, np.bool_)
             block_means(rows.view(np.float32), nothing, down, across, part)

@@ -8,7 +8,7 @@ to astropy.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
@@ -78,6 +78,12 @@ class RawImage:
         """
         read_bytes(descriptor, buffer, self.offset + rows.start * self.row_bytes, self.path)
 
+    def rows(self, descriptor: int, rows: slice) -> NDArray[Any]:
+        """Return rows [y, x] as they stand in the open file; as `read_rows`."""
+        raw = np.empty((rows.stop - rows.start, self.shape[1]), self.kind)
+        self.read_rows(descriptor, rows, raw)
+        return raw
+
     def will_need(self, descriptor: int, rows: slice) -> None:
         """Ask the system to read these rows from the disk while something else is done."""
         os.posix_fadvise(
@@ -86,6 +92,19 @@ class RawImage:
             (rows.stop - rows.start) * self.row_bytes,
             os.POSIX_FADV_WILLNEED,
         )
+
+
+def described(path: Path, header: Mapping[str, Any], shape: tuple[int, int]) -> RawImage:
+    """Return the image of a file that a header tells of, as if its pixels began the file."""
+    return RawImage(
+        path=path,
+        offset=0,
+        kind=np.dtype(_KINDS[header["BITPIX"]]),
+        shape=shape,
+        scale=header.get("BSCALE", 1.0),
+        zero=header.get("BZERO", 0.0),
+        blank=header.get("BLANK"),
+    )
 
 
 def saturated_from(saturation_adu: float | None) -> int:

@@ -6,8 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,30 +17,12 @@ from toros.imaging.frames import Pixels, read_frame
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.decoding import decode_counts, decode_floats
 from toros.imaging.options import ReductionOptions
-from toros.imaging.raw import RawImage, opened_file, raw_image, saturated_from
+from toros.imaging.raw import RawImage, described, opened_file, raw_image, saturated_from
 
 # The kernels take what is masked as ∞.
 MASKED = np.float32(np.inf)
 # No integer pixel has this value.
 NO_BLANK = -(2**62)
-
-
-class Source(Protocol):
-    """One open frame, whose rows may be read from several threads."""
-
-    @property
-    def path(self) -> Path:
-        """Its file."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width)."""
-
-    def read_floats(self, rows: slice, pixels: Pixels) -> None:
-        """Read rows into flat `pixels`; what is no value or saturated becomes ∞."""
-
-    def will_need(self, rows: slice) -> None:
-        """Ask the system to read these rows from the disk while something else is done."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +32,6 @@ class PlainSource:
     image: RawImage
     descriptor: int
     saturation_adu: float | None
-
-    @property
-    def path(self) -> Path:
-        """Its file."""
-        return self.image.path
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width)."""
-        return self.image.shape
 
     @property
     def saturation(self) -> int:
@@ -75,12 +46,10 @@ class PlainSource:
         """Read rows into flat `pixels`; what is no value or saturated becomes ∞."""
         image = self.image
         if image.is_counts:
-            counts = np.empty(pixels.size, np.uint16)
-            self.read_counts(rows, counts)
+            counts = image.rows(self.descriptor, rows).view(np.uint16).reshape(-1)
             decode_counts(counts, pixels, self.saturation, MASKED)
             return
-        raw = np.empty(pixels.size, image.kind)
-        image.read_rows(self.descriptor, rows, raw)
+        raw = image.rows(self.descriptor, rows).reshape(-1)
         if not raw.dtype.isnative:
             raw = raw.byteswap(inplace=True).view(raw.dtype.newbyteorder("="))
         decode_floats(
@@ -93,38 +62,24 @@ class PlainSource:
             MASKED,
         )
 
-    def will_need(self, rows: slice) -> None:
-        """Ask the system to read these rows from the disk while something else is done."""
-        self.image.will_need(self.descriptor, rows)
-
 
 @dataclass(frozen=True)
 class AmplifierSource:
     """A frame that is put together from what amplifiers read out."""
 
-    amplifiers: AmplifierRows
+    image: AmplifierRows
     descriptor: int
-
-    @property
-    def path(self) -> Path:
-        """Its file."""
-        return self.amplifiers.path
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width)."""
-        return self.amplifiers.shape
 
     def read_floats(self, rows: slice, pixels: Pixels) -> None:
         """Read rows into flat `pixels`; what is no value or saturated becomes ∞."""
-        found = pixels.reshape(rows.stop - rows.start, self.shape[1])
+        found = pixels.reshape(rows.stop - rows.start, self.image.shape[1])
         mask = np.empty(found.shape, np.uint8)
-        self.amplifiers.fill(self.descriptor, rows, found, mask)
+        self.image.fill(self.descriptor, rows, found, mask)
         found[mask != 0] = MASKED
 
-    def will_need(self, rows: slice) -> None:
-        """Ask the system to read these rows from the disk while something else is done."""
-        self.amplifiers.will_need(self.descriptor, rows)
+
+# One open frame; several threads may call its `read_floats`.
+Source = PlainSource | AmplifierSource
 
 
 @contextmanager
@@ -157,32 +112,19 @@ def _opened(info: ExposureInfo, options: ReductionOptions, opened: ExitStack) ->
 
 
 def _decoded(info: ExposureInfo, options: ReductionOptions, opened: ExitStack) -> PlainSource:
-    counts = _counts(info.path) if info.layout is None else None
-    if counts is None:
-        frame = read_frame(info.path, info, None, options)
-        pixels = np.where(frame.mask != 0, np.float32(np.nan), frame.pixels)
-        image = RawImage(info.path, 0, pixels.dtype, _size(pixels))
-        return PlainSource(image, _kept(pixels, opened), None)
-    # As a camera writes them: half as many bytes, and combined as they are.
-    words = (counts ^ np.uint16(0x8000)).astype(">u2")
-    image = RawImage(info.path, 0, np.dtype(">i2"), _size(words), zero=32768.0)
-    return PlainSource(image, _kept(words, opened), info.saturation_adu)
-
-
-def _counts(path: Path) -> NDArray[np.uint16] | None:
-    """Return the pixels of a plane of unsigned 16-bit integers, None of anything else."""
-    with open_fits(path) as hdus:
-        hdu = image_hdu(hdus, path)
-        header = hdu.header
-        cards = [header.get(key) for key in ("BITPIX", "BZERO", "BSCALE", "BLANK")]
-        if len(hdu.shape) != 2 or cards not in ([16, 32768, 1, None], [16, 32768, None, None]):
-            return None
-        return read_pixels(hdu, path)
-
-
-def _size(pixels: NDArray[Any]) -> tuple[int, int]:
+    if info.layout is None:
+        with open_fits(info.path) as hdus:
+            hdu = image_hdu(hdus, info.path)
+            image = described(info.path, hdu.header, hdu.shape)
+            if image.is_counts and len(hdu.shape) == 2:
+                # As a camera writes them: half as many bytes, and combined as they are.
+                words = (read_pixels(hdu, info.path) ^ np.uint16(0x8000)).astype(">u2")
+                return PlainSource(image, _kept(words, opened), info.saturation_adu)
+    frame = read_frame(info.path, info, None, options)
+    pixels = np.where(frame.mask != 0, np.float32(np.nan), frame.pixels)
     height, width = pixels.shape
-    return height, width
+    image = RawImage(info.path, 0, pixels.dtype, (height, width))
+    return PlainSource(image, _kept(pixels, opened), None)
 
 
 def _kept(pixels: NDArray[Any], opened: ExitStack) -> int:

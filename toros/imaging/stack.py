@@ -173,8 +173,8 @@ def open_alike(
     """
     with open_sources(infos, options) as sources:
         for source in sources:
-            if source.shape != shape:
-                raise MixedShapes(f"{source.path}: its header tells another size.")
+            if source.image.shape != shape:
+                raise MixedShapes(f"{source.image.path}: its header tells another size.")
         yield sources
 
 
@@ -274,10 +274,12 @@ class Stack:
     @cached_property
     def _as_counts(self) -> list[PlainSource]:
         """The frames, if they can be combined as they stand in their files, else none."""
-        plain = [one for one in self._sources if isinstance(one, PlainSource)]
-        same = len({one.saturation for one in plain}) == 1 and len(plain) == len(self._sources)
-        as_they_are = same and self._preparation is None
-        return plain if as_they_are and all(one.image.is_counts for one in plain) else []
+        if self._preparation is not None:
+            return []
+        sources = self._sources
+        plain = [one for one in sources if isinstance(one, PlainSource) and one.image.is_counts]
+        alike = len({one.saturation for one in plain}) == 1
+        return plain if alike and len(plain) == len(sources) else []
 
     def _read_ahead(self, at: slice) -> None:
         height, size = self.shape[0], at.stop - at.start
@@ -285,4 +287,4 @@ class Stack:
         coming = slice(start, min(start + size, height))
         if coming.stop > coming.start:
             for source in self._sources:
-                source.will_need(coming)
+                source.image.will_need(source.descriptor, coming)
