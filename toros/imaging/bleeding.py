@@ -52,8 +52,7 @@ def mark_bleed_trails(mask: Bits, read: Read, axis: Literal[0, 1] = 0) -> None:
         height = rows.stop - rows.start
         # The width where it is long: half of its columns reach across a star's own core.
         long = np.flatnonzero(part.sum(axis=0) > height / 2)
-        width = min(long.size, columns.stop - columns.start)
-        if long.size and height >= max(_SHORTEST_PX, _ELONGATION * width):
+        if long.size and height >= max(_SHORTEST_PX, _ELONGATION * long.size):
             _mark(mask, read, rows, long + columns.start)
 
 
@@ -99,19 +98,20 @@ def _saturated(mask: Bits) -> Flags:
 
 def _mark(mask: Bits, read: Read, rows: slice, columns: NDArray[np.intp]) -> None:
     """Set the bit of the trail that goes out from these rows of these columns."""
+    height, width = mask.shape
     left = max(int(columns[0]) - FAR_PX, 0)
-    across = slice(left, int(columns[-1]) + FAR_PX + 1)
+    across = slice(left, min(int(columns[-1]) + FAR_PX + 1, width))
     known: dict[int, tuple[Pixels, Flags]] = {}
 
     def around(number: int) -> tuple[Pixels, Flags]:
         if number not in known:
-            part = slice(number * _ROWS, (number + 1) * _ROWS)
+            part = slice(number * _ROWS, min((number + 1) * _ROWS, height))
             known[number] = read(part, across), _saturated(mask[part, across])
         return known[number]
 
     def end(column: int, start: int, step: int) -> int:
         row, misses, found = start, 0, start - step
-        while 0 <= row < mask.shape[0] and misses < MISSES:
+        while 0 <= row < height and misses < MISSES:
             number = row // _ROWS
             first = number * _ROWS
             row, misses, found = follow(

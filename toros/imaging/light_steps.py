@@ -230,8 +230,7 @@ def mark_bleeding(correction: Correction, options: ReductionOptions, mask: Bits)
         return
 
     def read(rows: slice, columns: slice) -> Pixels:
-        inside = slice(rows.start, min(rows.stop, mask.shape[0]))
-        return correction.light.rows(inside)[0][:, columns]
+        return correction.light.rows(rows)[0][:, columns]
 
     mark_bleed_trails(mask, read, 0 if options.read_out_axis == "y" else 1)
 
