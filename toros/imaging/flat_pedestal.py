@@ -17,6 +17,7 @@ from toros.imaging.master_file import MasterFile, open_master
 from toros.imaging.matching import dark_scale, is_bias_subtracted
 from toros.imaging.options import ReductionOptions
 from toros.imaging.photon_transfer import MeasuredGain, measure_gain
+from toros.imaging.read_noise import told_by_bias
 from toros.imaging.stack import Preparation
 
 
@@ -133,12 +134,10 @@ def _read_noise(bias: Path | None, info: ExposureInfo, options: ReductionOptions
 
     The read noise is that measured on the biases, else as it is told.
     """
-    measured = None if bias is None else read_exposure(bias).header.get("RDNOISEA")
+    noise = told_by_bias(bias)
     told, gain = info.read_noise_e or options.read_noise_e, info.gain_e_adu or options.gain_e_adu
-    if isinstance(measured, int | float):
-        noise = float(measured)
-    elif told and gain:
+    if noise is None and told and gain:
         noise = told / gain
-    else:
+    if noise is None:
         return None
     return float(np.hypot(noise, np.sqrt(mean_level_variance(info, options, noise))))

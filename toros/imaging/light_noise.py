@@ -14,6 +14,7 @@ from toros.imaging.light_pixels import RawLight
 from toros.imaging.noise import scatter
 from toros.imaging.options import ReductionOptions
 from toros.imaging.photon_transfer import MeasuredGain, doubt_of_gain
+from toros.imaging.read_noise import told_by_bias
 from toros.imaging.recipe import Ingredients
 from toros.imaging.sampling import sample_rows
 
@@ -52,8 +53,7 @@ def noise_of(
     if gain is None and of_flats is not None:
         gain = of_flats.gain_e_adu
         notes.append(f"The gain of {gain:.4g} e-/ADU was measured on pairs of the flats.")
-    measured = read_exposure(bias).header.get("RDNOISEA") if bias is not None else None
-    measured_adu = float(measured) if isinstance(measured, int | float) else None
+    measured_adu = told_by_bias(bias)
     told_e = info.read_noise_e or options.read_noise_e
     if told_e is None or not gain:
         return Noise(gain, measured_adu)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
 from toros.imaging.amplifiers import level_variance_of, mean_level_variance
 from toros.imaging.frames import Pixels, read_strips
-from toros.imaging.headers import ExposureInfo
+from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.headers.layout import Layout
 from toros.imaging.noise import middle_of_told, read_noise_of_one, read_noise_of_pair
 from toros.imaging.options import ReductionOptions
@@ -53,6 +54,15 @@ class ReadNoise:
             if y1 > y0:
                 noise[y0 - at.start : y1 - at.start, one.place.x_start : one.place.x_stop] = own
         return noise
+
+
+def told_by_bias(bias: Path | None) -> float | None:
+    """Return the read noise that a master bias tells [ADU], None where it or its card is missing.
+
+    `make_master_bias` writes it.
+    """
+    told = None if bias is None else read_exposure(bias).header.get("RDNOISEA")
+    return float(told) if isinstance(told, int | float) else None
 
 
 def measure_read_noise(infos: Sequence[ExposureInfo], options: ReductionOptions) -> ReadNoise:
