@@ -50,7 +50,7 @@ class CertificateWatch:
         self._certificate = certificate
         self._clock = clock
         self._end = end_of(certificate)
-        self._told = len(TELL_DAYS) * [False]
+        self._told = 0  # of TELL_DAYS
 
     def run(self, stop: threading.Event) -> None:
         """Look once a day until `stop` is set: a module's loop."""
@@ -62,8 +62,8 @@ class CertificateWatch:
     def look(self) -> None:
         """Tell, if it is time and was not told yet."""
         left = (self._end - self._clock.now()).total_seconds() / DAY_S
-        due = [left <= days for days in TELL_DAYS]
-        if any(now and not before for now, before in zip(due, self._told, strict=True)):
+        due = sum(left <= days for days in TELL_DAYS)
+        if due > self._told:
             what = "ends" if left > 0 else "ended"
             log.error(
                 "The certificate %s %s on %s: then no client calls this module any more. Make a "

@@ -24,7 +24,7 @@ from toros.common.config.source import without_password
 from toros.common.daily_file import DailyFileHandler
 from toros.common.error_mail import AdminMailHandler
 from toros.common.errors import ConfigurationError
-from toros.common.mail import Mailer
+from toros.common.mail import reaches
 from toros.common.order_context import current_order
 from toros.common.outbox import Outbox
 
@@ -180,7 +180,7 @@ def _mail_handler(
     config: Config, module: str, clean: Callable[[str], str]
 ) -> AdminMailHandler | None:
     email = config.email
-    if not Mailer(email).configured or not (email.admins or email.webhooks):
+    if not reaches(email, email.admins):
         return None
     outbox = Outbox(email, module)
     origin = f"{config.node} {module}"

@@ -46,11 +46,6 @@ class Mailer:
     def __init__(self, settings: Email) -> None:
         self.settings = settings
 
-    @property
-    def configured(self) -> bool:
-        """Whether there is any way to send a message."""
-        return self.settings.smtp_host is not None or bool(self.settings.webhooks)
-
     def send(
         self,
         to: Sequence[str],
@@ -113,6 +108,11 @@ class Mailer:
             notifier.add(webhook.get_secret_value())
         if not notifier.notify(title=subject, body=text):
             raise MessageNotSent(f"A webhook did not take '{subject}'.")
+
+
+def reaches(email: Email, to: Sequence[str]) -> bool:
+    """Return whether a message to these, or else to a webhook, has a way to go."""
+    return bool(email.webhooks) or (email.smtp_host is not None and bool(to))
 
 
 def each_for_itself(email: Email) -> dict[str, Mailer]:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from toros.common.clock import Clock, iso
 from toros.common.config import Config
+from toros.common.mail import reaches
 from toros.common.outbox import Outbox
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,7 @@ class News:
 
     def __init__(self, config: Config, clock: Clock) -> None:
         email = config.email
-        wanted = (email.smtp_host is not None and email.recipients) or email.webhooks
-        self._outbox = Outbox(email, "dome-news") if wanted else None
+        self._outbox = Outbox(email, "dome-news") if reaches(email, email.recipients) else None
         self._to = email.recipients
         self._node = config.node
         self._gather_s = clock.machine_seconds(config.dome.mail_gather_s)
