@@ -162,9 +162,9 @@ class Notice:
     @property
     def label(self) -> str | None:
         """``MOCK``, ``TEST`` or ``INJECTION`` for what is no observation, else ``None``."""
-        if self.is_gravitational and self.event[:1] in "Mm":
+        if self.is_gravitational and self.event.startswith(("M", "m")):
             return "MOCK"
-        if self.is_gravitational and self.event[:1] in "Tt":
+        if self.is_gravitational and self.event.startswith(("T", "t")):
             return "TEST"
         if self.hardware_injection:
             return "INJECTION"

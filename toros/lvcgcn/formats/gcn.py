@@ -6,7 +6,6 @@ A mission says who it is in `mission`, or only in the address of its schema.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import math
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from toros.common.errors import UnreadableNotice
+from toros.lvcgcn.formats.embedded_map import map_of_text
 from toros.lvcgcn.formats.senders import SENDERS
 from toros.lvcgcn.notice import AlertType, Notice, NoticeFormat, Position, plain_name
 
@@ -113,7 +113,7 @@ def _sky_map(record: dict[str, Any], warnings: list[str]) -> bytes | None:
     if not isinstance(text, str) or not text:
         return None
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return map_of_text(text)
     except binascii.Error as error:
         warnings.append(f"The embedded sky map is no whole base64 ({error}).")
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import json
@@ -21,6 +20,7 @@ from pydantic import (
 )
 
 from toros.common.errors import UnreadableNotice
+from toros.lvcgcn.formats.embedded_map import map_of_text
 from toros.lvcgcn.formats.gcn import from_unified, is_unified
 from toros.lvcgcn.notice import (
     AlertType,
@@ -36,8 +36,7 @@ def _decode_map(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        # Encoders of mail break it into lines.
-        return base64.b64decode("".join(value.split()), validate=True)
+        return map_of_text(value)
     except binascii.Error as error:
         raise ValueError(f"the embedded sky map is no whole base64 ({error})") from error
 
