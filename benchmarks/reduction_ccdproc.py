@@ -15,16 +15,20 @@ import numpy as np
 
 from benchmarks.reduction_frames import GAIN, READ_NOISE_E
 
+#: By its fastest setting: names of functions.
+CLIP = {
+    "sigma_clip": True, "sigma_clip_low_thresh": 3, "sigma_clip_high_thresh": 3,
+    "sigma_clip_func": "median", "sigma_clip_dev_func": "mad_std",
+}  # fmt: skip
+
 
 def combined(frames: list[Any], **how: Any) -> Any:
     """Combine by ccdproc's fastest setting: names of functions, float32, all in memory."""
     import ccdproc
 
     made = ccdproc.combine(
-        frames, method="average", sigma_clip=True, sigma_clip_low_thresh=3,
-        sigma_clip_high_thresh=3, sigma_clip_func="median", sigma_clip_dev_func="mad_std",
-        dtype=np.float32, mem_limit=64e9, **how,
-    )  # fmt: skip
+        frames, method="average", dtype=np.float32, mem_limit=64e9, **CLIP, **how
+    )
     made.uncertainty = None
     return made
 
@@ -34,7 +38,7 @@ def written(made: Any, path: Path) -> Any:
     made.data = made.data.astype(np.float32)
     if made.uncertainty is not None:
         made.uncertainty.array = made.uncertainty.array.astype(np.float32)
-    made.write(path, overwrite=True)
+    made.write(path, format="fits", overwrite=True)
     return made
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.reduction_ccdproc import CLIP, written
 from benchmarks.reduction_frames import GAIN, READ_NOISE_E
 
 Run = Callable[[], object]
@@ -52,10 +53,7 @@ def ccdproc_stack(folder: Path, method: str) -> Run:
     import ccdproc
 
     paths = [str(path) for path in sorted(folder.glob("*.fits"))]
-    clip = {
-        "sigma_clip": True, "sigma_clip_low_thresh": 3, "sigma_clip_high_thresh": 3,
-        "sigma_clip_func": "median", "sigma_clip_dev_func": "mad_std",
-    } if method == "sigma_clip" else {}  # fmt: skip
+    clip = CLIP if method == "sigma_clip" else {}
 
     def run() -> None:
         combined = ccdproc.combine(
@@ -66,9 +64,7 @@ def ccdproc_stack(folder: Path, method: str) -> Run:
             mem_limit=64e9,
             **clip,
         )
-        combined.data = combined.data.astype(np.float32)
-        combined.uncertainty.array = combined.uncertainty.array.astype(np.float32)
-        combined.write(folder / "ccdproc.out", format="fits", overwrite=True)
+        written(combined, folder / "ccdproc.out")
 
     return run
 
@@ -104,13 +100,9 @@ def ccdproc_overscan(folder: Path) -> Run:
             )
             frames.append(ccdproc.trim_image(level, fits_section=raw.header["TRIMSEC"]))
         combined = ccdproc.combine(
-            frames, method="average", sigma_clip=True, sigma_clip_low_thresh=3,
-            sigma_clip_high_thresh=3, sigma_clip_func="median", sigma_clip_dev_func="mad_std",
-            dtype=np.float32, mem_limit=64e9,
-        )  # fmt: skip
-        combined.data = combined.data.astype(np.float32)
-        combined.uncertainty.array = combined.uncertainty.array.astype(np.float32)
-        combined.write(folder / "ccdproc.out", format="fits", overwrite=True)
+            frames, method="average", dtype=np.float32, mem_limit=64e9, **CLIP
+        )
+        written(combined, folder / "ccdproc.out")
 
     return run
 
@@ -226,9 +218,7 @@ def ccdproc_light(folder: Path) -> Run:
             exposure_unit=u.s,
             gain_corrected=False,
         )
-        done.data = done.data.astype(np.float32)
-        done.uncertainty.array = done.uncertainty.array.astype(np.float32)
-        done.write(folder / "ccdproc.out", format="fits", overwrite=True)
+        written(done, folder / "ccdproc.out")
 
     return run
 
