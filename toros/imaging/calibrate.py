@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from toros.common.errors import AlreadyCalibrated, NoMasterDark, UnusableFrame
-from toros.imaging.frames import read_master_for
+from toros.imaging.cosmic_bands import read_noise_for_rays, without_cosmic_rays
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.light_header import light_header, measured_cards
-from toros.imaging.light_noise import Noise, noise_of, variance_of
+from toros.imaging.light_noise import noise_of, variance_of
 from toros.imaging.light_pixels import Correction, open_light, require_picture
 from toros.imaging.light_status import (
     Doubt,
@@ -21,16 +21,15 @@ from toros.imaging.light_status import (
     status_card,
 )
 from toros.imaging.light_steps import (
+    Band,
     Corrected,
-    clear_cosmic_rays,
-    defringe,
-    in_memory,
     linearity_for,
     mark_bleeding,
-    rows_of,
     sky_of,
+    without_fringes,
     write_light,
 )
+from toros.imaging.master_words import whole_master
 from toros.imaging.matching import dark_scale, is_bias_subtracted
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import begun
@@ -175,13 +174,12 @@ def calibrate_light(
             flat_floor=options.flat_floor,
         )
         strip: Callable[[slice], Strip] = correction.strip
-        encode = correction.encode if correction.is_of_counts else None
-        fitted = None
-        if fringe is not None or options.cosmic_rays:
-            # These look at more than one strip at a time.
-            whole = in_memory(correction)
-            strip, encode = rows_of(whole), None
-            fitted = _whole_steps(whole, info, fringe, noise, options, notes)
+        fit = None
+        if fringe is not None:
+            pattern = whole_master(fringe, info, options.memory_limit_bytes)
+            fit, strip = without_fringes(correction.strip, light.shape, pattern)
+            notes.append(f"Fringes of {fit.amplitude:.4g} ± {fit.error:.2g} subtracted.")
+        rays_noise_e = read_noise_for_rays(noise, options, notes)
         result = CalibratedResult(
             path=target,
             source=path,
@@ -200,16 +198,25 @@ def calibrate_light(
             exptime_s=info.exptime_s,
             bad_pixels=bad_pixels,
             fringe=fringe,
-            fringe_amplitude=fitted,
+            fringe_amplitude=fit.amplitude if fit is not None else None,
             notes=tuple(notes),
         )
         # The sky is measured while the header is made.
         with begun(lambda: sky_of(strip, light.shape, path), alone=alone) as sky:
             header = light_header(light.header, info, result, noise.read_noise_adu, missing or {})
+            everything = Band(
+                slice(0, light.shape[0]),
+                strip,
+                correction.encode if correction.is_of_counts and fit is None else None,
+            )
+            bands: Iterable[Band] = [everything]
+            if rays_noise_e is not None:
+                bands = without_cosmic_rays(
+                    strip, light.shape, rays_noise_e, lambda: sky()[0], options
+                )
             corrected = Corrected(
                 shape=light.shape,
-                strip=strip,
-                encode=encode,
+                bands=bands,
                 sky=sky,
                 finish_mask=partial(mark_bleeding, correction, options),
                 finish_header=lambda cards, measured: measured_cards(
@@ -218,27 +225,6 @@ def calibrate_light(
             )
             measured = write_light(target, header, corrected, options, alone=alone)
     return replace(result, **asdict(measured))
-
-
-def _whole_steps(
-    whole: Strip,
-    info: ExposureInfo,
-    fringe: Path | None,
-    noise: Noise,
-    options: ReductionOptions,
-    notes: list[str],
-) -> float | None:
-    """Do, in place, what needs the whole light; return how much of the fringes was subtracted."""
-    fitted = None
-    if fringe is not None:
-        fit = defringe(whole, read_master_for(info, fringe))
-        notes.append(f"Fringes of {fit.amplitude:.4g} ± {fit.error:.2g} subtracted.")
-        fitted = fit.amplitude
-    if options.cosmic_rays:
-        why_not = clear_cosmic_rays(whole, noise, options)
-        if why_not is not None:
-            notes.append(why_not)
-    return fitted
 
 
 def _ingredients(

@@ -13,7 +13,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from toros.imaging.kernels.cosmics import find_cosmics, ignore_saturated, replace_cosmics
+from toros.imaging.kernels.cosmics import (
+    REACH,
+    STAR_REACH,
+    find_cosmics,
+    ignore_saturated,
+    replace_cosmics,
+)
 from toros.imaging.pool import cores, in_threads
 
 Pixels = NDArray[np.float32]
@@ -48,6 +54,13 @@ class CosmicRayOptions:
     contrast: float = 5.0
     iterations: int = 4
 
+    @property
+    def reach(self) -> int:
+        """How far away pixels may be that a verdict, or a value, depends on."""
+        # Stars are told and grown before the rounds; in each a verdict looks REACH pixels away,
+        # and a value 2 pixels from verdicts.
+        return STAR_REACH + self.iterations * (REACH + 2)
+
 
 _DEFAULTS = CosmicRayOptions()
 
@@ -59,6 +72,7 @@ def remove_cosmic_rays(
     read_noise_e: float,
     saturation_e: float = 65536.0,
     gain_e_adu: float = 1.0,
+    level: Callable[[], float] | None = None,
     options: CosmicRayOptions = _DEFAULTS,
 ) -> tuple[Flags, Pixels]:
     """Find the cosmic rays of an image and replace them.
@@ -75,6 +89,9 @@ def remove_cosmic_rays(
         Stars that reach it are ignored [e-].
     gain_e_adu : float
         Electrons per unit of `pixels`.
+    level : callable, optional
+        Returns what a cosmic ray with no good pixel near it is replaced by, in the unit of
+        `pixels`; by default the median of those that are not ignored.
 
     Returns
     -------
@@ -92,10 +109,8 @@ def remove_cosmic_rays(
 
     def levels() -> tuple[np.float32, np.float32]:
         # Of the image as it came, which is changed below.
-        good = (pixels * gain)[~ignored]
-        middle = (good.size - 1) // 2
-        level = np.partition(good, middle)[middle] if good.size else np.float32(0)
-        return np.float32(level), np.float32(level + np.float32(read_noise_e * read_noise_e))
+        found = np.float32(level()) * gain if level is not None else _level(pixels * gain, ignored)
+        return found, found + np.float32(read_noise_e * read_noise_e)
 
     shape = (image.shape[0], image.shape[1])
     search = _Search(image, variance, ignored, levels, options)
@@ -107,6 +122,12 @@ def remove_cosmic_rays(
     if gain != 1:
         image /= gain
     return search.found, image
+
+
+def _level(image: Pixels, ignored: Flags) -> np.float32:
+    good = image[~ignored]
+    middle = (good.size - 1) // 2
+    return np.float32(np.partition(good, middle)[middle] if good.size else 0)
 
 
 class _Search:

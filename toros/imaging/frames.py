@@ -225,16 +225,3 @@ def check_size(path: Path, shape: tuple[int, ...], info: ExposureInfo) -> None:
         ours = "×".join(str(size) for size in reversed(info.shape or ()))
         theirs = "×".join(str(size) for size in reversed(shape))
         raise MixedShapes(f"{path.name} is {theirs}, but {info.path.name} is {ours}.")
-
-
-def read_master_for(info: ExposureInfo, path: Path) -> Master:
-    """Read a master for the frame `info`.
-
-    Raises
-    ------
-    MixedShapes
-        If the master has another size.
-    """
-    master = read_master(path)
-    check_size(path, master.pixels.shape, info)
-    return master

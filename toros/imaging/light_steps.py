@@ -1,9 +1,10 @@
-"""A corrected light into its file: strip by strip where that is enough, else as a whole."""
+"""A corrected light into its file, strip by strip."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,24 +14,27 @@ from numpy.typing import NDArray
 
 from toros.common.errors import UnusableFrame
 from toros.imaging.bleeding import mark_bleed_trails
-from toros.imaging.cosmic_rays import CosmicRayOptions, remove_cosmic_rays
 from toros.imaging.fits_planes import PlanesFile, planes_file
-from toros.imaging.frames import Master, Pixels
+from toros.imaging.frames import Pixels
 from toros.imaging.fringes import FringeFit, fit_fringes
 from toros.imaging.kernels.correcting import count_bits
-from toros.imaging.light_noise import Noise
 from toros.imaging.light_pixels import Bits, Correction
 from toros.imaging.linearity import NOT_LINEAR
 from toros.imaging.mask_bits import MaskBit
+from toros.imaging.master_words import WholeMaster
 from toros.imaging.options import ReductionOptions
-from toros.imaging.pool import in_threads, strips
+from toros.imaging.pool import in_threads, mapped, strips
 from toros.imaging.products import Strip, good_pixels, image_planes
-from toros.imaging.sampling import clipped_median
+from toros.imaging.sampling import clipped_median, sample_rows
 
 if TYPE_CHECKING:
     from toros.imaging.fits_tiles import Compression
 
 Words = NDArray[np.uint32]
+# The error of the amplitude of fringes is that of one pixel divided by the root of this, 1/1400:
+# to read all of a large light for it would gain nothing.
+_FRINGE_PIXELS = 2_000_000
+
 Encode = Callable[[slice, Words, Words, Bits], tuple[int, int]]
 
 
@@ -80,48 +84,34 @@ def sky_of(
     raise UnusableFrame(f"{path}: no pixel of this frame is usable.")
 
 
-def in_memory(correction: Correction) -> Strip:
-    """Correct the whole light."""
-    shape = correction.light.shape
-    whole = Strip(
-        np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint8)
-    )
+def without_fringes(
+    strip: Callable[[slice], Strip], shape: tuple[int, int], pattern: WholeMaster
+) -> tuple[FringeFit, Callable[[slice], Strip]]:
+    """Fit the fringe frame to rows from all over the light; return what gives rows without it."""
+    width = shape[1]
 
-    def fill(rows: slice) -> None:
-        part = correction.strip(rows)
-        whole.pixels[rows], whole.uncertainty[rows] = part.pixels, part.uncertainty
-        whole.mask[rows] = part.mask
+    def fringe(rows: slice) -> tuple[Pixels, NDArray[np.bool_]]:
+        words = pattern.rows(rows, width)
+        values = words.pixels.byteswap().view(np.float32).reshape(-1, width)
+        bad = (words.bad.reshape(-1, width) != 0) | ~np.isfinite(values)
+        return np.where(bad, np.float32(0), values), bad
 
-    in_threads(fill, strips(*shape))
-    return whole
-
-
-def defringe(whole: Strip, pattern: Master) -> FringeFit:
-    """Subtract the fringes, in place."""
-    fit = fit_fringes(whole.pixels, pattern.pixels, (whole.mask != 0) | pattern.mask)
-    part = np.where(pattern.mask, np.float32(0), pattern.pixels)
-    whole.pixels[:] -= np.float32(fit.amplitude) * part
-    return fit
-
-
-def clear_cosmic_rays(whole: Strip, noise: Noise, options: ReductionOptions) -> str | None:
-    """Replace the cosmic rays, in place, and set their bits; return why not, if not."""
-    if noise.gain_e_adu is None or noise.read_noise_e is None:
-        return "The gain or the read noise is unknown: cosmic rays are not looked for."
-    saturated = (whole.mask & MaskBit.SATURATED.value) != 0
-    level = float(whole.pixels[saturated].min()) if saturated.any() else np.inf
-    found, clean = remove_cosmic_rays(
-        whole.pixels,
-        (whole.mask & ~np.uint8(MaskBit.SATURATED)) != 0,
-        read_noise_e=noise.read_noise_e,
-        saturation_e=level,
-        options=CosmicRayOptions(
-            sigma=options.cosmic_ray_sigma, contrast=options.cosmic_ray_contrast
+    sample = sample_rows(shape, _FRINGE_PIXELS)
+    lights, fringes = mapped(strip, sample), [fringe(rows) for rows in sample]
+    fit = fit_fringes(
+        np.concatenate([light.pixels for light in lights]),
+        np.concatenate([values for values, _ in fringes]),
+        np.concatenate(
+            [(light.mask != 0) | bad for light, (_, bad) in zip(lights, fringes, strict=True)]
         ),
     )
-    whole.pixels[:] = clean
-    whole.mask[found] |= MaskBit.COSMIC_RAY.value
-    return None
+
+    def without(rows: slice) -> Strip:
+        part = strip(rows)
+        part.pixels[:] -= np.float32(fit.amplitude) * fringe(rows)[0]
+        return part
+
+    return fit, without
 
 
 def compression_of(options: ReductionOptions) -> Compression | None:
@@ -134,6 +124,25 @@ def compression_of(options: ReductionOptions) -> Compression | None:
 
 
 @dataclass(frozen=True)
+class Band:
+    """Rows of a light that are ready to be written.
+
+    Parameters
+    ----------
+    rows : slice
+        Which.
+    strip : callable
+        Returns some of them, corrected; called from several threads.
+    encode : callable, optional
+        Makes the same rows as they stand in a file; `Correction.encode`.
+    """
+
+    rows: slice
+    strip: Callable[[slice], Strip]
+    encode: Encode | None = None
+
+
+@dataclass(frozen=True)
 class Corrected:
     """What a light has become, as its file wants it.
 
@@ -141,10 +150,8 @@ class Corrected:
     ----------
     shape : tuple of int
         (height, width).
-    strip : callable
-        Returns some rows, corrected; called from several threads.
-    encode : callable, optional
-        Makes the same rows as they stand in a file; `Correction.encode`.
+    bands : iterable of Band
+        All its rows, in their order; each band is written before the next is asked for.
     sky : callable
         Returns what `sky_of` does.
     finish_mask : callable
@@ -155,8 +162,7 @@ class Corrected:
     """
 
     shape: tuple[int, int]
-    strip: Callable[[slice], Strip]
-    encode: Encode | None
+    bands: Iterable[Band]
     sky: Callable[[], tuple[float, float]]
     finish_mask: Callable[[Bits], None]
     finish_header: Callable[[fits.Header, Measured], None]
@@ -192,15 +198,15 @@ def write_light(
     counts: list[NDArray[np.int64]] = []
     with planes_file(target, planes, compression_of(options), direct=alone) as file:
 
-        def write(rows: slice) -> None:
-            if light.encode is not None and isinstance(file, PlanesFile):
+        def write(band: Band, rows: slice) -> None:
+            if band.encode is not None and isinstance(file, PlanesFile):
                 rooms = [file.room(index, rows.start, rows.stop - rows.start) for index in (0, 1)]
                 pixels, errors = (room.content.view(np.uint32) for room in rooms)
-                sums = light.encode(rows, pixels, errors, mask[rows].reshape(-1))
+                sums = band.encode(rows, pixels, errors, mask[rows].reshape(-1))
                 for index, room, total in zip((0, 1), rooms, sums, strict=True):
                     file.put(index, room, total)
             else:
-                part = light.strip(rows)
+                part = band.strip(rows)
                 file.write(0, rows.start, part.pixels, part.uncertainty)
                 file.write(1, rows.start, part.uncertainty)
                 mask[rows] = part.mask
@@ -209,7 +215,9 @@ def write_light(
             file.write(2, rows.start, mask[rows])
             counts.append(_counts(mask[rows]))
 
-        in_threads(write, strips(*shape), alone=alone)
+        for band in light.bands:
+            parts = strips(band.rows.stop, shape[1], start=band.rows.start)
+            in_threads(partial(write, band), parts, alone=alone)
         light.finish_mask(mask)
         in_threads(write_mask, strips(*shape), alone=alone)
         measured = Measured.of(light.sky(), np.sum(counts, axis=0))
@@ -233,11 +241,6 @@ def mark_bleeding(correction: Correction, options: ReductionOptions, mask: Bits)
         return correction.light.rows(rows)[0][:, columns]
 
     mark_bleed_trails(mask, read, 0 if options.read_out_axis == "y" else 1)
-
-
-def rows_of(whole: Strip) -> Callable[[slice], Strip]:
-    """Return a function that gives rows of a light in memory."""
-    return lambda rows: Strip(whole.pixels[rows], whole.uncertainty[rows], whole.mask[rows])
 
 
 def linearity_for(

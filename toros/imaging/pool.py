@@ -29,10 +29,10 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores(), thread_name_prefix="kernel")
 
 
-def strips(height: int, width: int) -> list[slice]:
-    """Return the rows of an image cut into strips of some hundred thousand pixels."""
+def strips(height: int, width: int, start: int = 0) -> list[slice]:
+    """Return the rows of an image, from `start` on, in strips of some hundred thousand pixels."""
     step = max(1, _STRIP_PIXELS // max(width, 1))
-    return [slice(at, min(at + step, height)) for at in range(0, height, step)]
+    return [slice(at, min(at + step, height)) for at in range(start, height, step)]
 
 
 def in_threads(work: Callable[[T], None], parts: Iterable[T], *, alone: bool = False) -> None:

@@ -24,6 +24,9 @@ Flags = NDArray[np.bool_]
 
 # A pixel's verdict depends on pixels so far away.
 REACH = 8
+# And whether it is of a saturated star, on pixels so far away: those of a median, and by how much
+# stars are grown.
+STAR_REACH = 7
 _LEAST_VARIANCE = np.float32(0.00001)
 _LEAST_STRUCTURE = np.float32(0.01)
 
