@@ -59,6 +59,19 @@ def test_rubbish_between_members_is_no_end(tmp_path: Path) -> None:
     assert {name for name, member in found.items() if member.error} == {"a.tar"}
 
 
+@pytest.mark.parametrize("far", [2**20, 10])
+def test_a_zip_file_that_points_before_its_beginning_is_damaged(far: int, tmp_path: Path) -> None:
+    content = bytearray(zip_of(one=b"1" * 700, two=b"2" * 9))
+    at = content.index(b"PK\x05\x06") + 16  # where it says how far in its list of members begins
+    content[at : at + 4] = (content.index(b"PK\x01\x02") + far).to_bytes(4, "little")
+    (tmp_path / "a.zip").write_bytes(content)
+    found = unpack(tmp_path / "a.zip", tmp_path / "out", BOUNDS).members
+    error = found["one.fits"].error
+    assert error is not None
+    assert "begins before the archive does" in error.message
+    assert not (tmp_path / "out/one.fits").exists()
+
+
 @settings(max_examples=150)
 @given(
     st.sampled_from([tar_of(one=b"1" * 700, two=b"2" * 9), zip_of(one=b"1" * 700, two=b"2" * 9)]),

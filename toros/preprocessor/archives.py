@@ -7,6 +7,7 @@ is lost, and said to be.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import lzma
 import os
@@ -83,8 +84,8 @@ def unpack(archive: Path, folder: Path, bounds: Bounds) -> Unpacked:
             raise
         found.members[archive.name] = Member(error=error)
     except _DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk, not of the archive
+        if _is_of_the_disk(error):
+            raise
         damage = UnusableArchive(f"{archive.name} is damaged: {_said(error)}.")
         if not found.members:
             raise damage from error
@@ -146,7 +147,7 @@ def _unpacked(
         raise
     except _UNREADABLE as error:
         target.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno is not None:
+        if _is_of_the_disk(error):
             raise
         return Member(error=UnusableFrame(f"{name} cannot be unpacked: {_said(error)}."))
 
@@ -163,7 +164,17 @@ def _write(file: IO[bytes], target: Path, room: _Room) -> str:
     return digest.hexdigest()
 
 
+def _is_of_the_disk(error: BaseException) -> bool:
+    """Return whether the disk has failed, not the archive.
+
+    Who follows a damaged archive to a place before its beginning is told EINVAL by the system.
+    """
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+
+
 def _said(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EINVAL:
+        return "the archive says that it begins before the archive does"
     return str(error).rstrip(".") or type(error).__name__
 
 
