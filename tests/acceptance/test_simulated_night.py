@@ -196,6 +196,17 @@ def test_calibrated_sky_is_even_and_as_noisy_as_its_photons(night: FinishedNight
     assert noise == pytest.approx(np.median(uncertainty), rel=0.05)
 
 
+def test_stars_are_as_wide_as_the_simulator_made_them(night: FinishedNight) -> None:
+    settings = load_config(night.folder / "toros.conf.yaml").simulator
+    ratios = []
+    for path in night.products("calibrated"):
+        header = fits.getheader(path)
+        seeing = settings.seeing_arcsec * header["AIRMASS"] ** 0.6
+        ratios.append(header["FWHM"] * settings.camera.pixel_scale_arcsec / seeing)
+    # Narrow stars with wings come out a little too wide.
+    assert 0.99 < min(ratios) <= max(ratios) < 1.06
+
+
 def test_stars_are_where_the_simulator_put_them(night: FinishedNight) -> None:
     config = load_config(night.folder / "toros.conf.yaml")
     measured = [

@@ -25,7 +25,7 @@ from toros.imaging.light_steps import (
     Corrected,
     linearity_for,
     mark_bleeding,
-    sky_of,
+    sampled,
     without_fringes,
     write_light,
 )
@@ -63,6 +63,10 @@ class CalibratedResult:
         Whether no master was missing.
     exptime_s : float, optional
         Exposure time, as its header tells it [s].
+    fwhm : float, optional
+        Full width at half maximum of its stars [pixel]; None where too few stand alone.
+    fwhm_stars : int
+        Of how many that is the median.
     bad_pixels, fringe : pathlib.Path, optional
         The bad-pixel mask and the fringe frame that were used.
     fringe_amplitude : float, optional
@@ -90,6 +94,8 @@ class CalibratedResult:
     masked: int
     complete: bool
     exptime_s: float | None = None
+    fwhm: float | None = None
+    fwhm_stars: int = 0
     bad_pixels: Path | None = None
     fringe: Path | None = None
     fringe_amplitude: float | None = None
@@ -192,6 +198,7 @@ def calibrate_light(
             read_noise_e=noise.read_noise_e,
             sky_level=0.0,
             sky_noise=0.0,
+            fwhm=0.0,
             saturated=0,
             masked=0,
             complete=None not in (bias, dark, flat),
@@ -201,8 +208,8 @@ def calibrate_light(
             fringe_amplitude=fit.amplitude if fit is not None else None,
             notes=tuple(notes),
         )
-        # The sky is measured while the header is made.
-        with begun(lambda: sky_of(strip, light.shape, path), alone=alone) as sky:
+        # Sky and stars are measured while the header is made.
+        with begun(lambda: sampled(strip, light.shape, path), alone=alone) as sample:
             header = light_header(light.header, info, result, noise.read_noise_adu, missing or {})
             everything = Band(
                 slice(0, light.shape[0]),
@@ -212,12 +219,12 @@ def calibrate_light(
             bands: Iterable[Band] = [everything]
             if rays_noise_e is not None:
                 bands = without_cosmic_rays(
-                    strip, light.shape, rays_noise_e, lambda: sky()[0], options
+                    strip, light.shape, rays_noise_e, lambda: sample().sky_level, options
                 )
             corrected = Corrected(
                 shape=light.shape,
                 bands=bands,
-                sky=sky,
+                sample=sample,
                 finish_mask=partial(mark_bleeding, correction, options),
                 finish_header=lambda cards, measured: measured_cards(
                     cards, replace(result, **asdict(measured))

@@ -76,6 +76,10 @@ def measured_cards(header: fits.Header, result: CalibratedResult) -> None:
     """Set what is known only once the light is written, and before that keeps its place."""
     set_card(header, "SKYLEVEL", result.sky_level, f"[{result.unit}] median of the sky")
     set_card(header, "SKYNOISE", result.sky_noise, f"[{result.unit}] scatter of the sky per pixel")
+    set_card(header, "FWHM", result.fwhm, f"[pixel] of the stars, median of {result.fwhm_stars}")
+    if result.fwhm is None:
+        # A card for a card: the header keeps its length.
+        add_history(header, ["FWHM not measured: fewer than five stars stand alone in its sample."])
     set_card(header, "NSATUR", result.saturated, "saturated pixels")
     set_card(header, "NMASKED", result.masked, "masked pixels")
     set_card(header, "STATUS", *result.status)

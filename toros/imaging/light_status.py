@@ -66,4 +66,6 @@ def status_card(*, complete: bool, doubts: Sequence[Doubt]) -> tuple[Status, str
     """Return value and comment of STATUS: a doubt is worse than a master that is missing."""
     if doubts:
         return "SUSPECT", doubts[0].comment
-    return "OK" if complete else "PARTIAL", "PARTIAL: a master is missing, see HISTORY"
+    if not complete:
+        return "PARTIAL", "a master is missing, see HISTORY"
+    return "OK", "no master is missing"

@@ -26,6 +26,7 @@ from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import in_threads, mapped, strips
 from toros.imaging.products import Strip, good_pixels, image_planes
 from toros.imaging.sampling import clipped_median, sample_rows
+from toros.imaging.star_width import StarWidth, star_width
 
 if TYPE_CHECKING:
     from toros.imaging.fits_tiles import Compression
@@ -39,6 +40,23 @@ Encode = Callable[[slice, Words, Words, Bits], tuple[int, int]]
 
 
 @dataclass(frozen=True)
+class Sampled:
+    """What is measured on a sample of a light.
+
+    Parameters
+    ----------
+    sky_level, sky_noise : float
+        Median of the sky and its scatter per pixel, stars clipped.
+    stars : StarWidth, optional
+        How wide they are.
+    """
+
+    sky_level: float
+    sky_noise: float
+    stars: StarWidth | None
+
+
+@dataclass(frozen=True)
 class Measured:
     """What is known of a light once it is written.
 
@@ -46,6 +64,10 @@ class Measured:
     ----------
     sky_level, sky_noise : float
         Median of the sky and its scatter per pixel.
+    fwhm : float, optional
+        Of its stars [pixel]; None where too few of them stand alone.
+    fwhm_stars : int
+        Of how many that is the median.
     saturated, bled, cosmic_rays, masked : int
         Pixels: saturated, in bleed trails, hit by cosmic rays, and masked for any reason.
     data_sums : tuple of int
@@ -54,6 +76,8 @@ class Measured:
 
     sky_level: float
     sky_noise: float
+    fwhm: float | None
+    fwhm_stars: int
     saturated: int
     bled: int
     cosmic_rays: int
@@ -61,17 +85,25 @@ class Measured:
     data_sums: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, sky: tuple[float, float], counts: NDArray[np.int64]) -> Measured:
-        """Take the sky, and the counts of each bit and of any, as `count_bits` finds them."""
+    def of(cls, sampled: Sampled, counts: NDArray[np.int64]) -> Measured:
+        """Take a sample, and the counts of each bit and of any, as `count_bits` finds them."""
         bits = (MaskBit.SATURATED, MaskBit.BLEED, MaskBit.COSMIC_RAY)
         saturated, bled, rays = (int(counts[bit.value.bit_length() - 1]) for bit in bits)
-        return cls(*sky, saturated, bled, rays, int(counts[8]))
+        stars = sampled.stars
+        return cls(
+            sky_level=sampled.sky_level,
+            sky_noise=sampled.sky_noise,
+            fwhm=None if stars is None else stars.fwhm,
+            fwhm_stars=0 if stars is None else stars.stars,
+            saturated=saturated,
+            bled=bled,
+            cosmic_rays=rays,
+            masked=int(counts[8]),
+        )
 
 
-def sky_of(
-    strip: Callable[[slice], Strip], shape: tuple[int, int], path: Path
-) -> tuple[float, float]:
-    """Return the median of the sky and its scatter per pixel, stars clipped.
+def sampled(strip: Callable[[slice], Strip], shape: tuple[int, int], path: Path) -> Sampled:
+    """Measure sky and stars on rows from all over a light.
 
     Raises
     ------
@@ -79,9 +111,10 @@ def sky_of(
         If every pixel is masked.
     """
     good = good_pixels(strip, shape)
-    if good.size:
-        return clipped_median(good, sigma=3.0, iterations=10)
-    raise UnusableFrame(f"{path}: no pixel of this frame is usable.")
+    if not good.size:
+        raise UnusableFrame(f"{path}: no pixel of this frame is usable.")
+    level, noise = clipped_median(good, sigma=3.0, iterations=10)
+    return Sampled(level, noise, star_width(strip, shape))
 
 
 def without_fringes(
@@ -152,8 +185,8 @@ class Corrected:
         (height, width).
     bands : iterable of Band
         All its rows, in their order; each band is written before the next is asked for.
-    sky : callable
-        Returns what `sky_of` does.
+    sample : callable
+        Returns what `sampled` does.
     finish_mask : callable
         Called with the whole mask, once all rows are there: sets the bits that take more than
         some rows to see.
@@ -163,7 +196,7 @@ class Corrected:
 
     shape: tuple[int, int]
     bands: Iterable[Band]
-    sky: Callable[[], tuple[float, float]]
+    sample: Callable[[], Sampled]
     finish_mask: Callable[[Bits], None]
     finish_header: Callable[[fits.Header, Measured], None]
 
@@ -220,7 +253,7 @@ def write_light(
             in_threads(partial(write, band), parts, alone=alone)
         light.finish_mask(mask)
         in_threads(write_mask, strips(*shape), alone=alone)
-        measured = Measured.of(light.sky(), np.sum(counts, axis=0))
+        measured = Measured.of(light.sample(), np.sum(counts, axis=0))
         # Known only now; the cards are there, so that the header keeps its length.
         light.finish_header(planes[0].header, measured)
     return replace(measured, data_sums=tuple(plane.data_sum for plane in planes))
