@@ -25,7 +25,7 @@ mkdir -p "$folder"
 if [ ! -e "$folder/base/.made" ]; then
 	rm -rf "$folder/base"
 	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,python3 \
-		"$suite" "$folder/base" http://deb.debian.org/debian
+		"$suite" "$folder/base"
 	touch "$folder/base/.made"
 fi
 rm -rf "$folder/guest"
