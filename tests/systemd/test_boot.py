@@ -6,6 +6,7 @@ in order, on one guest.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ MODULES = ("simulator", "dome", "telescope", "preprocessor", "lvcgcn")
 UNITS = tuple(f"toros-{module}.service" for module in MODULES)
 DEVICES = ("mount", "dome", "camera", "filter_wheel", "focuser")
 PORTS = {"simulator": 11111, "dome": 8081, "telescope": 8082, "preprocessor": 8080, "lvcgcn": 8083}
+# Longer than systemd is told to wait for the end of the dome, in the test of that.
+SHUTTER_S, HASTY = 25.0, "TimeoutStopSec=5\n"
 # A watchdog that a test can wait for (the units have 60 s).
 IMPATIENT = "WatchdogSec=8\n"
 TOY = (
@@ -44,6 +47,7 @@ def configuration() -> str:
             "devices:",
             *(f"  {name}: {device}" for name in DEVICES),
             f"  safety_monitor: [{device}]",
+            f"simulator: {{dome: {{shutter_s: {SHUTTER_S:g}}}}}",
             "email: {password_file: '${CREDENTIALS_DIRECTORY}/mail_password'}",
             "",
         ]
@@ -164,10 +168,38 @@ def test_a_wrong_configuration_is_shown_and_not_restarted(guest: Guest) -> None:
     assert guest.run("systemctl", "start", unit).returncode != 0
     found = guest.show(unit)
     assert (found["ActiveState"], found["ExecMainStatus"]) == ("failed", "2")
-    assert "toros.conf.yaml:17: site.lattitude: unknown key" in found["StatusText"]
+    assert "toros.conf.yaml:18: site.lattitude: unknown key" in found["StatusText"]
     show_an_admin(guest, unit)
     config.write_text(good)
     guest.must("systemctl", "reset-failed", unit)
+    guest.must("systemctl", "start", unit)
+
+
+def test_systemd_waits_for_a_shutter_that_is_slower_than_the_unit_allows(guest: Guest) -> None:
+    unit = "toros-dome.service"
+
+    def shutter() -> float:
+        # No curl in a small Debian.
+        fetch = "import urllib.request as r; print(r.urlopen(%r).read().decode())"
+        url = "http://127.0.0.1:11111/simulator/v1/truth"
+        return float(json.loads(guest.must("python3", "-c", fetch % url))["dome"]["shutter"])
+
+    def safe() -> bool:
+        answer = json.loads(guest.must("toros", "send", "dome", "dome_status", "--json"))
+        return bool(answer["result"]["safe"])
+
+    guest.drop_in(unit, HASTY)
+    guest.must("systemctl", "restart", unit)
+    wait_until(safe, "the dome to be safe", 120)
+    guest.must("toros", "send", "dome", "open_dome", "--wait", "120")
+    assert shutter() == 1.0
+    guest.must("systemctl", "stop", unit)
+    assert shutter() == 0.0
+    found = guest.show(unit)
+    assert (found["Result"], found["ExecMainStatus"]) == ("success", "0")
+    assert found["TimeoutStopUSec"] == "5s"
+    show_an_admin(guest, unit)
+    guest.drop_in(unit, None)
     guest.must("systemctl", "start", unit)
 
 
