@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from photutils.psf import fit_fwhm
 
-from toros.imaging.calibrate import CalibratedResult, calibrate_light
+from toros.imaging.calibrate import calibrate_light
+from toros.imaging.light_result import CalibratedResult
 from toros.imaging.products import Strip
 from toros.imaging.star_width import StarWidth, star_width, widths_of
 

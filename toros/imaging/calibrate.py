@@ -11,18 +11,13 @@ from toros.common.errors import AlreadyCalibrated, NoMasterDark, UnusableFrame
 from toros.imaging.cosmic_bands import read_noise_for_rays, without_cosmic_rays
 from toros.imaging.headers import ExposureInfo, read_exposure
 from toros.imaging.light_header import light_header, measured_cards
-from toros.imaging.light_noise import noise_of, variance_of
-from toros.imaging.light_pixels import Correction, open_light, require_picture
-from toros.imaging.light_status import (
-    Doubt,
-    Status,
-    doubt_of_exposure,
-    doubt_of_sky,
-    status_card,
-)
+from toros.imaging.light_noise import Noise, noise_of, variance_of
+from toros.imaging.light_pixels import Correction, RawLight, open_light, require_picture
+from toros.imaging.light_result import CalibratedResult
 from toros.imaging.light_steps import (
     Band,
     Corrected,
+    Encode,
     linearity_for,
     mark_bleeding,
     sampled,
@@ -37,86 +32,6 @@ from toros.imaging.products import Strip
 from toros.imaging.recipe import Ingredients, recipe_for
 
 _DEFAULTS = ReductionOptions()
-
-
-@dataclass(frozen=True)
-class CalibratedResult:
-    """What came of a light.
-
-    Parameters
-    ----------
-    path, source : pathlib.Path
-        The calibrated image, and the raw frame.
-    unit : str
-        ``"electron"``, or ``"adu"`` where the gain is unknown.
-    bias, dark, flat : pathlib.Path, optional
-        The masters that were used.
-    dark_scale : float
-        By how much the master dark was scaled.
-    gain_e_adu, read_noise_e : float, optional
-        What the uncertainty comes from.
-    sky_level, sky_noise : float
-        Median of the sky and its scatter per pixel [unit].
-    saturated, masked : int
-        Number of saturated pixels, and of all that are masked.
-    complete : bool
-        Whether no master was missing.
-    exptime_s : float, optional
-        Exposure time, as its header tells it [s].
-    fwhm : float, optional
-        Full width at half maximum of its stars [pixel]; None where too few stand alone.
-    fwhm_stars : int
-        Of how many that is the median.
-    bad_pixels, fringe : pathlib.Path, optional
-        The bad-pixel mask and the fringe frame that were used.
-    fringe_amplitude : float, optional
-        How much of the fringe frame was subtracted.
-    bled, cosmic_rays : int
-        Number of pixels in bleed trails, and of those that cosmic rays were replaced in.
-    data_sums : tuple of int
-        DATASUM of the image, of UNCERT and of MASK.
-    notes : tuple of str
-        What a person should know; also in the file's HISTORY.
-    """
-
-    path: Path
-    source: Path
-    unit: str
-    bias: Path | None
-    dark: Path | None
-    flat: Path | None
-    dark_scale: float
-    gain_e_adu: float | None
-    read_noise_e: float | None
-    sky_level: float
-    sky_noise: float
-    saturated: int
-    masked: int
-    complete: bool
-    exptime_s: float | None = None
-    fwhm: float | None = None
-    fwhm_stars: int = 0
-    bad_pixels: Path | None = None
-    fringe: Path | None = None
-    fringe_amplitude: float | None = None
-    bled: int = 0
-    cosmic_rays: int = 0
-    data_sums: tuple[int, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def doubts(self) -> tuple[Doubt, ...]:
-        """Why it may not be what it seems."""
-        found = (
-            doubt_of_sky(self.source.name, self.unit, self.sky_level, self.sky_noise),
-            doubt_of_exposure(self.exptime_s, has_dark=self.dark is not None),
-        )
-        return tuple(doubt for doubt in found if doubt is not None)
-
-    @property
-    def status(self) -> tuple[Status, str]:
-        """STATUS of its header, and what it means."""
-        return status_card(complete=self.complete, doubts=self.doubts)
 
 
 def calibrate_light(
@@ -167,63 +82,18 @@ def calibrate_light(
         raise AlreadyCalibrated(f"{path}: {info.processed}")
     used, notes = _ingredients(info, bias, dark, flat, bad_pixels, options)
     noise = noise_of(info, bias, flat, options, notes)
-    recipe = recipe_for(info, used, options)
     with open_light(info, options) as light:
         require_picture(light)
-        pedestal = bias is not None or light.without_pedestal
-        correction = Correction(
-            light=light,
-            recipe=recipe,
-            linearity=linearity_for(pedestal, options, notes),
-            gain_e_adu=noise.gain_e_adu,
-            variance_adu2=variance_of(light, noise, used, options, notes),
-            flat_floor=options.flat_floor,
-        )
-        strip: Callable[[slice], Strip] = correction.strip
-        fit = None
-        if fringe is not None:
-            pattern = whole_master(fringe, info, options.memory_limit_bytes)
-            fit, strip = without_fringes(correction.strip, light.shape, pattern)
-            notes.append(f"Fringes of {fit.amplitude:.4g} ± {fit.error:.2g} subtracted.")
-        rays_noise_e = read_noise_for_rays(noise, options, notes)
-        result = CalibratedResult(
-            path=target,
-            source=path,
-            unit="electron" if noise.gain_e_adu else "adu",
-            bias=bias,
-            dark=dark,
-            flat=flat,
-            dark_scale=used.dark_scale,
-            gain_e_adu=noise.gain_e_adu,
-            read_noise_e=noise.read_noise_e,
-            sky_level=0.0,
-            sky_noise=0.0,
-            fwhm=0.0,
-            saturated=0,
-            masked=0,
-            complete=None not in (bias, dark, flat),
-            exptime_s=info.exptime_s,
-            bad_pixels=bad_pixels,
-            fringe=fringe,
-            fringe_amplitude=fit.amplitude if fit is not None else None,
-            notes=tuple(notes),
-        )
+        correction = _correction(light, used, noise, options, notes)
+        rows = _rows(correction, fringe, noise, options, notes)
+        result = _without_measures(target, info, used, noise, fringe)
+        result = replace(result, fringe_amplitude=rows.fringe_amplitude, notes=tuple(notes))
         # Sky and stars are measured while the header is made.
-        with begun(lambda: sampled(strip, light.shape, path), alone=alone) as sample:
+        with begun(lambda: sampled(rows.strip, light.shape, path), alone=alone) as sample:
             header = light_header(light.header, info, result, noise.read_noise_adu, missing or {})
-            everything = Band(
-                slice(0, light.shape[0]),
-                strip,
-                correction.encode if correction.is_of_counts and fit is None else None,
-            )
-            bands: Iterable[Band] = [everything]
-            if rays_noise_e is not None:
-                bands = without_cosmic_rays(
-                    strip, light.shape, rays_noise_e, lambda: sample().sky_level, options
-                )
             corrected = Corrected(
                 shape=light.shape,
-                bands=bands,
+                bands=rows.bands(light.shape, lambda: sample().sky_level, options),
                 sample=sample,
                 finish_mask=partial(mark_bleeding, correction, options),
                 finish_header=lambda cards, measured: measured_cards(
@@ -232,6 +102,96 @@ def calibrate_light(
             )
             measured = write_light(target, header, corrected, options, alone=alone)
     return replace(result, **asdict(measured))
+
+
+def _correction(
+    light: RawLight,
+    used: Ingredients,
+    noise: Noise,
+    options: ReductionOptions,
+    notes: list[str],
+) -> Correction:
+    pedestal = used.bias is not None or light.without_pedestal
+    return Correction(
+        light=light,
+        recipe=recipe_for(light.info, used, options),
+        linearity=linearity_for(pedestal, options, notes),
+        gain_e_adu=noise.gain_e_adu,
+        variance_adu2=variance_of(light, noise, used, options, notes),
+        flat_floor=options.flat_floor,
+    )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """How the rows of a light are had when all is done to them that takes only some rows to do.
+
+    Parameters
+    ----------
+    encode : callable, optional
+        See `Band`.
+    fringe_amplitude : float, optional
+        How much of the fringe frame is subtracted.
+    rays_noise_e : float, optional
+        The read noise to tell cosmic rays from; None: they are not looked for.
+    """
+
+    strip: Callable[[slice], Strip]
+    encode: Encode | None
+    fringe_amplitude: float | None
+    rays_noise_e: float | None
+
+    def bands(
+        self, shape: tuple[int, int], sky_level: Callable[[], float], options: ReductionOptions
+    ) -> Iterable[Band]:
+        if self.rays_noise_e is None:
+            return [Band(slice(0, shape[0]), self.strip, self.encode)]
+        return without_cosmic_rays(self.strip, shape, self.rays_noise_e, sky_level, options)
+
+
+def _rows(
+    correction: Correction,
+    fringe: Path | None,
+    noise: Noise,
+    options: ReductionOptions,
+    notes: list[str],
+) -> _Rows:
+    strip: Callable[[slice], Strip] = correction.strip
+    encode = correction.encode if correction.is_of_counts else None
+    amplitude = None
+    if fringe is not None:
+        light = correction.light
+        pattern = whole_master(fringe, light.info, options.memory_limit_bytes)
+        fit, strip = without_fringes(correction.strip, light.shape, pattern)
+        notes.append(f"Fringes of {fit.amplitude:.4g} ± {fit.error:.2g} subtracted.")
+        encode, amplitude = None, fit.amplitude
+    return _Rows(strip, encode, amplitude, read_noise_for_rays(noise, options, notes))
+
+
+def _without_measures(
+    target: Path, info: ExposureInfo, used: Ingredients, noise: Noise, fringe: Path | None
+) -> CalibratedResult:
+    """Return what is known of a light before it is written: each measure keeps its place."""
+    return CalibratedResult(
+        path=target,
+        source=info.path,
+        unit="electron" if noise.gain_e_adu else "adu",
+        bias=used.bias,
+        dark=used.dark,
+        flat=used.flat,
+        dark_scale=used.dark_scale,
+        gain_e_adu=noise.gain_e_adu,
+        read_noise_e=noise.read_noise_e,
+        sky_level=0.0,
+        sky_noise=0.0,
+        fwhm=0.0,
+        saturated=0,
+        masked=0,
+        complete=None not in (used.bias, used.dark, used.flat),
+        exptime_s=info.exptime_s,
+        bad_pixels=used.bad_pixels,
+        fringe=fringe,
+    )
 
 
 def _ingredients(

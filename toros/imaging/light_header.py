@@ -23,7 +23,7 @@ from toros.imaging.products import (
 )
 
 if TYPE_CHECKING:
-    from toros.imaging.calibrate import CalibratedResult
+    from toros.imaging.light_result import CalibratedResult
 
 # Cards that describe the raw file's pixels, not these.
 _OF_THE_RAW_FILE = (

@@ -36,7 +36,7 @@ from toros.preprocessor.steps.master import quality
 from toros.preprocessor.steps.products import Product, record_product
 
 if TYPE_CHECKING:
-    from toros.imaging.calibrate import CalibratedResult
+    from toros.imaging.light_result import CalibratedResult
 
 # A file name has at most 255 bytes, and a digest may follow.
 _LONGEST, _CUT = 200, 180

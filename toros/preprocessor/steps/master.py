@@ -37,9 +37,9 @@ from toros.preprocessor.steps.products import Product, record_product
 from toros.preprocessor.validating import Verdict, accepted_before, judge, mark
 
 if TYPE_CHECKING:
-    from toros.imaging.calibrate import CalibratedResult
     from toros.imaging.defects import MaskResult
     from toros.imaging.draft import MasterResult
+    from toros.imaging.light_result import CalibratedResult
 
 # Fields of a result that have columns or tables of their own in the archive.
 _NOT_MEASURED = frozenset(
