@@ -109,6 +109,28 @@ def test_a_truncated_gzip_is_unreadable(tmp_path: Path) -> None:
         read_exposure(path)
 
 
+@pytest.mark.parametrize("kind", ["RICE_1", "GZIP_1", "GZIP_2"])
+@pytest.mark.parametrize("damage", range(6))
+def test_damaged_tiles_are_unreadable(tmp_path: Path, kind: str, damage: int) -> None:
+    rng = np.random.default_rng(damage)
+    data = rng.normal(1000, 10, (40, 60)).astype(np.uint16)
+    path = tmp_path / "a.fits.fz"
+    image = fits.CompImageHDU(data, compression_type=kind)
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(path)
+    info = read_exposure(path)
+    with fits.open(path, disable_image_compression=True) as hdus:
+        table = hdus[1].header
+        start = hdus[1].fileinfo()["datLoc"] + table["NAXIS1"] * table["NAXIS2"]
+        stop = start + table["PCOUNT"]
+    content = bytearray(path.read_bytes())
+    # In the middle of tiles: a decompressor is well on its way.
+    for at in range(start + 45, stop - 9, 97):
+        content[at : at + 9] = rng.bytes(9)
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFile, match="pixels cannot be read"):
+        read_frame(path, info)
+
+
 @settings(max_examples=60)
 @given(st.binary(max_size=6000))
 def test_garbage_is_unreadable(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import lzma
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.fits.hdu.compressed._compression import CfitsioException
 from astropy.io.fits.verify import VerifyError
 
 from toros.common.atomic import atomic_path
@@ -22,7 +25,10 @@ logger = logging.getLogger(__name__)
 # What astropy raises on a card that cannot be read.
 BROKEN_CARD = (VerifyError, ValueError, IndexError)
 # What astropy and the decompressors raise on files that are broken in one way or another.
-BROKEN = (OSError, EOFError, ValueError, TypeError, IndexError, KeyError, VerifyError)
+BROKEN = (
+    OSError, EOFError, ValueError, TypeError, IndexError, KeyError, VerifyError, OverflowError,
+    RuntimeError, zlib.error, lzma.LZMAError, CfitsioException,
+)  # fmt: skip
 
 # What astropy warns of then. Other words would not do: what is collected while a file is opened may
 # be of other threads, and that a comment is truncated happens to any header that is written.
