@@ -37,6 +37,7 @@ def write(
     gap: int = 0,
     turned: bool = False,
     kind: type = np.uint16,
+    way: str | None = None,
 ) -> ExposureInfo:
     """Write two amplifiers side by side, each in an extension."""
     hdus = fits.HDUList([fits.PrimaryHDU()])
@@ -53,6 +54,8 @@ def write(
         raw = rng.integers(900, 1100, size)
         raw[rng.random(size) < 0.05] = 65535
         hdu = fits.ImageHDU(raw.astype(kind))
+        if way is not None:
+            hdu = fits.CompImageHDU(raw.astype(kind), compression_type=way)
         start = 1 + index * (WIDTH + gap)
         x = f"{start}:{start + WIDTH - 1}"
         y = f"1:{HEIGHT}"
@@ -78,14 +81,22 @@ def write(
     st.booleans(),
     st.sampled_from(["fit", "row", "median", "off"]),
     st.integers(1, HEIGHT),
+    st.sampled_from([None, "RICE_1", "GZIP_2"]),
 )
 def test_they_are_those_of_the_whole_frame(
-    seed: int, along: str, gap: int, turned: bool, method: OverscanMethod, step: int
+    seed: int,
+    along: str,
+    gap: int,
+    turned: bool,
+    method: OverscanMethod,
+    step: int,
+    way: str | None,
 ) -> None:
     options = ReductionOptions(overscan=method, overscan_degree=2)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frame.fits"
-        info = write(path, np.random.default_rng(seed), along=along, gap=gap, turned=turned)
+        rng = np.random.default_rng(seed)
+        info = write(path, rng, along=along, gap=gap, turned=turned, way=way)
         with open_fits(path) as hdus:
             pixels, saturated, empty = assemble(hdus, path, info, options)
         rows = amplifier_rows(info, options)
@@ -116,7 +127,7 @@ def test_any_other_file_is_put_together_in_memory(tmp_path: Path, way: str) -> N
     if way == "tiles":
         with fits.open(path) as hdus:
             tiles = [
-                fits.CompImageHDU(hdu.data, hdu.header, compression_type="RICE_1")
+                fits.CompImageHDU(hdu.data, hdu.header, compression_type="HCOMPRESS_1")
                 for hdu in hdus[1:]
             ]
             path = tmp_path / "frame.fits.fz"

@@ -2,7 +2,7 @@
 
 `toros.imaging.amplifiers` does the same with a whole frame in memory, whatever its file. Here only
 the levels of the overscan are found ahead. That takes what most cameras write: unsigned 16-bit
-counts, not compressed.
+counts, plain or each row compressed by itself.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from toros.imaging.mask_bits import MaskBit
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import strips
 from toros.imaging.raw import RawImage, described, opened_file, saturated_from
+from toros.imaging.tiled import is_plain_file, tiled_image
 
 Pixels = NDArray[np.float32]
 Counts = NDArray[np.uint16]
@@ -207,11 +208,10 @@ def _part(
 
 
 def _images(path: Path, wanted: Sequence[int]) -> list[RawImage] | None:
-    """Return where the images of some HDUs are; None unless all hold plain counts."""
-    with path.open("rb") as file:
-        if file.read(6) != b"SIMPLE":
-            return None  # compressed as a whole
-    with open_fits(path) as hdus:
+    """Return where the images of some HDUs are; None unless all hold counts."""
+    if not is_plain_file(path):
+        return None
+    with open_fits(path, tiles_as_tables=True) as hdus:
         if max(wanted) >= len(hdus):
             raise UnreadableFile(f"{path}: the image of an amplifier is missing.")
         images = [_image(path, hdus[index]) for index in wanted]
@@ -220,9 +220,9 @@ def _images(path: Path, wanted: Sequence[int]) -> list[RawImage] | None:
 
 
 def _image(path: Path, hdu: Any) -> RawImage | None:
-    plain = isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU)
-    # To astropy a compressed image is one, too.
-    if not plain or isinstance(hdu, fits.CompImageHDU) or len(hdu.shape) != 2:
+    if isinstance(hdu, fits.BinTableHDU):
+        return tiled_image(path, hdu)
+    if not isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU) or len(hdu.shape) != 2:
         return None
     return replace(described(path, hdu.header, hdu.shape), offset=hdu.fileinfo()["datLoc"])
 

@@ -47,8 +47,13 @@ def quiet() -> Iterator[list[warnings.WarningMessage]]:
 
 
 @contextmanager
-def open_fits(path: Path) -> Iterator[fits.HDUList]:
+def open_fits(path: Path, *, tiles_as_tables: bool = False) -> Iterator[fits.HDUList]:
     """Open `path` for reading.
+
+    Parameters
+    ----------
+    tiles_as_tables : bool
+        Compressed images are wanted as the tables that they are stored in.
 
     Raises
     ------
@@ -69,7 +74,7 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
         raise UnreadableFile(f"{path}: is a folder, not a file.") from error
     except OSError as error:
         raise UnreadableFile(f"{path}: cannot be opened: {error.strerror}.") from error
-    with file, _parsed(file, path) as hdus:
+    with file, _parsed(file, path, tiles_as_tables) as hdus:
         yield hdus
 
 
@@ -81,11 +86,14 @@ def _missing(path: Path) -> str:
 
 
 @contextmanager
-def _parsed(file: BinaryIO, path: Path) -> Iterator[fits.HDUList]:
+def _parsed(file: BinaryIO, path: Path, tiles_as_tables: bool) -> Iterator[fits.HDUList]:
     try:
         with quiet() as caught:
             # No memory map: a file that is cut off while it is mapped kills the process (SIGBUS).
-            hdus = fits.open(file, memmap=False, lazy_load_hdus=False, uint=True, ignore_blank=True)
+            hdus = fits.open(
+                file, memmap=False, lazy_load_hdus=False, uint=True, ignore_blank=True,
+                disable_image_compression=tiles_as_tables,
+            )  # fmt: skip
     except BROKEN as error:
         raise UnreadableFile(f"{path}: is no FITS file: {_sentence(error)}") from error
     try:

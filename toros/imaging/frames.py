@@ -18,7 +18,8 @@ from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.mask_bits import MaskBit
 from toros.imaging.options import ReductionOptions
-from toros.imaging.raw import RawImage, opened_file, raw_image
+from toros.imaging.raw import RawImage, opened_file
+from toros.imaging.tiled import stored_image
 
 if TYPE_CHECKING:
     from astropy.nddata import CCDData
@@ -103,7 +104,7 @@ def read_strips(
     UnreadableFile
         If the file cannot be read.
     """
-    image = raw_image(path) if info.layout is None else None
+    image = stored_image(path) if info.layout is None else None
     if image is not None and image.is_counts:
         return _strips_of_counts(image, strips)
     with open_fits(path) as hdus:

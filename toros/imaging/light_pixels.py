@@ -34,10 +34,11 @@ from toros.imaging.master_words import flat
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import strips
 from toros.imaging.products import Strip
-from toros.imaging.raw import RawImage, opened_file, raw_image, saturated_from
+from toros.imaging.raw import RawImage, opened_file, saturated_from
 from toros.imaging.recipe import Recipe
 from toros.imaging.sampling import only_value, sample_rows
 from toros.imaging.sources import NO_BLANK
+from toros.imaging.tiled import stored_image
 
 Bits = NDArray[np.uint8]
 
@@ -53,8 +54,8 @@ _MARKS = MaskBits(
 class RawLight:
     """An open raw frame, whose rows may be read from several threads.
 
-    A plain image, or one of amplifiers that are, is read from its file as rows are wanted; any
-    other is read whole at once.
+    A plain image, one whose rows are compressed each by itself, or one of amplifiers that are so,
+    is read from its file as rows are wanted; any other is read whole at once.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ def open_light(info: ExposureInfo, options: ReductionOptions) -> Iterator[RawLig
     UnreadableFile, UnusableFrame
         As `read_frame`.
     """
-    plain = amplifier_rows(info, options) if info.layout else raw_image(info.path)
+    plain = amplifier_rows(info, options) if info.layout else stored_image(info.path)
     if plain is None:
         yield RawLight(info, options, read_frame(info.path, info, None, options), -1)
         return

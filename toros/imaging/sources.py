@@ -17,7 +17,8 @@ from toros.imaging.frames import Pixels, read_frame
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.decoding import decode_counts, decode_floats
 from toros.imaging.options import ReductionOptions
-from toros.imaging.raw import RawImage, described, opened_file, raw_image, saturated_from
+from toros.imaging.raw import RawImage, described, opened_file, saturated_from
+from toros.imaging.tiled import stored_image
 
 # The kernels take what is masked as ∞.
 MASKED = np.float32(np.inf)
@@ -104,7 +105,7 @@ def _opened(info: ExposureInfo, options: ReductionOptions, opened: ExitStack) ->
     amplifiers = amplifier_rows(info, options)
     if amplifiers is not None:
         return AmplifierSource(amplifiers, opened.enter_context(opened_file(info.path)))
-    plain = raw_image(info.path) if info.layout is None else None
+    plain = stored_image(info.path) if info.layout is None else None
     if plain is not None:
         descriptor = opened.enter_context(opened_file(info.path))
         return PlainSource(plain, descriptor, info.saturation_adu)
