@@ -109,6 +109,18 @@ def test_a_truncated_gzip_is_unreadable(tmp_path: Path) -> None:
         read_exposure(path)
 
 
+def test_a_damaged_file_is_not_taken_for_a_frame(tmp_path: Path) -> None:
+    """astropy looks at no check sum: it made pixels of what stood in the file."""
+    data = np.random.default_rng(1).normal(1000, 8, (60, 50)).astype(np.uint16)
+    path = written(tmp_path / "a.fits.gz", data)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    for content in (whole[:middle] + bytes(99) + whole[middle + 99 :], whole[:-1]):
+        path.write_bytes(content)
+        with pytest.raises(UnreadableFile, match=r"a\.fits\.gz: is (damaged|truncated)"):
+            read_exposure(path)
+
+
 @pytest.mark.parametrize("kind", ["RICE_1", "GZIP_1", "GZIP_2"])
 @pytest.mark.parametrize("damage", range(6))
 def test_damaged_tiles_are_unreadable(tmp_path: Path, kind: str, damage: int) -> None:

@@ -11,6 +11,7 @@ from astropy.io import fits
 
 from toros.common.errors import UnreadableFile
 from toros.imaging.fits_io import BROKEN, image_hdu, open_fits, quiet
+from toros.imaging.gzipped import check_gzipped
 from toros.imaging.headers.angles import decide_pointing, note_bogus_wcs
 from toros.imaging.headers.cards import Cards, Findings
 from toros.imaging.headers.detector import (
@@ -42,22 +43,28 @@ _MILLISECONDS = re.compile(r"\[ms\]|\(ms\)|\bmilli-?sec|\bmsec", re.IGNORECASE)
 
 def read_anew(path: Path) -> ExposureInfo:
     """Read the header of the first image in the FITS file `path`; see `read_exposure`."""
-    with open_fits(path) as hdus, quiet():
+    with open_fits(path) as hdus:
+        check_gzipped(path)
         try:
-            hdu = image_hdu(hdus, path)
-            shape = hdu.shape
-            headers = [hdu.header] if hdu is hdus[0] else [hdu.header, hdus[0].header]
-            spell_out(hdus[0].header, path, FILTER_CARDS)
-            images = _images(hdus)
-            return describe_header(
-                path,
-                *headers,
-                naxis=(shape[-1], shape[-2]),
-                bits=_bits_above_zero(hdu.header),
-                images=images,
-            )
+            with quiet():
+                return _described(path, hdus)
         except BROKEN as error:
             raise UnreadableFile(f"{path}: its header cannot be read: {error}") from error
+
+
+def _described(path: Path, hdus: fits.HDUList) -> ExposureInfo:
+    hdu = image_hdu(hdus, path)
+    shape = hdu.shape
+    headers = [hdu.header] if hdu is hdus[0] else [hdu.header, hdus[0].header]
+    spell_out(hdus[0].header, path, FILTER_CARDS)
+    images = _images(hdus)
+    return describe_header(
+        path,
+        *headers,
+        naxis=(shape[-1], shape[-2]),
+        bits=_bits_above_zero(hdu.header),
+        images=images,
+    )
 
 
 def _images(hdus: fits.HDUList) -> list[ImageCards]:
