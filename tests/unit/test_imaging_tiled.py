@@ -126,7 +126,7 @@ OTHERS: dict[str, tuple[type, dict[str, Any]]] = {
 @pytest.mark.parametrize("kind", OTHERS)
 def test_what_else_is_compressed_is_left_to_astropy(tmp_path: Path, kind: str) -> None:
     number, how = OTHERS[kind]
-    data = np.random.default_rng(2).integers(0, 99, (40, 60)).astype(number)
+    data: NDArray[Any] = np.random.default_rng(2).integers(0, 99, (40, 60)).astype(number)
     path = write(tmp_path / "a.fits.fz", data, **how)
     assert stored_image(path) is None
     with fits.open(path) as hdus, open_light(read_exposure(path), OPTIONS) as light:

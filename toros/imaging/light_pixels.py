@@ -38,7 +38,7 @@ from toros.imaging.raw import RawImage, opened_file, saturated_from
 from toros.imaging.recipe import Recipe
 from toros.imaging.sampling import only_value, sample_rows
 from toros.imaging.sources import NO_BLANK
-from toros.imaging.tiled import stored_image
+from toros.imaging.unpacked import opened_image
 
 Bits = NDArray[np.uint8]
 
@@ -55,7 +55,8 @@ class RawLight:
     """An open raw frame, whose rows may be read from several threads.
 
     A plain image, one whose rows are compressed each by itself, or one of amplifiers that are so,
-    is read from its file as rows are wanted; any other is read whole at once.
+    is read from its file as rows are wanted, and counts that are gzipped as a whole from a
+    temporary one; any other is read whole at once.
     """
 
     def __init__(
@@ -146,12 +147,17 @@ def open_light(info: ExposureInfo, options: ReductionOptions) -> Iterator[RawLig
     UnreadableFile, UnusableFrame
         As `read_frame`.
     """
-    plain = amplifier_rows(info, options) if info.layout else stored_image(info.path)
-    if plain is None:
+    if info.layout is None:
+        with opened_image(info.path) as (image, descriptor):
+            found = read_frame(info.path, info, None, options) if image is None else image
+            yield RawLight(info, options, found, descriptor)
+        return
+    amplifiers = amplifier_rows(info, options)
+    if amplifiers is None:
         yield RawLight(info, options, read_frame(info.path, info, None, options), -1)
         return
     with opened_file(info.path) as descriptor:
-        yield RawLight(info, options, plain, descriptor)
+        yield RawLight(info, options, amplifiers, descriptor)
 
 
 def require_picture(light: RawLight) -> None:

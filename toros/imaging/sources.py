@@ -18,7 +18,7 @@ from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.decoding import decode_counts, decode_floats
 from toros.imaging.options import ReductionOptions
 from toros.imaging.raw import RawImage, described, opened_file, saturated_from
-from toros.imaging.tiled import stored_image
+from toros.imaging.unpacked import opened_image
 
 # The kernels take what is masked as ∞.
 MASKED = np.float32(np.inf)
@@ -89,8 +89,8 @@ def open_sources(
 ) -> Iterator[list[Source]]:
     """Open the frames of a stack.
 
-    A frame that is neither a plain image in its file nor of amplifiers that are (compressed, say)
-    is read once by `read_frame` and kept decoded in a nameless temporary file.
+    A frame of which no rows can be read (compressed as a whole, say, or of amplifiers that hold no
+    counts) is kept decoded in a nameless temporary file.
 
     Raises
     ------
@@ -105,10 +105,10 @@ def _opened(info: ExposureInfo, options: ReductionOptions, opened: ExitStack) ->
     amplifiers = amplifier_rows(info, options)
     if amplifiers is not None:
         return AmplifierSource(amplifiers, opened.enter_context(opened_file(info.path)))
-    plain = stored_image(info.path) if info.layout is None else None
-    if plain is not None:
-        descriptor = opened.enter_context(opened_file(info.path))
-        return PlainSource(plain, descriptor, info.saturation_adu)
+    if info.layout is None:
+        image, descriptor = opened.enter_context(opened_image(info.path))
+        if image is not None:
+            return PlainSource(image, descriptor, info.saturation_adu)
     return _decoded(info, options, opened)
 
 
