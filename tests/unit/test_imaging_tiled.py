@@ -191,11 +191,16 @@ def test_what_fpack_writes_is_reduced_like_the_plain_frame(
                 np.testing.assert_array_equal(one.data, other.data)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_light_that_is_compressed_is_not_read_whole(
+@pytest.mark.parametrize("way", [*WAYS, "extension"])
+def test_a_light_that_is_not_in_the_primary_hdu_is_not_read_whole(
     tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write(tmp_path / "a.fits", np.full((40, 60), 5, np.uint16), compression_type=way)
+    data = np.full((40, 60), 5, np.uint16)
+    path = tmp_path / "a.fits"
+    if way == "extension":
+        fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(data)]).writeto(path)
+    else:
+        write(path, data, compression_type=way)
 
     def whole(*_: object, **__: object) -> None:
         raise AssertionError("was read whole")
@@ -213,6 +218,16 @@ def layout_of(path: Path) -> tuple[int, int, int]:
         header, start = hdus[1].header, hdus[1].fileinfo()["datLoc"]
     heap = start + header["NAXIS1"] * header["NAXIS2"]
     return start, heap, heap + header["PCOUNT"]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32, np.int16])
+def test_other_numbers_in_an_extension_are_left_to_astropy(tmp_path: Path, kind: type) -> None:
+    data = np.random.default_rng(2).integers(0, 99, (40, 60)).astype(kind)
+    path = tmp_path / "a.fits"
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(data)]).writeto(path)
+    assert stored_image(path) is None
+    with open_light(read_exposure(path), OPTIONS) as light:
+        np.testing.assert_array_equal(light.rows(slice(0, 40))[0], data)
 
 
 @pytest.mark.parametrize("way", WAYS)

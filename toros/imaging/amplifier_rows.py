@@ -8,14 +8,12 @@ counts, plain or each row compressed by itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from toros.common.errors import UnreadableFile
@@ -28,8 +26,8 @@ from toros.imaging.kernels.placing import Place, place_counts
 from toros.imaging.mask_bits import MaskBit
 from toros.imaging.options import ReductionOptions
 from toros.imaging.pool import strips
-from toros.imaging.raw import RawImage, described, opened_file, saturated_from
-from toros.imaging.tiled import is_plain_file, tiled_image
+from toros.imaging.raw import RawImage, opened_file, saturated_from
+from toros.imaging.tiled import image_in, is_plain_file
 
 Pixels = NDArray[np.float32]
 Counts = NDArray[np.uint16]
@@ -214,17 +212,9 @@ def _images(path: Path, wanted: Sequence[int]) -> list[RawImage] | None:
     with open_fits(path, tiles_as_tables=True) as hdus:
         if max(wanted) >= len(hdus):
             raise UnreadableFile(f"{path}: the image of an amplifier is missing.")
-        images = [_image(path, hdus[index]) for index in wanted]
+        images = [image_in(path, hdus[index]) for index in wanted]
     plain = [image for image in images if image is not None and image.is_counts]
     return plain if len(plain) == len(images) else None
-
-
-def _image(path: Path, hdu: Any) -> RawImage | None:
-    if isinstance(hdu, fits.BinTableHDU):
-        return tiled_image(path, hdu)
-    if not isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU) or len(hdu.shape) != 2:
-        return None
-    return replace(described(path, hdu.header, hdu.shape), offset=hdu.fileinfo()["datLoc"])
 
 
 class _OnDisk:

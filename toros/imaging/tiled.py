@@ -15,7 +15,7 @@ import gzip
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from toros.common.errors import UnreadableFile
 from toros.imaging.fits_io import BROKEN, open_fits, quiet
 from toros.imaging.kernels.untiling import LONGEST_BLOCK, SLACK, unpack_rice
-from toros.imaging.raw import RawImage, opened_file, raw_image, read_bytes
+from toros.imaging.raw import RawImage, described, opened_file, raw_image, read_bytes
 
 _RICE = ("RICE_1", "RICE_ONE")
 _GZIP = ("GZIP_1", "GZIP_2")
@@ -119,7 +119,7 @@ def _inflate(tiles: Iterable[NDArray[np.uint8]], shuffled: bool, rows: NDArray[n
 def stored_image(path: Path) -> RawImage | None:
     """Return what reads the rows of the first image of a file, plain or in tiles.
 
-    None where that must be left to astropy.
+    None where that must be left to astropy: in extensions it takes counts and tiles only.
 
     Raises
     ------
@@ -133,9 +133,11 @@ def stored_image(path: Path) -> RawImage | None:
         try:
             with quiet():  # astropy parses a header as it is looked at
                 first = next(filter(_holds_image, hdus), None)
+                found = None if first is None else image_in(path, first)
         except BROKEN:
             return None
-        return tiled_image(path, first) if isinstance(first, fits.BinTableHDU) else None
+    known = isinstance(found, TiledImage) or (found is not None and found.is_counts)
+    return found if known else None
 
 
 def _holds_image(hdu: Any) -> bool:
@@ -152,14 +154,22 @@ def is_plain_file(path: Path) -> bool:
         return os.pread(descriptor, 6, 0) == b"SIMPLE"
 
 
-def tiled_image(path: Path, hdu: fits.BinTableHDU) -> TiledImage | None:
-    """Return what reads the rows of a compressed image; None where it is left to astropy.
+def image_in(path: Path, hdu: Any) -> RawImage | None:
+    """Return what reads the rows of an image; None where it is left to astropy.
 
     Parameters
     ----------
-    hdu : astropy.io.fits.BinTableHDU
-        The table that the image is stored in.
+    hdu : fits.PrimaryHDU, fits.ImageHDU or fits.BinTableHDU
+        Holds the image; of a compressed one it is the table that this is stored in.
     """
+    if isinstance(hdu, fits.BinTableHDU):
+        return _tiled_image(path, hdu)
+    if not isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU) or len(hdu.shape) != 2:
+        return None
+    return replace(described(path, hdu.header, hdu.shape), offset=hdu.fileinfo()["datLoc"])
+
+
+def _tiled_image(path: Path, hdu: fits.BinTableHDU) -> TiledImage | None:
     header = hdu.header
     try:
         form = _form_of_rows(header)
