@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -15,10 +16,12 @@ from astropy.io import fits
 
 from toros.imaging.calibrate import calibrate_light
 from toros.imaging.headers import read_exposure, sha256_of
+from toros.imaging.light_pixels import open_light
 from toros.imaging.mask_bits import MaskBit
 from toros.imaging.masters import make_master_bias, make_master_dark, make_master_flat
 from toros.imaging.options import ReductionOptions
 from toros.imaging.planes import Planes
+from toros.imaging.pool import strips
 from toros.imaging.preview import write_preview
 from toros.imaging.stack import open_stack
 
@@ -74,6 +77,37 @@ def test_a_stack_takes_little_memory(tmp_path: Path) -> None:
     # The bound is on the stack; samples and the strips that are written come on top.
     assert after_mb - before_mb < 40
     assert fits.getval(tmp_path / "m.fits", "NCOMBINE") == 10
+
+
+def compress(path: Path, way: str) -> None:
+    """Compress the image of a frame, or all of its file with "whole", under the same name."""
+    if way == "whole":
+        path.write_bytes(gzip.compress(path.read_bytes(), 1))
+        return
+    data, header = fits.getdata(path, header=True)
+    image = fits.CompImageHDU(data, header, compression_type=way)
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(path, overwrite=True)
+
+
+@pytest.mark.parametrize("way", ["RICE_1", "GZIP_2", "whole"])
+def test_a_compressed_frame_is_not_held(way: str, tmp_path: Path) -> None:
+    path = frame(tmp_path / "light.fits", (2048, 2048), 1000, 3, IMAGETYP="light")
+    with fits.open(path) as hdus:
+        expected = float(hdus[0].data.sum(dtype=np.float64))
+    compress(path, way)
+    info = read_exposure(path)
+    found = []
+    for trace in (False, True):  # the first compiles the kernels
+        if trace:
+            tracemalloc.start()
+        with open_light(info, AMPLE) as light:
+            sums = [light.rows(rows)[0].sum(dtype=np.float64) for rows in strips(*light.shape)]
+        found.append(sum(sums))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == [expected] * 2
+    # Its counts are 8.4 MB; read whole, with the copies that are made of it, it took 38.
+    assert peak < 8e6
 
 
 @pytest.mark.parametrize("lost_rows", [0, 400])
