@@ -221,6 +221,27 @@ def test_a_set_point_is_no_measured_temperature() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cards", "window", "decided_by"),
+    [
+        ({"XORGSUBF": 0, "YORGSUBF": 0}, (0, 0), "XORGSUBF, YORGSUBF"),
+        ({"XORGSUBF": "512.", "YORGSUBF": 7}, (512, 7), "XORGSUBF, YORGSUBF"),
+        ({"CCDSEC": "[513:1536,1:1024]"}, (512, 0), "CCDSEC"),
+        ({"DETSEC": "[2048:1025,1:1024]"}, (1024, 0), "DETSEC"),
+        # CAFOS writes a section of its own.
+        ({"CCDSEC": "[513,513:1536,1536]"}, None, None),
+        ({"XORGSUBF": 4}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_window(
+    cards: dict[str, Any], window: tuple[int, int] | None, decided_by: str | None
+) -> None:
+    info = described(cards)
+    assert (info.window, info.decided_by.get("window")) == (window, decided_by)
+    assert inspect_json(info)["window"] == (None if window is None else list(window))
+
+
+@pytest.mark.parametrize(
     ("cards", "gain", "setting", "decided_by"),
     [
         ({"EGAIN": (2.06, "")}, 2.06, None, "EGAIN"),

@@ -26,6 +26,7 @@ LIGHT = ExposureInfo(
     filter="V",
     ccd_temp_c=-20.0,
     binning=(1, 1),
+    window=(9, 3),
     gain_e_adu=1.5,
     read_out_mode="slow",
     naxis1=100,
@@ -50,6 +51,7 @@ def dark(name: str = "dark.fits", **changes: Any) -> ExposureInfo:
         ({"instrument": None}, "instrument is unknown"),
         ({"naxis1": 50}, "size is 50×80, not 100×80"),
         ({"binning": (2, 2)}, r"binning is \(2, 2\)"),
+        ({"window": (5, 0)}, r"origin on the detector is \(5, 0\), not \(9, 3\)"),
         ({"gain_e_adu": 2.0}, "gain is 2.0, not 1.5"),
         ({"read_out_mode": "fast"}, "read-out mode is fast, not slow"),
     ],
@@ -172,6 +174,16 @@ def test_a_dark_must_have_the_temperature() -> None:
     unknown = match_dark(LIGHT, [dark(ccd_temp_c=None)], options)
     assert unknown.chosen is not None
     assert "temperature" in unknown.notes[0]
+
+
+def test_where_no_temperature_was_measured_the_set_point_stands_for_it() -> None:
+    light = replace(LIGHT, ccd_temp_c=None, set_temp_c=-20.0)
+    assert match_dark(light, [dark(ccd_temp_c=-20.3)]).notes == ()
+    assert match_dark(light, [dark(ccd_temp_c=None, set_temp_c=-20.0)]).notes == ()
+    choice = match_dark(light, [dark(ccd_temp_c=None, set_temp_c=-30.0)])
+    assert "-30.0 °C, not -20.0 °C" in choice.why
+    # Where it was measured it counts, whatever it was to be.
+    assert match_dark(replace(LIGHT, set_temp_c=-30.0), [dark()]).chosen is not None
 
 
 def test_a_dark_of_the_exposure_time_wins_over_one_to_scale() -> None:

@@ -41,6 +41,16 @@ def frame(**values: Any) -> Exposure:
     return Exposure(**(common | values))
 
 
+def window(x: int, y: int) -> Exposure:
+    return frame(header={"XORGSUBF": x, "YORGSUBF": y}, decided_by={"window": "XORGSUBF, YORGSUBF"})
+
+
+def set_to(value: object, ccd_temp: float | None = None, **values: Any) -> Exposure:
+    """A frame whose header tells the set point of its cooler."""
+    told = {"header": {"SET-TEMP": value}, "decided_by": {"set_temp": "SET-TEMP"}}
+    return frame(ccd_temp=ccd_temp, **told, **values)
+
+
 def test_nothing_mixes_that_differs_in_the_camera_set_up() -> None:
     odd = [
         frame(instrument="Other"),
@@ -49,9 +59,11 @@ def test_nothing_mixes_that_differs_in_the_camera_set_up() -> None:
         frame(gain=1.0),
         frame(read_out_mode="fast"),
         frame(header={"GAIN": 100}, decided_by={"gain_setting": "GAIN"}),
+        window(0, 0),
+        window(0, 8),
     ]
     groups = group_biases([frame(), *odd, frame()], SETTINGS)
-    assert [len(group.frames) for group in groups] == [2, 1, 1, 1, 1, 1, 1]
+    assert [len(group.frames) for group in groups] == [2, 1, 1, 1, 1, 1, 1, 1, 1]
 
 
 def test_biases_of_other_temperatures_are_not_combined() -> None:
@@ -74,6 +86,19 @@ def test_darks_are_told_apart_by_exposure_time_temperature_and_filter() -> None:
     groups = group_darks(darks, SETTINGS)
     assert sorted(len(group.frames) for group in groups) == [1, 1, 1, 1, 2]
     assert {group.label for group in groups} == {"30s", "60s", "30s_Blue"}
+
+
+def test_where_no_temperature_was_measured_the_set_point_stands_for_it() -> None:
+    told = [
+        set_to(-20.0),
+        set_to("-20 C", -19.8),
+        set_to(0.0),
+        set_to(-30.0, -20.2),
+        set_to(253.15),
+    ]
+    groups = group_darks(told, SETTINGS)
+    assert sorted(len(group.frames) for group in groups) == [1, 4]
+    assert [group.label for group in group_biases(told, SETTINGS)] == ["-20C", "0C"]
 
 
 def test_flats_are_told_apart_by_filter_only() -> None:

@@ -2,7 +2,8 @@
 
 CONTRACT §6: masters are matched by instrument, shape, binning, gain and read-out mode; darks also
 by exposure time and temperature within a tolerance, flats by filter; a master that holds the bias,
-by whether the overscan was subtracted. A bias does not depend on
+by whether the overscan was subtracted. Of one shape are the same pixels: not two windows of a
+detector. A bias does not depend on
 temperature enough to be refused for it, but one of the same temperature is preferred.
 
 A property that one side does not tell is not known to differ: the master is taken with a note,
@@ -156,7 +157,8 @@ def _judge_dark(
         notes.append("The temperature of the frame or of the master dark is unknown.")
     elif apart > options.dark_temperature_tolerance_c:
         return (
-            f"its temperature is {candidate.ccd_temp_c:.1f} °C, not {frame.ccd_temp_c:.1f} °C "
+            f"its temperature is {candidate.temperature_c:.1f} °C, "
+            f"not {frame.temperature_c:.1f} °C "
             f"(tolerance {options.dark_temperature_tolerance_c:g} °C)"
         )
     scale = dark_scale(frame.exptime_s, candidate, options)
@@ -245,6 +247,12 @@ def _common(kind: str, frame: ExposureInfo, candidate: ExposureInfo) -> tuple[st
     notes = []
     for what, ours, theirs, same in (
         ("binning", frame.binning, candidate.binning, frame.binning == candidate.binning),
+        (
+            "origin on the detector",
+            frame.window,
+            candidate.window,
+            frame.window == candidate.window,
+        ),
         ("gain", frame.gain_e_adu, candidate.gain_e_adu, _close(frame, candidate)),
         (
             "gain setting",
@@ -283,9 +291,9 @@ def _size(info: ExposureInfo) -> str:
 
 
 def _temperature_difference(frame: ExposureInfo, candidate: ExposureInfo) -> float | None:
-    if frame.ccd_temp_c is None or candidate.ccd_temp_c is None:
+    if frame.temperature_c is None or candidate.temperature_c is None:
         return None
-    return abs(frame.ccd_temp_c - candidate.ccd_temp_c)
+    return abs(frame.temperature_c - candidate.temperature_c)
 
 
 def _days_apart(frame: ExposureInfo, candidate: ExposureInfo) -> float:

@@ -82,6 +82,9 @@ def master_header(kind: str, infos: Sequence[ExposureInfo], unit: str) -> fits.H
     if first.binning is not None:
         set_card(header, "XBINNING", first.binning[0], "binning in x")
         set_card(header, "YBINNING", first.binning[1], "binning in y")
+    if first.window is not None:
+        set_card(header, "XORGSUBF", first.window[0], "first pixel on the detector in x")
+        set_card(header, "YORGSUBF", first.window[1], "first pixel on the detector in y")
     set_card(header, "READOUTM", first.read_out_mode, "read-out mode")
     set_card(header, "GAIN", first.gain_e_adu, "[e-/ADU] gain (electrons/ADU)")
     set_card(header, "GAINSET", first.gain_setting, "gain setting of the camera")

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from toros.archive.models import Exposure
 from toros.common.config.preprocessor import PreprocessorSettings
+from toros.imaging.headers.detector import celsius_told
 
 T = TypeVar("T")
 
@@ -26,9 +27,9 @@ def group_biases(frames: Iterable[Exposure], settings: PreprocessorSettings) -> 
     """Group bias frames by camera set-up and temperature: their level follows it by some ADU."""
     groups = []
     for same in _split(frames, _setup):
-        parts = clusters(same, lambda frame: frame.ccd_temp, settings.bias_temperature_tolerance)
+        parts = clusters(same, _temperature, settings.bias_temperature_tolerance)
         for alike in parts:
-            temperature = alike[0].ccd_temp
+            temperature = _temperature(alike[0])
             several = len(parts) > 1 and temperature is not None
             groups.append(Group(tuple(alike), f"{temperature:.0f}C" if several else ""))
     return groups
@@ -39,9 +40,7 @@ def group_darks(frames: Iterable[Exposure], settings: PreprocessorSettings) -> l
     groups = []
     for same in _split(frames, lambda frame: (_setup(frame), frame.filter)):
         for timed in clusters(same, lambda frame: frame.exptime, settings.exptime_tolerance_s):
-            for alike in clusters(
-                timed, lambda frame: frame.ccd_temp, settings.temperature_tolerance
-            ):
+            for alike in clusters(timed, _temperature, settings.temperature_tolerance):
                 groups.append(Group(tuple(alike), _dark_label(alike[0])))
     return groups
 
@@ -59,10 +58,24 @@ def _setup(frame: Exposure) -> Hashable:
         frame.instrument,
         (frame.naxis1, frame.naxis2),
         (frame.binning_x, frame.binning_y),
+        _as_told(frame, "window"),
         frame.gain,
-        frame.header.get(frame.decided_by.get("gain_setting", "")),
+        _as_told(frame, "gain_setting"),
         frame.read_out_mode,
     )
+
+
+def _temperature(frame: Exposure) -> float | None:
+    """Return the temperature as measured, else the set point."""
+    if frame.ccd_temp is not None:
+        return frame.ccd_temp
+    return celsius_told(frame.header.get(frame.decided_by.get("set_temp", "")))
+
+
+def _as_told(frame: Exposure, what: str) -> Hashable:
+    """Return what the cards hold that decided `what`, for which the archive has no column."""
+    cards = frame.decided_by.get(what, "").split(", ")
+    return tuple(frame.header.get(card) for card in cards)
 
 
 def _dark_label(frame: Exposure) -> str:

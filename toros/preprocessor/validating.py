@@ -92,8 +92,8 @@ def _comparable(
         return False  # the choice of masters says so
     if role == "dark":
         return is_bias_subtracted(info) == is_bias_subtracted(other)
-    if role == "bias" and None not in (info.ccd_temp_c, other.ccd_temp_c):
-        apart = abs((info.ccd_temp_c or 0.0) - (other.ccd_temp_c or 0.0))
+    if role == "bias" and None not in (info.temperature_c, other.temperature_c):
+        apart = abs((info.temperature_c or 0.0) - (other.temperature_c or 0.0))
         return apart <= settings.bias_temperature_tolerance
     return True
 

@@ -55,6 +55,11 @@ def _celsius(card: Card, findings: Findings) -> float | None:
     return round(celsius, 6)
 
 
+def celsius_told(value: object) -> float | None:
+    """Return the temperature [°C] that the value of a card tells, None if it tells none."""
+    return _celsius(Card("", value, ""), Findings())
+
+
 def decide_temperatures(cards: Cards, findings: Findings) -> tuple[float | None, float | None]:
     """Return (measured, set point) of the detector in Celsius."""
     measured = set_point = None

@@ -29,6 +29,8 @@ class ExposureInfo:
         Measured temperature of the detector, and the set point [°C].
     binning : tuple of int, optional
         (x, y).
+    window : tuple of int, optional
+        (x, y) of its first pixel on the detector, as the header counts; of a part of it, mostly.
     gain_e_adu : float, optional
         Electrons per ADU. A dimensionless gain setting is never put here.
     gain_setting : float, optional
@@ -63,6 +65,7 @@ class ExposureInfo:
     ccd_temp_c: float | None = None
     set_temp_c: float | None = None
     binning: tuple[int, int] | None = None
+    window: tuple[int, int] | None = None
     gain_e_adu: float | None = None
     gain_setting: float | None = None
     read_noise_e: float | None = None
@@ -89,6 +92,11 @@ class ExposureInfo:
         if self.naxis1 is None or self.naxis2 is None:
             return None
         return (self.naxis2, self.naxis1)
+
+    @property
+    def temperature_c(self) -> float | None:
+        """Temperature of the detector [°C]: as measured, else what it was to be."""
+        return self.set_temp_c if self.ccd_temp_c is None else self.ccd_temp_c
 
 
 def recorded(info: ExposureInfo) -> dict[str, Any]:
@@ -133,6 +141,7 @@ def inspect_json(info: ExposureInfo) -> dict[str, Any]:
         "notes": list(info.notes),
         "naxis1": info.naxis1,
         "naxis2": info.naxis2,
+        "window": list(info.window) if info.window else None,
         "set_temp": info.set_temp_c,
         "gain_setting": info.gain_setting,
         "read_noise": info.read_noise_e,

@@ -35,6 +35,7 @@ from toros.imaging.headers.names import (
 )
 from toros.imaging.headers.processed import why_processed
 from toros.imaging.headers.times import decide_date_obs
+from toros.imaging.headers.window import decide_window
 
 _EXPTIME = ("EXPTIME", "EXPOSURE", "EXP-TIME", "EXP_TIME", "ITIME", "CAHA DET REQTIM")
 _LONGEST_S = 7 * 86400.0
@@ -138,6 +139,7 @@ def describe_header(
         "image_type": decide_image_type(cards, path, exptime_s, findings),
         "filter": decide_filter(cards, findings),
         "binning": decide_binning(cards, findings),
+        "window": decide_window(cards, findings),
         "read_noise_e": read_noise_e,
         "read_out_mode": decide_read_out_mode(cards, findings),
         "saturation_adu": decide_saturation(cards, gain_e_adu, bits, findings),

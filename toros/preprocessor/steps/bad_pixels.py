@@ -107,17 +107,18 @@ def _setup(master: Combination) -> Hashable:
         (master.naxis1, master.naxis2),
         (master.binning_x, master.binning_y),
         master.gain,
-        _gain_setting(master),
+        *_of_file(master),
         master.read_out_mode,
     )
 
 
-def _gain_setting(master: Combination) -> float | None:
-    """Return the gain setting that a master's file tells; the archive has no column for it."""
+def _of_file(master: Combination) -> tuple[Hashable, ...]:
+    """Return gain setting and window, as a master's file tells; the archive has no columns."""
     try:
-        return read_exposure(Path(master.path)).gain_setting
+        info = read_exposure(Path(master.path))
     except UnreadableFile:
-        return None  # whoever reads its pixels says so
+        return ()  # whoever reads its pixels says so
+    return (info.gain_setting, info.window)
 
 
 def _unit(session: Session, run: Run, masters: Sequence[Combination]) -> Unit[Finding]:

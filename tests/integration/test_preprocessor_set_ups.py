@@ -1,0 +1,106 @@
+"""Frames that one night holds of several set-ups of a camera, reduced as one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.support.night_frames import Camera
+from toros.common.config import Config
+from toros.preprocessor.reduce import BatchReport, reduce_folder
+
+Reduce = Callable[..., BatchReport]
+
+
+@pytest.fixture
+def reduce(tmp_path: Path, sessions: sessionmaker[Session]) -> Reduce:
+    def run(folder: Path, **settings: Any) -> BatchReport:
+        quiet = {"previews": False, "report": False}
+        config = Config.model_validate({"preprocessor": quiet | settings})
+        return reduce_folder(folder, tmp_path / "out", sessions, config, config.make_clock())
+
+    return run
+
+
+def names(paths: Any) -> list[str]:
+    return sorted(Path(path).name for path in paths)
+
+
+def change(path: Path, pixels: Any = 0, **cards: Any) -> None:
+    """Add cards to a raw frame, and ADU to its pixels."""
+    header, data = fits.getheader(path), fits.getdata(path)
+    for key, value in cards.items():
+        header[key.replace("_", "-")] = value
+    header.remove("BZERO", ignore_missing=True)
+    raw = (data + pixels).astype(np.uint16)
+    fits.PrimaryHDU(raw, header).writeto(path, overwrite=True)
+
+
+def windows(folder: Path) -> None:
+    """Write the frames of two windows of a detector; the bias rises along its rows."""
+    for label, x_start in (("a", 0), ("b", 300)):
+        camera = Camera(folder / label, random=np.random.default_rng(x_start))
+        paths = [*camera.bias(), *camera.dark(), *camera.flat(), camera.light(f"light_{label}")]
+        rising = x_start / 2 + np.arange(camera.width) / 2
+        for path in paths:
+            change(path, rising.round().astype(int), XORGSUBF=x_start, YORGSUBF=0)
+
+
+def test_windows_of_one_size_have_masters_of_their_own(tmp_path: Path, reduce: Reduce) -> None:
+    windows(tmp_path / "raw")
+    report = reduce(tmp_path / "raw")
+    assert report.document["problems"] == []
+    of_masters = [one for one in report.document["products"] if one["kind"] != "calibrated"]
+    for product in of_masters:
+        folders = {Path(path).parent.name for path in product["inputs"] if "raw" in path}
+        assert len(folders) <= 1, product
+    assert names(one["kind"] for one in of_masters) == sorted(
+        2 * ["master_bias", "master_dark", "master_flat", "bad_pixel_mask"]
+    )
+    for label in "ab":
+        with fits.open(tmp_path / "out" / f"calib_light_{label}.fits") as hdus:
+            bias = hdus[0].header["BIASCOR"]
+            assert fits.getheader(tmp_path / "out" / bias)["XORGSUBF"] == (
+                300 if label == "b" else 0
+            )
+            assert np.median(hdus[0].data) == pytest.approx(2000, rel=0.01)
+
+
+def test_a_light_of_another_window_has_no_masters(tmp_path: Path, reduce: Reduce) -> None:
+    camera = Camera(tmp_path / "raw")
+    for path in (*camera.bias(), *camera.dark(), *camera.flat(), camera.light("own")):
+        change(path, XORGSUBF=0, YORGSUBF=0)
+    change(camera.light("other"), XORGSUBF=300, YORGSUBF=0)
+    report = reduce(tmp_path / "raw")
+    (problem,) = report.document["problems"]
+    assert names(problem["units"]) == ["other.fits"]
+    assert "its origin on the detector is (0, 0), not (300, 0)" in problem["message"]
+    header = fits.getheader(tmp_path / "out" / "calib_other.fits")
+    assert (header["STATUS"], header["BIASCOR"]) == ("PARTIAL", "NONE")
+    assert fits.getheader(tmp_path / "out" / "calib_own.fits")["STATUS"] == "OK"
+
+
+def test_where_only_the_set_point_is_told_darks_are_matched_by_it(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    camera = Camera(tmp_path / "raw")
+    cold = [*camera.bias(), *camera.dark(temp=-20.0), camera.light("cold"), *camera.flat()]
+    warm = [*camera.dark(temp=0.0), camera.light("warm")]
+    for frames, celsius, current in ((cold, -20.0, 0), (warm, 0.0, 150)):
+        for path in frames:
+            exposed = fits.getheader(path)["EXPTIME"] > 0
+            change(path, current if exposed else 0, SET_TEMP=celsius)
+            fits.delval(path, "CCD-TEMP")
+    report = reduce(tmp_path / "raw")
+    assert report.document["problems"] == []
+    for name, celsius in (("cold", -20.0), ("warm", 0.0)):
+        with fits.open(tmp_path / "out" / f"calib_{name}.fits") as hdus:
+            dark = fits.getheader(tmp_path / "out" / hdus[0].header["DARKCOR"])
+            assert (dark["SET-TEMP"], dark["NCOMBINE"]) == (celsius, 5)
+            assert np.median(hdus[0].data) == pytest.approx(2000, rel=0.01)
