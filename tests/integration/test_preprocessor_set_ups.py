@@ -104,3 +104,66 @@ def test_where_only_the_set_point_is_told_darks_are_matched_by_it(
             dark = fits.getheader(tmp_path / "out" / hdus[0].header["DARKCOR"])
             assert (dark["SET-TEMP"], dark["NCOMBINE"]) == (celsius, 5)
             assert np.median(hdus[0].data) == pytest.approx(2000, rel=0.01)
+
+
+def of_master_flat(report: BatchReport) -> list[str]:
+    (flat,) = [one for one in report.document["products"] if one["kind"] == "master_flat"]
+    return names(path for path in flat["inputs"] if "raw" in path)
+
+
+def twilight(camera: Camera, *exptimes: float) -> list[Path]:
+    """Write a flat of each exposure time."""
+    paths = []
+    for exptime in exptimes:
+        (path,) = camera.flat(count=1, exptime=exptime)
+        paths.append(path.rename(path.with_name(f"flat_{exptime:g}.fits")))
+    return paths
+
+
+def test_twilight_flats_have_the_dark_that_serves_them_all(tmp_path: Path, reduce: Reduce) -> None:
+    camera = Camera(tmp_path / "raw")
+    camera.bias()
+    for exptime in (4.0, 30.0):
+        camera.dark(exptime)
+    flats = twilight(camera, 2, 3, 4, 5, 20)
+    camera.light("ngc")
+    report = reduce(tmp_path / "raw")
+    assert report.document["problems"] == []
+    assert of_master_flat(report) == names(flats)
+    master = fits.getheader(
+        tmp_path / "out" / fits.getval(tmp_path / "out/calib_ngc.fits", "FLATCOR")
+    )
+    assert fits.getval(tmp_path / "out" / master["DARKCOR"], "EXPTIME") == 30
+
+
+def test_a_flat_that_no_dark_serves_does_not_cost_the_others(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    camera = Camera(tmp_path / "raw")
+    camera.bias()
+    camera.dark(4.0)
+    twilight(camera, 2, 3, 4, 5, 20)
+    report = reduce(tmp_path / "raw", masters_from_other_batches=False)
+    (problem,) = report.document["problems"]
+    assert (problem["step"], problem["code"], problem["failed"]) == ("master_flat", 110, False)
+    assert "flat_20.fits is left out" in problem["message"]
+    assert "scaled up by 5, more than is allowed" in problem["message"]
+    assert "flat_20.fits" not in of_master_flat(report)
+    assert len(of_master_flat(report)) == 4
+    states = {Path(one["path"]).name: one["state"] for one in report.document["exposures"]}
+    assert (states["flat_20.fits"], states["flat_5.fits"]) == ("failed", "combined")
+
+
+def test_without_biases_the_flats_of_the_dark_of_most_are_combined(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    camera = Camera(tmp_path / "raw")
+    for exptime in (2.0, 5.0, 9.0):
+        camera.dark(exptime)
+    for exptime, count in ((2.0, 2), (5.0, 1), (9.0, 4)):
+        for path in camera.flat(count=count, exptime=exptime):
+            path.rename(path.with_name(f"{path.stem}_{exptime:g}.fits"))
+    report = reduce(tmp_path / "raw")
+    assert of_master_flat(report) == [f"flat_V_{number}_9.fits" for number in range(4)]
+    (problem,) = [one for one in report.document["problems"] if one["step"] == "master_flat"]
+    assert problem["message"].count("its bias is not subtracted") == 3

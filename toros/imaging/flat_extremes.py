@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from toros.imaging.flat_levels import measure_levels
-from toros.imaging.flat_pedestal import open_pedestal
+from toros.imaging.flat_pedestal import open_pedestal, scales_of_dark
 from toros.imaging.flats import make_master_flat
 from toros.imaging.headers import read_exposure
 from toros.imaging.master_file import MasterFile, open_master
@@ -99,7 +99,8 @@ def _split(
 ) -> tuple[tuple[float, list[Path]], tuple[float, list[Path]]] | None:
     """Return the level [ADU] of the faint frames and their paths, and those of the bright."""
     infos = read_inputs(flat.frames, "flat")
-    with open_pedestal(infos, flat.bias, flat.dark, options) as pedestal:
+    scales, _ = scales_of_dark(infos, flat.bias, flat.dark, options)
+    with open_pedestal(infos, flat.bias, flat.dark, scales, options) as pedestal:
         seen = measure_levels(infos, pedestal, options)
     frames = sorted(zip(seen.levels, (info.path for info in seen.flats), strict=True))
     middle = float(np.sqrt(frames[0][0] * frames[-1][0]))

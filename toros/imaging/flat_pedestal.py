@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Pedestal:
         infos: Sequence[ExposureInfo],
         bias: MasterFile | None,
         dark: MasterFile | None,
-        scales: Sequence[float],
+        scales: Mapping[Path, float],
         read_noise_adu: float | None,
         options: ReductionOptions,
     ) -> None:
@@ -43,7 +43,7 @@ class Pedestal:
         self.read_noise_adu = read_noise_adu
         self._options = options
         self.is_known = bias is not None or all(without_pedestal(info, options) for info in infos)
-        self._scales = {info.path: scale for info, scale in zip(infos, scales, strict=True)}
+        self._scales = scales
 
     def preparation(
         self,
@@ -87,18 +87,21 @@ def open_pedestal(
     infos: Sequence[ExposureInfo],
     bias: Path | None,
     dark: Path | None,
+    scales: Mapping[Path, float],
     options: ReductionOptions,
 ) -> Iterator[Pedestal]:
     """Open the masters for `infos`.
+
+    Parameters
+    ----------
+    scales : mapping
+        By flat: the factor on the dark, as `scales_of_dark` finds it.
 
     Raises
     ------
     UnreadableFile, MixedShapes
         If a master cannot be read or has another size.
-    UnusableFrame
-        If the dark cannot be subtracted.
     """
-    scales = _scales(infos, bias, dark, options)
     with ExitStack() as opened:
         files = [
             opened.enter_context(open_master(path, infos[0])) if path else None
@@ -109,24 +112,35 @@ def open_pedestal(
         )
 
 
-def _scales(
+def scales_of_dark(
     infos: Sequence[ExposureInfo],
     bias: Path | None,
     dark: Path | None,
     options: ReductionOptions,
-) -> list[float]:
+) -> tuple[dict[Path, float], tuple[tuple[Path, str], ...]]:
+    """Return the factor on the dark for each flat, and the flats that it does not serve, and why.
+
+    Raises
+    ------
+    UnusableFrame
+        If the dark can be subtracted from none.
+    """
     if dark is None:
-        return [1.0] * len(infos)
+        return {info.path: 1.0 for info in infos}, ()
     dark_info = read_exposure(dark)
     if bias is not None and not is_bias_subtracted(dark_info):
         raise UnusableFrame(f"{dark}: holds the bias too, which would be subtracted twice.")
-    scales = []
-    for info in infos:
-        scale = dark_scale(info.exptime_s, dark_info, options)
-        if isinstance(scale, str):
-            raise UnusableFrame(f"{dark}: cannot be subtracted from {info.path.name}: {scale}.")
-        scales.append(scale)
-    return scales
+    found = {info.path: dark_scale(info.exptime_s, dark_info, options) for info in infos}
+    scales = {path: scale for path, scale in found.items() if not isinstance(scale, str)}
+    unserved = tuple(
+        (path, f"{dark.name} cannot be subtracted from it: {why}.")
+        for path, why in found.items()
+        if isinstance(why, str)
+    )
+    if not scales:
+        path, why = unserved[0]
+        raise UnusableFrame(f"{path.name}: {why}")
+    return scales, unserved
 
 
 def _read_noise(bias: Path | None, info: ExposureInfo, options: ReductionOptions) -> float | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from toros.common.errors import UnusableFrame
 from toros.imaging.draft import Draft, MasterResult, finish, standard_error
 from toros.imaging.flat_levels import measure_levels
-from toros.imaging.flat_pedestal import Pedestal, open_pedestal
+from toros.imaging.flat_pedestal import Pedestal, open_pedestal, scales_of_dark
 from toros.imaging.frames import Pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.flat_rows import normalise, photon_noise, respond
@@ -44,18 +44,21 @@ def make_master_flat(
 
     Each frame has the bias and the dark (scaled, where its exposure time differs) subtracted and
     is brought to a level of 1 before they are combined: twilight flats differ in brightness.
-    Masked pixels count neither for the level nor for the mean.
+    Masked pixels count neither for the level nor for the mean. A frame to which the dark cannot be
+    scaled is left out.
 
     Raises
     ------
     NoFilesFound, UnreadableFile, MixedShapes, AlreadyCalibrated
         See `read_inputs`.
     UnusableFrame
-        If the filters differ, no frame is well exposed, or the dark cannot be used.
+        If the filters differ, no frame is well exposed, or the dark serves none.
     """
     infos = read_inputs(paths, "flat")
     name = _one_filter(infos)
-    with open_pedestal(infos, bias, dark, options) as pedestal:
+    scales, unserved = scales_of_dark(infos, bias, dark, options)
+    infos = [info for info in infos if info.path in scales]
+    with open_pedestal(infos, bias, dark, scales, options) as pedestal:
         seen = measure_levels(infos, pedestal, options)
         good, levels = seen.flats, seen.levels
         with open_stack(good, options, pedestal.preparation(good, levels, seen.stars)) as stack:
@@ -81,7 +84,7 @@ def make_master_flat(
             Draft("flat", good, stack, flat.rows, header, notes),
             target,
             filter_name=good[0].filter,
-            left_out=seen.left_out,
+            left_out=(*unserved, *seen.left_out),
             measured_gain_e_adu=measured.gain_e_adu if measured else None,
             doubts=doubts,
         )

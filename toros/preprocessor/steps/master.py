@@ -105,6 +105,12 @@ class MasterStep:
         """Write the master."""
         raise NotImplementedError
 
+    def choose(
+        self, frames: Sequence[ExposureInfo], offers: dict[Role, Offers], options: ReductionOptions
+    ) -> tuple[Chosen, ...]:
+        """Choose the masters that go into it."""
+        return choose_all(typical(frames), offers, options)
+
     def units(self, session: Session, run: Run) -> Sequence[Unit[Making]]:
         """Return one unit for each group."""
         frames = queries.exposures(
@@ -136,9 +142,9 @@ class MasterStep:
     def work(self, run: Run, unit: Unit[Making]) -> Made:
         """Choose the masters that go into it, and make it."""
         making = unit.inputs
-        frame = typical([read_exposure(path) for path in making.paths])
-        options = options_from(run.settings, frame.instrument)
-        chosen = choose_all(frame, making.offers, options)
+        frames = [read_exposure(path) for path in making.paths]
+        options = options_from(run.settings, frames[0].instrument)
+        chosen = self.choose(frames, making.offers, options)
         for found in chosen:
             if found.role in self.needs and run.settings.missing_masters == "fail" and found.error:
                 raise found.error
