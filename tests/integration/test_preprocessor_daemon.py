@@ -117,6 +117,74 @@ def test_the_same_folder_again_takes_in_what_is_new_and_repeats_nothing(
         assert set(session.scalars(select(StepRun.attempts))) == {1}
 
 
+def _calibrations(camera: Camera, count: int) -> None:
+    camera.bias(count)
+    camera.dark(count=count)
+    camera.flat(count=count)
+
+
+def test_masters_of_more_frames_take_the_place_of_those_of_some(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    camera, folder = Camera(desk.raw / NIGHT), desk.products / NIGHT / NIGHT
+    for number in range(8):  # a later frame must not be better by the luck of a digest
+        camera.folder = desk.raw / NIGHT / str(number)
+        camera.instrument = f"Toy {number}"
+        _calibrations(camera, 1)
+        camera.light(f"early_{number}")
+    camera.folder, camera.instrument = desk.raw / NIGHT / "bright", "Bright"
+    for number in range(2):
+        camera._expose(f"flat_{number}", "Flat Field", 1.0, 1e6, "B")
+    first = desk.done("calibrate_file_batch", url=str(desk.raw / NIGHT))
+    assert [one["step"] for one in first["problems"] if one["failed"]] == ["master_flat"]
+    for number in range(8):
+        camera.folder = desk.raw / NIGHT / str(number) / "more"
+        camera.instrument = f"Toy {number}"
+        _calibrations(camera, 3)
+        camera.light(f"late_{number}")
+    camera.folder, camera.instrument = desk.raw / NIGHT / "bright" / "more", "Bright"
+    camera.flat("B")
+    second = desk.done("calibrate_file_batch", url=str(desk.raw / NIGHT))
+    for number in range(8):
+        late = fits.getheader(folder / f"calib_late_{number}.fits")
+        for card in ("BIASCOR", "DARKCOR", "FLATCOR"):
+            assert fits.getval(folder / late[card], "NCOMBINE") == 4
+        assert str(folder / late["BPMASK"]) in second["products"]
+        # What was done is not done again: it stands as it was made.
+        early = fits.getheader(folder / f"calib_early_{number}.fits")
+        assert fits.getval(folder / early["BIASCOR"], "NCOMBINE") == 1
+    assert second["counts"]["master_bias"] == {"superseded": 8, "done": 8}
+    assert second["counts"]["master_flat"] == {"superseded": 9, "done": 9}
+    assert second["counts"]["calibrate"] == {"done": 16}
+    masters = [path for path in second["products"] if "/master_" in path]
+    assert sorted(fits.getval(path, "NCOMBINE") for path in masters) == [4] * 24 + [5]
+    # What was over-exposed is left out of a master that is made.
+    assert not any(one["failed"] for one in second["problems"])
+    # Nor are the first masters offered to another night.
+    camera.folder, camera.instrument = desk.raw / "20240310", "Toy 3"
+    camera.light("next")
+    desk.done("calibrate_file_batch", url=str(desk.raw / "20240310"))
+    (other,) = desk.products.glob("*/20240310/calib_next.fits")
+    for card in ("BIASCOR", "DARKCOR", "FLATCOR"):
+        assert fits.getval(folder / fits.getval(other, card), "NCOMBINE") == 4
+
+
+def test_a_master_that_cannot_be_made_of_more_frames_leaves_the_first(desk: Desk) -> None:
+    camera, folder = Camera(desk.raw / NIGHT), desk.products / NIGHT / NIGHT
+    camera.flat(count=2)
+    first = desk.done("calibrate_file_batch", url=str(desk.raw / NIGHT))
+    (master,) = (path for path in first["products"] if "master_flat" in path)
+    camera.folder = desk.raw / NIGHT / "more"
+    camera.flat(count=2)
+    camera.light("late")
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    desk.order("calibrate_file_batch", url=str(desk.raw / NIGHT))
+    status = desk.batch(NIGHT)
+    assert status["counts"]["master_flat"] == {"done": 1, "failed": 1}
+    assert master in status["products"]
+
+
 def test_resume_tries_again_what_failed_or_lacked_a_master(desk: Desk) -> None:
     folder = desk.raw / NIGHT
     camera = Camera(folder)

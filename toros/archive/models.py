@@ -183,7 +183,7 @@ class StepRun(Base):
     generation: Mapped[int] = mapped_column(default=1)
     step: Mapped[str] = mapped_column(Text)
     key: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(Text)  # running done failed requeued
+    state: Mapped[str] = mapped_column(Text)  # running done failed requeued superseded
     code: Mapped[int] = mapped_column(default=0)
     message: Mapped[str] = mapped_column(Text, default="")
     attempts: Mapped[int] = mapped_column(default=1)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from toros.archive.models import (
@@ -288,7 +288,8 @@ def masters_of_others(
     """Return the masters of one kind that other file batches made with the camera of `like`.
 
     Only those taken within `max_age` of it and not rejected; none where its date is unknown. Of a
-    file batch that was reduced again, those of the newest generation, once it is whole.
+    file batch that was reduced again, those of the newest generation, once it is whole; of one
+    that has grown, those of all its frames.
     """
     if like.date_obs is None:
         return []
@@ -306,13 +307,21 @@ def masters_of_others(
 
 
 def _superseded(kind: str) -> ColumnElement[bool]:
-    """Say of a master that its file batch, whole again after a restart, has none like it."""
+    """Say of a master that its file batch has others in its place.
+
+    So it is where more frames have come, and where the batch, whole again after a restart, has
+    none like it.
+    """
     of_now = (
         (StepRun.file_batch_id == FileBatch.id)
         & (StepRun.generation == FileBatch.generation)
         & (StepRun.step == kind)
     )
     made = select(StepRun.id).where(of_now, StepRun.combination_id == Combination.id)
+    replaced = select(FileBatch.id).where(
+        FileBatch.id == Combination.file_batch_id,
+        made.where(StepRun.state == "superseded").correlate(FileBatch, Combination).exists(),
+    )
     failed = select(StepRun.id).where(of_now, StepRun.state == "failed")
     whole_again = select(FileBatch.id).where(
         FileBatch.id == Combination.file_batch_id,
@@ -321,7 +330,9 @@ def _superseded(kind: str) -> ColumnElement[bool]:
         ~made.correlate(FileBatch, Combination).exists(),
         ~failed.correlate(FileBatch).exists(),
     )
-    return whole_again.correlate(Combination).exists()
+    return or_(
+        replaced.correlate(Combination).exists(), whole_again.correlate(Combination).exists()
+    )
 
 
 def input_exposures(session: Session, combination_id: int) -> Sequence[tuple[str, Exposure]]:

@@ -42,6 +42,9 @@ def run_step(step: Step[Any, Any], run: Run) -> None:
         for ended in _in_turn(pool, step, run, iter(pending)):
             done += ended
             run.progress(step.name, done, total)
+    if step.makes_products:
+        with run.sessions.begin() as session:
+            _supersede(session, step, run, {unit.key for unit in units})
 
 
 def _leave_out(begun: Sequence[StepRun], units: Sequence[Unit[Any]]) -> None:
@@ -50,6 +53,18 @@ def _leave_out(begun: Sequence[StepRun], units: Sequence[Unit[Any]]) -> None:
     for row in begun:
         if row.state == "requeued" and row.key not in wanted:
             row.state = "superseded"
+
+
+def _supersede(session: Session, step: Step[Any, Any], run: Run, wanted: set[str]) -> None:
+    """Mark what is a unit no more: since more frames have come, a master is of other frames.
+
+    Where one of the units that there are now has failed, the products of before serve on.
+    """
+    begun = queries.step_runs_in(session, run.file_batch_id, run.generation, step.name)
+    if all(row.state == "done" for row in begun if row.key in wanted):
+        for row in begun:
+            if row.key not in wanted:
+                row.state = "superseded"
 
 
 def _is_finished(row: StepRun, run: Run) -> bool:

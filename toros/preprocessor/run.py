@@ -102,6 +102,7 @@ class Step(Protocol[I, P]):
     """
 
     name: str
+    makes_products: bool  # a unit that is none any more has left a product that others replace
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[I]]:
         """Return all units of the step, those done before included."""

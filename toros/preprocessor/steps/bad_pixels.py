@@ -50,6 +50,7 @@ class BadPixels:
     """One unit for each camera set-up that has a master dark or flat."""
 
     name = "bad_pixel_mask"
+    makes_products = True
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[Finding]]:
         """Return one unit for each camera set-up."""

@@ -65,6 +65,7 @@ class Calibrate:
     """One unit a light: bias, dark and flat applied, as far as there are masters."""
 
     name = "calibrate"
+    makes_products = True
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[Calibrating]]:
         """Return one unit for each light."""

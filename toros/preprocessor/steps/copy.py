@@ -34,6 +34,7 @@ class Copy:
     """Brings each frame whole, checks it by its digest, and never touches one that is there."""
 
     name = "copy"
+    makes_products = False
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[Copying]]:
         """Return one unit for each frame to bring, and one for each source that is not there."""

@@ -41,6 +41,7 @@ class Ingest:
     """One unit a file: its header, read and recorded as an exposure of the batch."""
 
     name = "ingest"
+    makes_products = False
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[Path]]:
         """Return one unit for each FITS file of the batch, and for each folder that is closed."""

@@ -87,6 +87,7 @@ class MasterStep:
     """Makes one kind of master; a unit is one group of frames that are alike."""
 
     name: str
+    makes_products = True
     image_type: Literal["bias", "dark", "flat"]  # which is also the master's role
     wants: tuple[Role, ...] = ()  # masters that go into it
     needs: tuple[Role, ...] = ()  # those without which `missing_masters: fail` refuses it

@@ -44,6 +44,7 @@ class Vet:
     """
 
     name = "vet"
+    makes_products = False
 
     def units(self, session: Session, run: Run) -> Sequence[Unit[Alike]]:
         """Return the sets of two or more."""
