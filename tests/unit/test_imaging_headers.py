@@ -205,6 +205,9 @@ def test_coordinates_of_another_equinox_are_precessed() -> None:
         ({"CAMTEMP": "44 C"}, 44.0),
         ({"CAMTEMP": "271.5 K"}, -1.65),
         ({"CCDTEMP": -99.0}, -99.0),
+        # The number before a decimal comma is another number.
+        ({"CCD-TEMP": "-10,5"}, None),
+        ({"CCD-TEMP": "-10, as set"}, -10.0),
         ({"CCD-TEMP": -999.0}, None),
         ({"SET-TEMP": -15.0}, None),
     ],
@@ -475,6 +478,16 @@ def test_whatever_the_cards_hold(cards: dict[str, tuple[Any, str]]) -> None:
     for key in ("image_type", "exptime", "filter", "ccd_temp", "binning", "gain", "date_obs",
                 "ra", "instrument", "object"):  # fmt: skip
         assert (document[key] is None) == (key not in document["decided_by"])
+
+
+@pytest.mark.parametrize(
+    ("told", "exptime_s"),
+    [("60 s", 60.0), ("2.5", 2.5), ("2,5", None), ("00:01:30", None), ("30,", 30.0)],
+)
+def test_a_number_is_told_whole_or_not_at_all(told: str, exptime_s: float | None) -> None:
+    info = described({"EXPTIME": told})
+    assert info.exptime_s == exptime_s
+    assert any("EXPTIME" in note for note in info.notes) == (exptime_s is None)
 
 
 @given(st.datetimes(datetime(1980, 1, 1), datetime(2060, 1, 1)), st.integers(-14 * 60, 14 * 60))  # noqa: DTZ001

@@ -16,6 +16,7 @@ from toros.imaging.fits_io import BROKEN_CARD, quiet
 _UNKNOWN = frozenset({"", "unknown", "n/a", "na", "undefined", "null", "nan", "not used"})
 _COMMENTARY = frozenset({"HISTORY", "COMMENT", ""})
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
+_GOES_ON = re.compile(r"[,:]\d")
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,18 @@ class Card:
     comment: str
 
     def number(self) -> float | None:
-        """Return the value as a finite number, taking ``'44 C'`` as 44; None if it is none."""
+        """Return the value as a finite number, taking ``'44 C'`` as 44; None if it is none.
+
+        ``'2,5'`` and ``'00:01:30'`` are none: 2 and 0 would be others.
+        """
         if isinstance(self.value, bool):
             return None
         if isinstance(self.value, int | float):
             return _finite(self.value)
         found = _NUMBER.match(str(self.value))
-        return _finite(found[0].replace("D", "E").replace("d", "e")) if found else None
+        if found is None or _GOES_ON.match(str(self.value), found.end()):
+            return None
+        return _finite(found[0].replace("D", "E").replace("d", "e"))
 
     def text(self) -> str:
         """Return the value as text."""

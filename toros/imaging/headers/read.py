@@ -184,6 +184,7 @@ def _exptime(cards: Cards, findings: Findings) -> float | None:
     for card in cards.every(_EXPTIME):
         value = card.number()
         if value is None:
+            findings.note(f"{card.keyword} = {card.text()!r} is no number: not used.")
             continue
         if _MILLISECONDS.search(card.comment):
             findings.note(f"{card.keyword} is in milliseconds: converted.")
