@@ -167,3 +167,33 @@ def test_without_biases_the_flats_of_the_dark_of_most_are_combined(
     assert of_master_flat(report) == [f"flat_V_{number}_9.fits" for number in range(4)]
     (problem,) = [one for one in report.document["problems"] if one["step"] == "master_flat"]
     assert problem["message"].count("its bias is not subtracted") == 3
+
+
+def to_12_bits(path: Path) -> Any:
+    """Make a frame one of a camera of 12 bits, whose driver multiplies its counts by 16."""
+    header, data = fits.getheader(path), fits.getdata(path)
+    header.remove("BZERO", ignore_missing=True)
+    data = data // 16 * 16
+    fits.PrimaryHDU(data, header).writeto(path, overwrite=True)
+    return data
+
+
+def test_a_camera_of_12_bits_is_saturated_at_its_own_ceiling(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    camera = Camera(tmp_path / "raw", width=128)
+    paths = [*camera.bias(), *camera.dark(), *camera.flat(count=2)]
+    bright = [camera._expose(f"bright_{n}", "Flat Field", 30.0, 2e5, "V") for n in range(3)]
+    star = np.zeros((48, 128))
+    star[20:25, 30:34] = 1e6
+    light = camera._expose("ngc", "Light Frame", 30.0, 2000 + star, "V")
+    for path in (*paths, *bright, light):
+        data = to_12_bits(path)
+    assert data.max() == 65520
+    report = reduce(tmp_path / "raw")
+    (problem,) = report.document["problems"]
+    assert problem["message"].count("Most of its pixels are saturated") == 3
+    assert of_master_flat(report) == ["flat_V_0.fits", "flat_V_1.fits"]
+    with fits.open(tmp_path / "out" / "calib_ngc.fits") as hdus:
+        assert hdus[0].header["NSATUR"] == 20
+        assert (hdus["MASK"].data[20:25, 30:34] != 0).all()

@@ -361,6 +361,40 @@ def test_exposure_time_in_milliseconds_by_its_comment(comment: str, seconds: flo
     assert any("milliseconds" in note for note in info.notes) == (seconds < 1)
 
 
+@pytest.mark.parametrize(
+    ("bits", "cards", "saturation"),
+    [
+        (16, {}, 65535),
+        (14, {}, 65532),
+        (12, {}, 65520),
+        (12, {"SATURATE": 65535}, 65520),
+        (12, {"SATURATE": 60000}, 60000),
+        (10, {}, 65472),
+        # Four values are not how a camera counts.
+        (2, {}, 65535),
+    ],
+)
+def test_a_camera_of_fewer_bits_is_saturated_below_the_top_of_16(
+    tmp_path: Path, bits: int, cards: dict[str, Any], saturation: float
+) -> None:
+    path = tmp_path / "a.fits"
+    read_out = np.random.default_rng(1).integers(0, 2**bits, (50, 40))
+    pixels = (read_out << (16 - bits)).astype(np.uint16)
+    fits.PrimaryHDU(pixels, fits.Header(cards)).writeto(path)
+    info = read_exposure(path)
+    assert info.saturation_adu == saturation
+    assert any("multiples" in note for note in info.notes) == (bits in (10, 12, 14))
+
+
+@pytest.mark.parametrize(("value", "saturation"), [(65520, 65520), (65280, 65535), (0, 65535)])
+def test_an_over_exposed_frame_tells_the_ceiling_of_its_camera(
+    tmp_path: Path, value: int, saturation: float
+) -> None:
+    path = tmp_path / "a.fits"
+    fits.PrimaryHDU(np.full((9, 9), value, np.uint16)).writeto(path)
+    assert read_exposure(path).saturation_adu == saturation
+
+
 def test_saturation() -> None:
     def level(cards: dict[str, Any], bits: int | None = 16) -> float | None:
         return describe_header(Path("x"), fits.Header(cards), bits=bits).saturation_adu

@@ -167,14 +167,16 @@ def decide_read_out_mode(cards: Cards, findings: Findings) -> str | None:
 
 
 def decide_saturation(
-    cards: Cards, gain: float | None, bits: int | None, findings: Findings
+    cards: Cards, gain: float | None, bits: int | None, step: int, findings: Findings
 ) -> float | None:
     """Return the raw level [ADU] from which a pixel is saturated.
 
-    `bits` is how many of the bits of integer pixels tell what is above 0: no level over their
-    ceiling can be seen.
+    `bits` is how many of the bits of integer pixels tell what is above 0, and they count by `step`:
+    no level over their ceiling can be seen.
     """
-    ceiling = float(2**bits - 1) if bits in (8, 15, 16) else None
+    ceiling = float(2**bits - step) if bits in (8, 15, 16) else None
+    if step > 1:
+        findings.note(f"All counts are multiples of {step}: the highest is {ceiling:g}.")
     level = _saturation_card(cards, gain)
     if level is not None and (ceiling is None or level[1] <= ceiling):
         findings.decide("saturation", level[0])

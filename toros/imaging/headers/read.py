@@ -34,6 +34,7 @@ from toros.imaging.headers.names import (
     decide_object,
 )
 from toros.imaging.headers.processed import why_processed
+from toros.imaging.headers.steps import step_of_counts
 from toros.imaging.headers.times import decide_date_obs
 from toros.imaging.headers.window import decide_window
 
@@ -59,11 +60,13 @@ def _described(path: Path, hdus: fits.HDUList) -> ExposureInfo:
     headers = [hdu.header] if hdu is hdus[0] else [hdu.header, hdus[0].header]
     spell_out(hdus[0].header, path, FILTER_CARDS)
     images = _images(hdus)
+    bits = _bits_above_zero(hdu.header)
     return describe_header(
         path,
         *headers,
         naxis=(shape[-1], shape[-2]),
-        bits=_bits_above_zero(hdu.header),
+        bits=bits,
+        step=step_of_counts(path) if bits == 16 else 1,
         images=images,
     )
 
@@ -93,6 +96,7 @@ def describe_header(
     *headers: fits.Header,
     naxis: tuple[int, int] | None = None,
     bits: int | None = None,
+    step: int = 1,
     images: Sequence[ImageCards] = (),
 ) -> ExposureInfo:
     """Return what `headers` (the image's first, then what it inherits) say of the exposure.
@@ -105,6 +109,8 @@ def describe_header(
         (NAXIS1, NAXIS2) of the image; otherwise taken from the header.
     bits : int, optional
         Of integer pixels, those that tell what is above 0.
+    step : int
+        By which they count.
     images : sequence of ImageCards, optional
         Every plain image of the file, for its amplifiers, overscan and trim.
 
@@ -142,7 +148,7 @@ def describe_header(
         "window": decide_window(cards, findings),
         "read_noise_e": read_noise_e,
         "read_out_mode": decide_read_out_mode(cards, findings),
-        "saturation_adu": decide_saturation(cards, gain_e_adu, bits, findings),
+        "saturation_adu": decide_saturation(cards, gain_e_adu, bits, step, findings),
         "date_obs": decide_date_obs(cards, findings),
         "instrument": decide_instrument(cards, findings),
         "object": decide_object(cards, findings),
