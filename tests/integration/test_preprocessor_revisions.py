@@ -26,6 +26,7 @@ from toros.archive import queries
 from toros.archive.models import Combination, Exposure
 from toros.common.clock import Clock
 from toros.common.config import Config
+from toros.common.digests import sha256_of
 from toros.common.errors import Cancelled, UnreadableFile
 from toros.preprocessor.reduce import BatchReport, reduce_folder
 
@@ -121,6 +122,35 @@ def test_a_master_of_an_older_revision_is_offered_to_no_other_batch(
         offered = queries.masters_of_others(session, "master_bias", like, 0, timedelta(days=1))
     assert [master.path for master in offered] == [new]
     assert Path(old).is_file()
+
+
+def test_a_product_tells_the_digest_of_the_master_that_it_was_made_with(
+    tmp_path: Path, reduce: Reduce, sessions: sessionmaker[Session]
+) -> None:
+    camera = a_night(tmp_path / "one")
+    camera.dark()
+    (master,) = (one for one in products_of(reduce(tmp_path / "one", "mean"), "master_bias"))
+    before = sha256_of(master)
+    camera.folder = tmp_path / "two"
+    camera.light("other_night")
+    reduce(tmp_path / "two")
+    reduce(tmp_path / "one", "median")
+    now = sha256_of(master)
+    assert now != before
+    with sessions() as session:
+        rows = session.scalars(select(Combination)).all()
+    told = {
+        Path(row.path).name: row.parameters["masters"]["bias"]["sha256"]
+        for row in rows
+        if row.kind in ("master_dark", "calibrated")
+    }
+    assert told.pop("calib_other_night.fits") == before
+    assert len(told) == 4
+    assert set(told.values()) == {now}
+
+
+def products_of(report: BatchReport, kind: str) -> list[Path]:
+    return [Path(one["path"]) for one in report.document["products"] if one["kind"] == kind]
 
 
 # Root reads everything, unless it gives that up.

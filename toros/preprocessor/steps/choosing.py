@@ -60,10 +60,11 @@ _MISSING: dict[Role, type[CalibrationError]] = {
 
 @dataclass(frozen=True)
 class Offer:
-    """A master in the archive."""
+    """A master in the archive: its file, and the digest of that."""
 
     id: int
     path: Path
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _others(session: Session, run: Run, role: Role, like: Exposure) -> tuple[Off
 
 
 def _offers(masters: Iterable[Combination]) -> tuple[Offer, ...]:
-    return tuple(Offer(master.id, Path(master.path)) for master in masters)
+    return tuple(Offer(master.id, Path(master.path), master.sha256) for master in masters)
 
 
 def choose_all(
@@ -212,10 +213,14 @@ def used(chosen: Iterable[Chosen]) -> tuple[tuple[str, int], ...]:
 
 
 def explained(chosen: Iterable[Chosen]) -> dict[str, dict[str, object]]:
-    """Return, for the archive, why each master was taken and others were not."""
+    """Return, for the archive, which master was taken, and why that one and not others.
+
+    The digest says what it was: its file may be made anew, with other settings, for another batch.
+    """
     return {
         found.role: {
             "master": found.path.name if found.path else None,
+            "sha256": found.offer.sha256 if found.offer else None,
             "why": found.choice.why,
             "notes": list(found.choice.notes),
             "dark_scale": found.choice.dark_scale if found.role == "dark" else None,
