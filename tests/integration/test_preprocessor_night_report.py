@@ -81,6 +81,18 @@ def test_a_night_without_problems_says_so(folder: Path, sessions: sessionmaker[S
     assert 'id="problems"' not in page.read_text()
 
 
+def test_where_a_frame_failed_it_is_not_said_that_nothing_did(
+    folder: Path, sessions: sessionmaker[Session]
+) -> None:
+    camera = whole_night(folder, lights=1)
+    odd = camera._expose("odd", "Bias", 0.0, 5000)
+    report, page = reduce(folder, sessions)
+    states = {Path(row["path"]): row["state"] for row in report.document["exposures"]}
+    assert states[odd] == "failed"
+    assert "Nothing failed" not in page.read_text()
+    assert "All products were made; what follows should be known." in page.read_text()
+
+
 def test_without_a_report_in_the_configuration_there_is_none(
     folder: Path, sessions: sessionmaker[Session]
 ) -> None:
