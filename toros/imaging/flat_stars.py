@@ -23,6 +23,8 @@ _SIGMAS = 4.0
 _SMOOTH_BLOCKS = 15
 # Fits of the plane, each without what stands out of the one before.
 _FITS = 3
+# So many rows of blocks tell the scatter of two flats' difference.
+_ROWS = 64
 
 Blocks = NDArray[np.float32]
 
@@ -34,7 +36,6 @@ def star_blocks(flats: Sequence[Blocks]) -> list[NDArray[np.bool_]]:
     common = _middle_flat(flats)
     common[common <= 0] = 1
     rests: list[NDArray[np.floating]] = [common] * len(flats)
-    sigmas = [0.0] * len(flats)
 
     def compare(index: int) -> None:
         ratio = flats[index] / common
@@ -45,15 +46,38 @@ def star_blocks(flats: Sequence[Blocks]) -> list[NDArray[np.bool_]]:
         smooth = median_down(np.ascontiguousarray(median_down(rest.T, size).T), size)
         rest = rest - smooth
         rests[index] = rest
-        sigmas[index] = MAD_TO_SIGMA * median_of(np.abs(rest - median_of(rest)))
 
     in_threads(compare, range(len(flats)))
-    # A flat that is itself the median of all in many blocks shows less scatter than it has.
-    usual = float(np.median(sigmas))
+    noises = _noises(rests)
+    # What they are compared with has noise too: that of the usual flat.
+    usual = float(np.median(noises))
     return [
-        _with_neighbours(rest > _SIGMAS * max(sigma, usual, 1e-6))
-        for rest, sigma in zip(rests, sigmas, strict=True)
+        _with_neighbours(rest > _SIGMAS * max(noise, usual, 1e-6))
+        for rest, noise in zip(rests, noises, strict=True)
     ]
+
+
+def _noises(rests: Sequence[NDArray[np.floating]]) -> list[float]:
+    """Return the scatter of each flat, from its differences to two others and theirs.
+
+    Its own rest does not tell it: each flat is itself the median of all in many blocks, of three in
+    a third, and differs by nothing there. Of three the rests scatter by less than half of it.
+    """
+    count = len(rests)
+    every = max(1, len(rests[0]) // _ROWS)
+    thinned = [rest[::every] for rest in rests]
+    pairs = [(index, (index + step) % count) for index in range(count) for step in (1, 2)]
+    variances = {(i, j): _scatter(thinned[i] - thinned[j]) ** 2 for i, j in pairs}
+    noises = []
+    for first in range(count):
+        second, third = (first + 1) % count, (first + 2) % count
+        own = variances[first, second] + variances[first, third] - variances[second, third]
+        noises.append(float(np.sqrt(max(own, 0.0) / 2)))
+    return noises
+
+
+def _scatter(values: NDArray[np.floating]) -> float:
+    return MAD_TO_SIGMA * median_of(np.abs(values - median_of(values)))
 
 
 def _middle_flat(flats: Sequence[Blocks]) -> Blocks:
@@ -100,6 +124,5 @@ def _level(ratio: NDArray[np.floating]) -> NDArray[np.float64]:
         fit = np.asarray(np.linalg.solve(sums[:, :3], sums[:, 3]), np.float64)
         subtract_plane(values, fit, x, y, rest)
         if turn + 1 < _FITS:
-            sigma = MAD_TO_SIGMA * median_of(np.abs(rest - median_of(rest)))
-            limit = _SIGMAS * max(sigma, 1e-9)
+            limit = _SIGMAS * max(_scatter(rest), 1e-9)
     return rest
