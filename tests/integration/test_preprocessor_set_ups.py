@@ -106,6 +106,26 @@ def test_where_only_the_set_point_is_told_darks_are_matched_by_it(
             assert np.median(hdus[0].data) == pytest.approx(2000, rel=0.01)
 
 
+def test_frames_of_two_offset_settings_have_biases_of_their_own(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    camera = Camera(tmp_path / "raw")
+    camera.dark()
+    camera.flat()
+    for path in (tmp_path / "raw").iterdir():
+        change(path, OFFSET=(30, "Camera offset"))
+    for offset in (30, 50):
+        camera.folder = tmp_path / "raw" / str(offset)
+        for path in (*camera.bias(), camera.light(f"at_{offset}")):
+            change(path, 10 * (offset - 30), OFFSET=(offset, "Camera offset"))
+    report = reduce(tmp_path / "raw")
+    assert report.document["problems"] == []
+    for offset in (30, 50):
+        with fits.open(tmp_path / "out" / f"calib_at_{offset}.fits") as hdus:
+            assert fits.getval(tmp_path / "out" / hdus[0].header["BIASCOR"], "OFFSET") == offset
+            assert np.median(hdus[0].data) == pytest.approx(2000, rel=0.01)
+
+
 def of_master_flat(report: BatchReport) -> list[str]:
     (flat,) = [one for one in report.document["products"] if one["kind"] == "master_flat"]
     return names(path for path in flat["inputs"] if "raw" in path)

@@ -224,6 +224,23 @@ def test_a_set_point_is_no_measured_temperature() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cards", "offset"),
+    [
+        ({"OFFSET": (30, "Sensor gain offset")}, 30.0),
+        ({"OFFSET": (30, "Camera offset")}, 30.0),
+        ({"BLKLEVEL": 12}, 12.0),
+        # Of the telescope, between dithered exposures.
+        ({"OFFSET": (4.5, "[arcsec] from the target")}, None),
+        ({"OFFSET": 4.5}, None),
+    ],
+)
+def test_offset_of_the_camera(cards: dict[str, Any], offset: float | None) -> None:
+    info = described(cards)
+    assert info.offset_setting == offset
+    assert ("offset_setting" in info.decided_by) == (offset is not None)
+
+
+@pytest.mark.parametrize(
     ("cards", "window", "decided_by"),
     [
         ({"XORGSUBF": 0, "YORGSUBF": 0}, (0, 0), "XORGSUBF, YORGSUBF"),

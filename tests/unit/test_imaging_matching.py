@@ -119,6 +119,21 @@ def test_of_a_dark_without_its_bias_the_overscan_does_not_matter() -> None:
     assert match_dark(with_overscan(), [one]).chosen is one
 
 
+def test_a_master_that_holds_the_bias_must_have_the_offset_of_the_frame() -> None:
+    frame = replace(LIGHT, offset_setting=30.0)
+    for offset, fits in ((30.0, True), (None, True), (10.0, False)):
+        bias = match_bias(frame, [master("bias", offset_setting=offset)])
+        held = match_dark(frame, [master("dark", offset_setting=offset)])
+        assert (bias.chosen is not None, held.chosen is not None) == (fits, fits)
+    assert "offset setting is 10, not 30" in bias.why
+    # Of a pedestal that is not in it the height does not matter.
+    assert match_dark(frame, [dark(offset_setting=10.0)]).chosen is not None
+    assert match_flat(frame, [master("flat", offset_setting=10.0)]).chosen is not None
+    lost = replace(with_overscan(), offset_setting=30.0)
+    one = master("bias", naxis1=90, offset_setting=10.0, header={"OVERSCOR": True})
+    assert match_bias(lost, [one]).chosen is not None
+
+
 def test_the_wrong_kind_is_refused() -> None:
     assert match_bias(LIGHT, [master("flat")]).refused[0][1].endswith("a flat, not a bias.")
     assert match_flat(LIGHT, []).why == "There is no master flat."

@@ -59,11 +59,12 @@ def test_nothing_mixes_that_differs_in_the_camera_set_up() -> None:
         frame(gain=1.0),
         frame(read_out_mode="fast"),
         frame(header={"GAIN": 100}, decided_by={"gain_setting": "GAIN"}),
+        frame(header={"OFFSET": 30}, decided_by={"offset_setting": "OFFSET"}),
         window(0, 0),
         window(0, 8),
     ]
     groups = group_biases([frame(), *odd, frame()], SETTINGS)
-    assert [len(group.frames) for group in groups] == [2, 1, 1, 1, 1, 1, 1, 1, 1]
+    assert [len(group.frames) for group in groups] == [2, 1, 1, 1, 1, 1, 1, 1, 1, 1]
 
 
 def test_biases_of_other_temperatures_are_not_combined() -> None:

@@ -2,8 +2,8 @@
 
 CONTRACT §6: masters are matched by instrument, shape, binning, gain and read-out mode; darks also
 by exposure time and temperature within a tolerance, flats by filter; a master that holds the bias,
-by whether the overscan was subtracted. Of one shape are the same pixels: not two windows of a
-detector. A bias does not depend on
+by whether the overscan was subtracted and by the camera's offset setting. Two windows of a
+detector have not the same pixels, whatever their shape. A bias does not depend on
 temperature enough to be refused for it, but one of the same temperature is preferred.
 
 A property that one side does not tell is not known to differ: the master is taken with a note,
@@ -16,9 +16,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from toros.imaging.frames import without_pedestal
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.options import ReductionOptions
+from toros.imaging.pedestals import other_pedestal
 
 _DEFAULTS = ReductionOptions()
 _GAIN_RELATIVE = 1e-3
@@ -70,7 +70,7 @@ def match_bias(
     """Choose a master bias for `frame`."""
 
     def judge(frame: ExposureInfo, candidate: ExposureInfo) -> _Fit | str:
-        unlike = _other_pedestal(frame, candidate, options)
+        unlike = other_pedestal(frame, candidate, options)
         if unlike is not None:
             return unlike
         apart = _temperature_difference(frame, candidate)
@@ -148,7 +148,7 @@ def dark_scale(
 def _judge_dark(
     frame: ExposureInfo, candidate: ExposureInfo, options: ReductionOptions
 ) -> _Fit | str:
-    unlike = None if is_bias_subtracted(candidate) else _other_pedestal(frame, candidate, options)
+    unlike = None if is_bias_subtracted(candidate) else other_pedestal(frame, candidate, options)
     if unlike is not None:
         return unlike
     notes: list[str] = []
@@ -174,22 +174,6 @@ def _judge_dark(
     return _Fit(
         candidate, tuple(notes), scale, rank=(distance, float(apart is None), float(other_filter))
     )
-
-
-def _other_pedestal(
-    frame: ExposureInfo, candidate: ExposureInfo, options: ReductionOptions
-) -> str | None:
-    """Return why a master that holds the bias does not fit: one of both has lost its overscan."""
-    theirs = candidate.header.get("OVERSCOR")
-    if not isinstance(theirs, bool):
-        # A master of an older version, or of other software: nobody can tell.
-        return None
-    # The frame may be a master itself that is held against older ones.
-    told = frame.header.get("OVERSCOR")
-    ours = told if isinstance(told, bool) else without_pedestal(frame, options)
-    if ours == theirs:
-        return None
-    return f"the overscan is subtracted from {'it' if theirs else 'the frame'} alone"
 
 
 def _choose(

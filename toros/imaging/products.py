@@ -88,6 +88,7 @@ def master_header(kind: str, infos: Sequence[ExposureInfo], unit: str) -> fits.H
     set_card(header, "READOUTM", first.read_out_mode, "read-out mode")
     set_card(header, "GAIN", first.gain_e_adu, "[e-/ADU] gain (electrons/ADU)")
     set_card(header, "GAINSET", first.gain_setting, "gain setting of the camera")
+    set_card(header, "OFFSET", first.offset_setting, "offset setting of the camera")
     temperatures = [info.ccd_temp_c for info in infos if info.ccd_temp_c is not None]
     mean = float(np.mean(temperatures)) if temperatures else None
     set_card(header, "CCD-TEMP", mean, "[degC] mean temperature of the CCD")

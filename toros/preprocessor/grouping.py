@@ -61,6 +61,7 @@ def _setup(frame: Exposure) -> Hashable:
         _as_told(frame, "window"),
         frame.gain,
         _as_told(frame, "gain_setting"),
+        _as_told(frame, "offset_setting"),
         frame.read_out_mode,
     )
 

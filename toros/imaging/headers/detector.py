@@ -14,6 +14,9 @@ _TEMPERATURE = (
 _SET_POINT = ("SET-TEMP", "SETTEMP", "CCDSTEMP", "CCDSET")
 _ELECTRONS_PER_ADU = ("EGAIN", "E-GAIN", "EPERDN", "CCDSENS", "CAHA DET CCD1 CF")
 _GAIN_SETTING = ("GAINSET", "GAIN", "CAM-GAIN", "GAINRAW", "CCDGAIN", "ISO", "ISOSPEED")
+# OFFSET may be one of the telescope too, where no comment tells.
+_OFFSET = ("BLKLEVEL", "OFFSET")
+_OF_CAMERA = re.compile(r"camera|sensor|black", re.IGNORECASE)
 _READ_NOISE = (
     "RDNOISE", "READNOIS", "READNOISE", "RDNOIS", "CCDRON", "RON", "ENOISE", "CAHA DET CCD1 RON",
 )  # fmt: skip
@@ -122,6 +125,16 @@ def decide_gain(cards: Cards, findings: Findings) -> tuple[float | None, float |
             "the electrons per ADU are unknown."
         )
     return gain, setting
+
+
+def decide_offset(cards: Cards, findings: Findings) -> float | None:
+    """Return the camera's offset setting, in its own units: the pedestal goes with it."""
+    for card in cards.every(_OFFSET):
+        value = card.number()
+        if value is not None and (card.keyword != "OFFSET" or _OF_CAMERA.search(card.comment)):
+            findings.decide("offset_setting", card.keyword)
+            return value
+    return None
 
 
 def gain_of_unit(cards: Cards, gain: float | None, findings: Findings) -> float | None:

@@ -35,6 +35,8 @@ class ExposureInfo:
         Electrons per ADU. A dimensionless gain setting is never put here.
     gain_setting : float, optional
         The camera's gain setting (or ISO), in its own units.
+    offset_setting : float, optional
+        The camera's offset setting, which its pedestal goes with.
     read_noise_e : float, optional
         Read noise [e-].
     saturation_adu : float, optional
@@ -68,6 +70,7 @@ class ExposureInfo:
     window: tuple[int, int] | None = None
     gain_e_adu: float | None = None
     gain_setting: float | None = None
+    offset_setting: float | None = None
     read_noise_e: float | None = None
     read_out_mode: str | None = None
     saturation_adu: float | None = None
@@ -144,6 +147,7 @@ def inspect_json(info: ExposureInfo) -> dict[str, Any]:
         "window": list(info.window) if info.window else None,
         "set_temp": info.set_temp_c,
         "gain_setting": info.gain_setting,
+        "offset_setting": info.offset_setting,
         "read_noise": info.read_noise_e,
         "read_out_mode": info.read_out_mode,
         "saturation": info.saturation_adu,

@@ -17,6 +17,7 @@ from toros.imaging.headers.cards import Cards, Findings
 from toros.imaging.headers.detector import (
     decide_binning,
     decide_gain,
+    decide_offset,
     decide_read_noise,
     decide_read_out_mode,
     decide_saturation,
@@ -160,6 +161,7 @@ def describe_header(
         set_temp_c=set_temp_c,
         gain_e_adu=gain_e_adu,
         gain_setting=gain_setting,
+        offset_setting=decide_offset(cards, findings),
         naxis1=width,
         naxis2=height,
         ra_deg=ra_deg,
