@@ -217,3 +217,25 @@ def test_a_camera_of_12_bits_is_saturated_at_its_own_ceiling(
     with fits.open(tmp_path / "out" / "calib_ngc.fits") as hdus:
         assert hdus[0].header["NSATUR"] == 20
         assert (hdus["MASK"].data[20:25, 30:34] != 0).all()
+
+
+def test_of_a_colour_camera_no_colour_is_taken_for_dead(tmp_path: Path, reduce: Reduce) -> None:
+    camera = Camera(tmp_path / "raw")
+    colours = np.ones((48, 64))
+    colours[::2, ::2], colours[1::2, 1::2] = 0.55, 0.35
+    camera.bias()
+    for number in range(5):
+        light = 40000 * colours * camera.response()
+        camera._expose(f"flat_{number}", "Flat Field", 1.0, light, "V")
+    camera._expose("ngc", "Light Frame", 1.0, 2000 * colours * camera.response(), "V")
+    report = reduce(tmp_path / "raw", missing_masters="calibrate")
+    (problem,) = [one for one in report.document["problems"] if one["step"] == "bad_pixel_mask"]
+    assert (problem["code"], problem["failed"]) == (100, False)
+    assert "25 % of the pixels of master_flat_V_" in problem["message"]
+    (mask,) = [one for one in report.document["products"] if one["kind"] == "bad_pixel_mask"]
+    header = fits.getheader(mask["path"])
+    assert (header["NBIT1"], header["NMASKED"]) == (0, 0)
+    assert "25 % of the pixels" in " ".join(header["HISTORY"])
+    with fits.open(tmp_path / "out" / "calib_ngc.fits") as hdus:
+        assert not hdus["MASK"].data.any()
+        assert np.median(hdus[0].data) == pytest.approx(2000 * colours.mean(), rel=0.02)

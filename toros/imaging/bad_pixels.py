@@ -20,7 +20,7 @@ from toros.imaging.kernels.defects import DarkLimits, mark_dark, mark_dead
 from toros.imaging.medians import median_of
 from toros.imaging.noise import scatter
 from toros.imaging.pool import mapped, strips
-from toros.imaging.sampling import thinning
+from toros.imaging.sampling import sample_rows, thinning
 from toros.imaging.surroundings import surroundings
 
 Mask = NDArray[np.bool_]
@@ -172,6 +172,23 @@ def flat_judge(flat: MasterRows, limits: BadPixelLimits = _LIMITS) -> Judge:
         return bits, mask
 
     return judge
+
+
+def part_of(defect: Defect, judge: Judge, shape: tuple[int, ...]) -> float:
+    """Return which part of the pixels has a defect, from rows spread over the image."""
+    height, width = shape
+    found = [judge(rows)[0] & defect.value != 0 for rows in sample_rows((height, width))]
+    return float(np.concatenate(found, axis=None).mean())
+
+
+def without(defect: Defect, judge: Judge) -> Judge:
+    """Return what finds the same as a judge, but for one defect."""
+
+    def other(rows: slice) -> tuple[Bits, Mask]:
+        bits, mask = judge(rows)
+        return bits & ~np.uint8(defect.value), mask
+
+    return other
 
 
 def segments(shape: tuple[int, ...]) -> list[slice]:

@@ -20,12 +20,14 @@ from toros.imaging.bad_pixels import (
     dark_judge,
     find_defects,
     flat_judge,
+    part_of,
+    without,
 )
 from toros.imaging.fits_io import image_hdu, open_fits, read_pixels, write_fits
 from toros.imaging.flat_extremes import FlatFrames, extremes_of, may_tell
 from toros.imaging.frames import MasterRows
 from toros.imaging.headers import ExposureInfo, read_exposure
-from toros.imaging.master_file import open_master
+from toros.imaging.master_file import MasterFile, open_master
 from toros.imaging.matching import is_bias_subtracted
 from toros.imaging.nonlinear import linearity_judge
 from toros.imaging.options import ReductionOptions
@@ -33,6 +35,8 @@ from toros.imaging.products import add_history, master_header, set_card
 
 _DEFAULTS = BadPixelLimits()
 _OPTIONS = ReductionOptions()
+# No detector that is used has more dead pixels.
+_MOST_DEAD = 0.05
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class MaskResult:
         Of each kind; a pixel may be of several.
     notes : tuple of str
         What a person should know.
+    doubts : tuple of str
+        Those of the notes that a person should look into.
     """
 
     path: Path
@@ -63,6 +69,7 @@ class MaskResult:
     column: int
     no_value: int
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     kind: str = "bad_pixel_mask"
 
 
@@ -102,18 +109,20 @@ def make_bad_pixel_mask(
         raise NoFilesFound("There is no master to find bad pixels in.")
     infos = [read_exposure(path) for path in paths]
     notes: list[str] = []
+    doubts: list[str] = []
     with ExitStack() as opened:
         masters = [opened.enter_context(open_master(path, infos[0])) for path in paths]
         judges: list[Judge] = []
         if dark is not None:
             judges.append(_judge_of_dark(infos[0], masters[0], notes, limits))
         first = 0 if dark is None else 1
-        judges += [flat_judge(flat, limits) for flat in masters[first:]]
+        for info, master in zip(infos[first:], masters[first:], strict=True):
+            judges.append(_judge_of_flat(info, master, doubts, limits))
         judges += _judges_of_linearity(infos[first:], masters[first:], notes, limits)
         for flat in frames:
             judges += _judges_of_frames(flat, opened, notes, limits, options)
         mask, counts = find_defects(judges, masters[0].shape, limits)
-    return _write(target, infos, mask, counts, notes)
+    return _write(target, infos, mask, counts, notes, doubts)
 
 
 def _judge_of_dark(
@@ -124,6 +133,21 @@ def _judge_of_dark(
     combined = info.header.get("NCOMBINE")
     frames = combined if isinstance(combined, int) else 1
     return dark_judge(master, info.exptime_s or 0.0, frames, info.gain_e_adu, limits)
+
+
+def _judge_of_flat(
+    info: ExposureInfo, flat: MasterFile, doubts: list[str], limits: BadPixelLimits
+) -> Judge:
+    judge = flat_judge(flat, limits)
+    dead = part_of(Defect.DEAD, judge, flat.shape)
+    if dead <= _MOST_DEAD:
+        return judge
+    doubts.append(
+        f"{100 * dead:.0f} % of the pixels of {info.path.name} answer far less or more than those "
+        "around them, as those of a colour camera or the light of a spectrograph do: none of them "
+        "is taken for dead."
+    )
+    return without(Defect.DEAD, judge)
 
 
 def _judges_of_linearity(
@@ -173,6 +197,7 @@ def _write(
     mask: Bits,
     counts: Mapping[Defect, int],
     notes: Sequence[str],
+    doubts: Sequence[str],
 ) -> MaskResult:
     header = master_header("defects", infos[:1], "")
     set_card(header, "NCOMBINE", len(infos), "number of masters it is made from")
@@ -184,7 +209,7 @@ def _write(
     masked = int(np.count_nonzero(mask))
     set_card(header, "NMASKED", masked, "bad pixels")
     add_history(header, [f"Made from: {info.path.name}" for info in infos])
-    add_history(header, notes)
+    add_history(header, [*notes, *doubts])
     write_fits(target, fits.HDUList([fits.PrimaryHDU(mask, header=header)]))
     return MaskResult(
         path=target,
@@ -196,7 +221,8 @@ def _write(
         noisy=counts[Defect.NOISY],
         column=counts[Defect.COLUMN],
         no_value=counts[Defect.NO_VALUE],
-        notes=tuple(notes),
+        notes=(*notes, *doubts),
+        doubts=tuple(doubts),
     )
 
 

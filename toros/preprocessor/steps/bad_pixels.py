@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,11 @@ from sqlalchemy.orm import Session
 
 from toros.archive import queries
 from toros.archive.models import Combination
-from toros.common.errors import TorosError, UnreadableFile
+from toros.common.errors import CalibrationError, TorosError, UnreadableFile
 from toros.imaging.bad_pixels import BadPixelLimits
 from toros.imaging.headers import read_exposure, sha256_of
 from toros.preprocessor.grouping import digest, master_name
-from toros.preprocessor.run import Outcome, Run, Unit
+from toros.preprocessor.run import Outcome, Problem, Run, Unit
 from toros.preprocessor.steps.choosing import options_from
 from toros.preprocessor.steps.master import quality
 from toros.preprocessor.steps.products import Product, record_product
@@ -96,7 +97,10 @@ class BadPixels:
                 quality=quality(product.result),
             ),
         )
-        return Outcome(row.id)
+        doubts = " ".join(product.result.doubts)
+        if not doubts:
+            return Outcome(row.id)
+        return Outcome(row.id, Problem(CalibrationError.code, doubts, logging.WARNING))
 
     def fail(self, session: Session, run: Run, unit: Unit[Finding], error: TorosError) -> None:
         """Leave it at the record of the unit: the lights are calibrated without a mask."""
