@@ -293,6 +293,9 @@ def test_saturated_and_missing_pixels(night: Night, tmp_path: Path) -> None:
         mask = hdus["MASK"].data
         assert np.isfinite(hdus[0].data).all()
         assert np.isfinite(hdus["UNCERT"].data).all()
+        # That of raw counts is the level of nothing in this image; programs would believe it.
+        assert "SATURATE" not in hdus[0].header
+        assert "SATURATE of the raw header was 65000" in list(hdus[0].header["HISTORY"])
     assert (mask[5, 6], mask[7, 8]) == (MaskBit.SATURATED, MaskBit.NO_DATA)
     assert (result.saturated, result.masked) == (1, 3)
 

@@ -35,6 +35,8 @@ _OF_THE_RAW_FILE = (
 )  # fmt: skip
 # Measured by some other program on other pixels: ours are there only where they are measured.
 _MEASURED_ELSEWHERE = ("FWHM", "MAGZPT", "MAGLIM", "SKYLEVEL", "STATUS", "ZMAG")
+# In raw counts; of these pixels the mask tells which are saturated.
+_LEVELS = ("SATURATE", "SATLEVEL", "SATURATN", "SATURATI", "MAXLIN")
 _WCS_CARDS = (
     "WCSAXES", "CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CDELT1", "CDELT2",
     "CROTA1", "CROTA2", "CUNIT1", "CUNIT2", "CD1_1", "CD1_2", "CD2_1", "CD2_2", "PC1_1", "PC1_2",
@@ -125,7 +127,7 @@ def _inherited(raw: fits.Header, result: CalibratedResult) -> fits.Header:
     header.strip()
     for keyword in _OF_THE_RAW_FILE:
         header.remove(keyword, ignore_missing=True, remove_all=True)
-    for keyword in _MEASURED_ELSEWHERE:
+    for keyword in (*_MEASURED_ELSEWHERE, *_LEVELS):
         if keyword in header:
             add_history(header, [f"{keyword} of the raw header was {header[keyword]}"])
             header.remove(keyword, remove_all=True)
