@@ -131,6 +131,29 @@ def test_overscan_at_every_edge(tmp_path: Path) -> None:
             np.testing.assert_array_equal(part.pixels, truth[7:11])
 
 
+@pytest.mark.parametrize("method", ["fit", "row"])
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_an_overscan_that_is_shorter_than_the_data_tells_its_rows(
+    tmp_path: Path, method: str, beside: bool, kind: type
+) -> None:
+    level = 1000 + np.arange(60) // 2 * 4  # as the bias of many cameras rises along the rows
+    raw = np.repeat(level[:, None], 50, axis=1)
+    raw[:, :40] += 500
+    sections = {"BIASSEC": "[41:50,4:57]", "TRIMSEC": "[1:40,1:60]"}
+    if not beside:
+        raw = raw.T
+        sections = {"BIASSEC": "[4:57,41:50]", "TRIMSEC": "[1:60,1:40]"}
+    path = write(tmp_path / "a.fits", raw.astype(kind), **sections)
+    info = read_exposure(path)
+    frame = read_frame(path, info, options=ReductionOptions(overscan=method))  # type: ignore[arg-type]
+    assert not frame.mask.any()
+    found = frame.pixels if beside else frame.pixels.T
+    assert np.abs(found[3:57] - 500).max() < (3 if method == "fit" else 0.01)
+    # Three rows beyond its end have the level of the last that has one, or what the fit says.
+    assert np.abs(found - 500).max() <= 8
+
+
 def test_saturation_is_judged_before_the_overscan_is_subtracted(tmp_path: Path) -> None:
     raw = np.full((10, 14), 1000, np.uint16)
     raw[4, 5] = 60000

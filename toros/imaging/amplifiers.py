@@ -23,7 +23,13 @@ from toros.imaging.fits_io import read_pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.headers.layout import Amplifier, Layout
 from toros.imaging.options import ReductionOptions
-from toros.imaging.overscan import along_rows, level_variance, median_level, overscan_level
+from toros.imaging.overscan import (
+    OverscanMethod,
+    along_rows,
+    level_variance,
+    median_level,
+    overscan_level,
+)
 
 A = TypeVar("A", bound=np.generic)
 
@@ -104,16 +110,34 @@ def level_under(
     bias = amplifier.bias
     if bias is None or options.overscan == "off":
         return np.float32(0)
-    by_rows = along_rows(amplifier)
+    by_rows, method, degree = along_rows(amplifier), options.overscan, options.overscan_degree
     if by_rows is None:
         return median_level(raw[bias.slices].astype(np.float32))
     data = amplifier.data
     if by_rows:
-        region = raw[data.y_start : data.y_stop, bias.x_start : bias.x_stop]
-        level = overscan_level(region.astype(np.float32), options.overscan, options.overscan_degree)
+        over = slice(max(bias.y_start, data.y_start), min(bias.y_stop, data.y_stop))
+        region = raw[over, bias.x_start : bias.x_stop]
+        level = _levels(region, over.start - data.y_start, data.shape[0], method, degree)
         return level[:, np.newaxis]
-    region = raw[bias.y_start : bias.y_stop, data.x_start : data.x_stop].T
-    return overscan_level(region.astype(np.float32), options.overscan, options.overscan_degree)
+    over = slice(max(bias.x_start, data.x_start), min(bias.x_stop, data.x_stop))
+    region = raw[bias.y_start : bias.y_stop, over].T
+    return _levels(region, over.start - data.x_start, data.shape[1], method, degree)
+
+
+def _levels(
+    region: NDArray[Any], first: int, rows: int, method: OverscanMethod, degree: int
+) -> NDArray[np.float32]:
+    """Return the level of each row of the data from an overscan that begins at its row `first`.
+
+    Rows beyond the ends of the overscan have what the fit tells, or that of the last that has one.
+    """
+    known = slice(first, first + len(region))
+    whole = np.full((rows, region.shape[1]), np.nan, np.float32)
+    whole[known] = region
+    level = overscan_level(whole, method, degree)
+    if method == "row":
+        level[:first], level[known.stop :] = level[first], level[known.stop - 1]
+    return level
 
 
 def gain_factor(amplifier: Amplifier, layout: Layout) -> np.float32:

@@ -23,16 +23,23 @@ OverscanMethod = Literal["fit", "row", "median"]
 # A row whose overscan a bright star bled into is this far off; a Gaussian row is hardly ever.
 _REJECT = 5.0
 _ROUNDS = 3
+# The part of the rows that must have an overscan of their own.
+_LEAST = 0.8
 
 
 def along_rows(amplifier: Amplifier) -> bool | None:
-    """Return whether each row has its overscan (True), each column (False), or neither (None)."""
+    """Return whether each row has its overscan (True), each column (False), or neither (None).
+
+    Many headers leave some rows out at both ends: those between tell the level of all.
+    """
     bias, data = amplifier.bias, amplifier.data
     if bias is None:
         return None
-    if bias.y_start <= data.y_start and bias.y_stop >= data.y_stop:
+    height = min(bias.y_stop, data.y_stop) - max(bias.y_start, data.y_start)
+    width = min(bias.x_stop, data.x_stop) - max(bias.x_start, data.x_start)
+    if height >= _LEAST * data.shape[0] and (width <= 0 or height == data.shape[0]):
         return True
-    if bias.x_start <= data.x_start and bias.x_stop >= data.x_stop:
+    if width >= _LEAST * data.shape[1] and (height <= 0 or width == data.shape[1]):
         return False
     return None
 
