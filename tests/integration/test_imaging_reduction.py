@@ -300,6 +300,24 @@ def test_saturated_and_missing_pixels(night: Night, tmp_path: Path) -> None:
     assert (result.saturated, result.masked) == (1, 3)
 
 
+@pytest.mark.parametrize("cards", [{}, {"SATURATE": 65000}])
+def test_where_the_saturation_is_unknown_it_is_said(
+    night: Night, tmp_path: Path, cards: dict[str, int]
+) -> None:
+    raw = night.camera.take(f"float{len(cards)}", "light", 60.0, light_adu=SKY_ADU)
+    with fits.open(raw) as hdus:
+        data, header = hdus[0].data.astype(np.float32), hdus[0].header.copy()
+    data[5, 6] = 65535
+    header.update(cards)
+    path = tmp_path / "float.fits"
+    fits.PrimaryHDU(data, header).writeto(path)
+    calibrate_light(path, tmp_path / "c.fits", bias=night.bias, dark=night.dark, flat=night.flat)
+    made = fits.getheader(tmp_path / "c.fits")
+    assert made["NSATUR"] == len(cards)
+    said = "The saturation is unknown: no pixel is marked for it." in list(made["HISTORY"])
+    assert said == (not cards)
+
+
 def test_a_bogus_wcs_is_taken_out_and_a_real_one_kept(night: Night, tmp_path: Path) -> None:
     sky = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0,
            "CRPIX1": 40.0, "CRPIX2": 32.0, "CD1_1": 1e-4, "CD1_2": 0.0, "CD2_1": 0.0,

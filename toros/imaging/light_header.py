@@ -69,6 +69,8 @@ def light_header(
     set_card(header, "RAWNAME", result.source.name, "the raw frame")
     set_card(header, "PIPEVER", pipeline_version(), "software that made this")
     _say_what_is_missing(header, result, missing)
+    if info.saturation_adu is None:
+        add_history(header, ["The saturation is unknown: no pixel is marked for it."])
     add_history(header, result.notes)
     add_history(header, [doubt.message for doubt in result.doubts])
     return header
