@@ -44,7 +44,7 @@ def run_step(step: Step[Any, Any], run: Run) -> None:
             run.progress(step.name, done, total)
     if step.makes_products:
         with run.sessions.begin() as session:
-            _supersede(session, step, run, {unit.key for unit in units})
+            _supersede(session, step, run, units)
 
 
 def _leave_out(begun: Sequence[StepRun], units: Sequence[Unit[Any]]) -> None:
@@ -55,16 +55,28 @@ def _leave_out(begun: Sequence[StepRun], units: Sequence[Unit[Any]]) -> None:
             row.state = "superseded"
 
 
-def _supersede(session: Session, step: Step[Any, Any], run: Run, wanted: set[str]) -> None:
+def _supersede(
+    session: Session, step: Step[Any, Any], run: Run, units: Sequence[Unit[Any]]
+) -> None:
     """Mark what is a unit no more: since more frames have come, a master is of other frames.
 
-    Where one of the units that there are now has failed, the products of before serve on.
+    Where that one has failed, the product of before serves on.
     """
     begun = queries.step_runs_in(session, run.file_batch_id, run.generation, step.name)
-    if all(row.state == "done" for row in begun if row.key in wanted):
-        for row in begun:
-            if row.key not in wanted:
-                row.state = "superseded"
+    states = {row.key: row.state for row in begun}
+    failed = [unit.exposures for unit in units if states.get(unit.key) != "done"]
+    waiting = frozenset[int]().union(*failed)
+    wanted = {unit.key for unit in units}
+    for row in begun:
+        gone = row.key not in wanted and row.state != "superseded"
+        if gone and not waiting & _exposures_of(session, row):
+            row.state = "superseded"
+
+
+def _exposures_of(session: Session, row: StepRun) -> set[int]:
+    if row.combination_id is None:
+        return set()
+    return {exposure.id for _, exposure in queries.input_exposures(session, row.combination_id)}
 
 
 def _is_finished(row: StepRun, run: Run) -> bool:

@@ -71,10 +71,19 @@ P = TypeVar("P")  # what its work gives
 
 @dataclass(frozen=True)
 class Unit(Generic[I]):
-    """One product's worth of a step: one master, one light, one file."""
+    """One product's worth of a step: one master, one light, one file.
+
+    Parameters
+    ----------
+    key : str
+        Names it within the step.
+    exposures : frozenset of int
+        Ids of those that its product would be of, where it is a product of exposures.
+    """
 
     key: str
     inputs: I
+    exposures: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ class MasterStep:
             offers=offers,
             previous=previous,
         )
-        return Unit(name, making)
+        return Unit(name, making, frozenset(making.ids))
 
     def work(self, run: Run, unit: Unit[Making]) -> Made:
         """Choose the masters that go into it, and make it."""
