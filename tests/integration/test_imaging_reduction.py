@@ -318,6 +318,22 @@ def test_where_the_saturation_is_unknown_it_is_said(
     assert said == (not cards)
 
 
+def test_a_time_that_is_brought_to_utc_is_not_said_to_be_of_another_scale(
+    night: Night, tmp_path: Path
+) -> None:
+    raw = night.camera.take("tai", "light", 60.0, light_adu=SKY_ADU)
+    with fits.open(raw, mode="update") as hdus:
+        hdus[0].header["DATE-OBS"] = "2024-03-10T02:00:37"
+        hdus[0].header["MJD-OBS"] = 60379.083762  # the same
+        hdus[0].header["TIMESYS"] = "TAI"
+    calibrate_light(raw, tmp_path / "c.fits", bias=None, dark=None, flat=None)
+    made = fits.getheader(tmp_path / "c.fits")
+    assert made["DATE-OBS"] == "2024-03-10T02:00:00.000"
+    assert made["TIMESYS"] == "UTC"
+    assert "MJD-OBS" not in made
+    assert "MJD-OBS of the raw header was 60379.083762 (TAI)" in list(made["HISTORY"])
+
+
 def test_a_bogus_wcs_is_taken_out_and_a_real_one_kept(night: Night, tmp_path: Path) -> None:
     sky = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0,
            "CRPIX1": 40.0, "CRPIX2": 32.0, "CD1_1": 1e-4, "CD1_2": 0.0, "CD2_1": 0.0,

@@ -37,6 +37,12 @@ _OF_THE_RAW_FILE = (
 _MEASURED_ELSEWHERE = ("FWHM", "MAGZPT", "MAGLIM", "SKYLEVEL", "STATUS", "ZMAG")
 # In raw counts; of these pixels the mask tells which are saturated.
 _LEVELS = ("SATURATE", "SATLEVEL", "SATURATN", "SATURATI", "MAXLIN")
+# Time scales that `toros.imaging.headers.times` converts, and the times that TIMESYS tells of.
+_CONVERTED = ("TAI", "TT", "TDB")
+_ON_THE_SCALE = (
+    "MJD-OBS", "DATE-BEG", "MJD-BEG", "DATE-AVG", "MJD-AVG", "DATE-END", "MJD-END", "MJD", "JD",
+    "TIME-OBS", "TIME-END",
+)  # fmt: skip
 _WCS_CARDS = (
     "WCSAXES", "CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CDELT1", "CDELT2",
     "CROTA1", "CROTA2", "CUNIT1", "CUNIT2", "CD1_1", "CD1_2", "CD2_1", "CD2_2", "PC1_1", "PC1_2",
@@ -58,6 +64,7 @@ def light_header(
     set_card(header, "BUNIT", result.unit, "unit of the pixels")
     _noise_cards(header, info, result, read_noise_adu)
     if info.date_obs is not None:
+        _to_utc(header)
         set_card(header, "DATE-OBS", fits_time(info.date_obs), "UTC, start of the exposure")
     set_card(header, "EXPTIME", info.exptime_s, "[s] exposure time")
     set_card(header, "FILTER", info.filter, "filter")
@@ -87,6 +94,18 @@ def measured_cards(header: fits.Header, result: CalibratedResult) -> None:
     set_card(header, "NSATUR", result.saturated, "saturated pixels")
     set_card(header, "NMASKED", result.masked, "masked pixels")
     set_card(header, "STATUS", *result.status)
+
+
+def _to_utc(header: fits.Header) -> None:
+    """Take out the other times of a header on another scale: DATE-OBS is brought to UTC."""
+    scale = str(header.get("TIMESYS", "UTC")).strip().upper()
+    if scale not in _CONVERTED:
+        return
+    for keyword in _ON_THE_SCALE:
+        if keyword in header:
+            add_history(header, [f"{keyword} of the raw header was {header[keyword]} ({scale})"])
+            header.remove(keyword, remove_all=True)
+    set_card(header, "TIMESYS", "UTC", "time scale")
 
 
 def move_wcs(header: fits.Header, layout: Layout | None) -> None:
