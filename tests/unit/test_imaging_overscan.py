@@ -267,8 +267,8 @@ def test_a_gap_between_detectors_is_masked(tmp_path: Path) -> None:
     assert not frame.mask[:, 15:].any()
 
 
-@pytest.mark.parametrize("matrix", ["CD", "PC", "CDELT"])
-@pytest.mark.parametrize("amplifier", [0, 3])
+@pytest.mark.parametrize("matrix", ["CD", "PC", "CDELT", "SIP"])
+@pytest.mark.parametrize("amplifier", [0, 1, 2, 3])
 def test_the_sky_moves_with_the_pixels(tmp_path: Path, matrix: str, amplifier: int) -> None:
     info = read_exposure(mosaic(tmp_path / "m.fits", np.full((40, 60), 3000.0)))
     layout = info.layout
@@ -284,7 +284,13 @@ def test_the_sky_moves_with_the_pixels(tmp_path: Path, matrix: str, amplifier: i
         header["CDELT1"], header["CDELT2"] = -3e-4, 3e-4
     else:
         for key, value in scale.items():
-            header[f"{matrix}{key}"] = value if matrix == "CD" else value / 3e-4
+            name = "CD" if matrix == "SIP" else matrix
+            header[f"{name}{key}"] = value if name == "CD" else value / 3e-4
+        if matrix == "SIP":
+            header["CTYPE1"], header["CTYPE2"] = "RA---TAN-SIP", "DEC--TAN-SIP"
+            header["A_ORDER"] = header["B_ORDER"] = 3
+            for power, value in {"2_0": 1e-3, "1_1": 2e-3, "0_2": -1e-3, "2_1": 3e-5}.items():
+                header[f"A_{power}"], header[f"B_{power}"] = value, value / 2
         if matrix == "PC":
             header["CDELT1"], header["CDELT2"] = 3e-4, 3e-4
     before = WCS(header)

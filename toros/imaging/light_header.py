@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ _OF_THE_RAW_FILE = (
 _MEASURED_ELSEWHERE = ("FWHM", "MAGZPT", "MAGLIM", "SKYLEVEL", "STATUS", "ZMAG")
 # In raw counts; of these pixels the mask tells which are saturated.
 _LEVELS = ("SATURATE", "SATLEVEL", "SATURATN", "SATURATI", "MAXLIN")
+_SIP = re.compile(r"([AB])P?_(\d)_(\d)")
 # Time scales that `toros.imaging.headers.times` converts, and the times that TIMESYS tells of.
 _CONVERTED = ("TAI", "TT", "TDB")
 _ON_THE_SCALE = (
@@ -141,6 +143,14 @@ def _turn(header: fits.Header, axis: int) -> None:
     for name in names or [f"CDELT{axis}"]:
         if name in header:
             header[name] = -header[name]
+    # The distortion is a polynomial of the pixels, in pixels along each axis: A along the first.
+    for name, card in header.items():
+        found = _SIP.fullmatch(name)
+        if found is None or not isinstance(card, int | float):
+            continue
+        along = 1 if found[1] == "A" else 2
+        if (int(found[1 + axis]) + (along == axis)) % 2:
+            header[name] = -card
 
 
 def _inherited(raw: fits.Header, result: CalibratedResult) -> fits.Header:
