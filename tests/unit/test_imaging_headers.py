@@ -369,13 +369,31 @@ def test_any_name_is_spelt_in_plain_letters(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("comment", "seconds"),
-    [("[s] exposure time", 60.0), ("", 60.0), ("[ms] exposure", 0.06), ("in milliseconds", 0.06)],
+    ("told", "comment", "seconds"),
+    [
+        (60.0, "[s] exposure time", 60.0),
+        (60.0, "", 60.0),
+        (60.0, "exposure of the frames in seconds", 60.0),
+        ("60 s", "", 60.0),
+        (60.0, "[s] exposure time, known to 1 ms", 60.0),
+        (60.0, "seconds; the shutter takes 20 ms", 60.0),
+        (60.0, "[ms] exposure", 0.06),
+        (60.0, "in milliseconds", 0.06),
+        (60.0, "in milli-seconds", 0.06),
+        (60.0, "Exposure time in ms", 0.06),
+        ("60 ms", "", 0.06),
+        ("60ms", "exposure", 0.06),
+        (60.0, "[us] exposure", 6e-5),
+        ("60 usec", "", 6e-5),
+        (60, "Exposure time in microseconds", 6e-5),
+    ],
 )
-def test_exposure_time_in_milliseconds_by_its_comment(comment: str, seconds: float) -> None:
-    info = described({"EXPTIME": (60.0, comment)})
+def test_exposure_time_in_parts_of_a_second_as_it_is_told(
+    told: float | str, comment: str, seconds: float
+) -> None:
+    info = described({"EXPTIME": (told, comment)})
     assert info.exptime_s == pytest.approx(seconds)
-    assert any("milliseconds" in note for note in info.notes) == (seconds < 1)
+    assert any("seconds: converted" in note for note in info.notes) == (seconds < 1)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,16 @@ from toros.imaging.headers.window import decide_window
 
 _EXPTIME = ("EXPTIME", "EXPOSURE", "EXP-TIME", "EXP_TIME", "ITIME", "CAHA DET REQTIM")
 _LONGEST_S = 7 * 86400.0
-_MILLISECONDS = re.compile(r"\[ms\]|\(ms\)|\bmilli-?sec|\bmsec", re.IGNORECASE)
+_SECONDS = re.compile(r"[\[(]s(ec)?[\])]|(?<![-\w])sec(ond)?s?\b", re.IGNORECASE)
+# In the comment, or after the number; "us" alone is a word too.
+_PARTS_OF_A_SECOND = (
+    ("milliseconds", 1e3, re.compile(r"(\b|\d)(?-i:ms)\b|\bmilli-?sec|(\b|\d)msec", re.IGNORECASE)),
+    (
+        "microseconds",
+        1e6,
+        re.compile(r"[\[(]us[\])]|\d\s*us\b|\bmicro-?sec|(\b|\d)usec", re.IGNORECASE),
+    ),
+)
 
 
 def read_anew(path: Path) -> ExposureInfo:
@@ -194,9 +203,11 @@ def _exptime(cards: Cards, findings: Findings) -> float | None:
         if value is None:
             findings.note(f"{card.keyword} = {card.text()!r} is no number: not used.")
             continue
-        if _MILLISECONDS.search(card.comment):
-            findings.note(f"{card.keyword} is in milliseconds: converted.")
-            value /= 1000
+        told = card.text() if _SECONDS.search(card.comment) else f"{card.text()} / {card.comment}"
+        for unit, parts, pattern in _PARTS_OF_A_SECOND:
+            if pattern.search(told):
+                findings.note(f"{card.keyword} is in {unit}: converted.")
+                value /= parts
         if not 0 <= value <= _LONGEST_S:
             findings.note(f"{card.keyword} = {card.text()} is no exposure time in seconds.")
             continue
