@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 from toros.common.errors import UnreadableFile
 from toros.imaging.amplifiers import read_noise_map
+from toros.imaging.calibrate import calibrate_light
 from toros.imaging.frames import read_frame
 from toros.imaging.headers import read_exposure
 from toros.imaging.headers.sections import Section, parse_section
@@ -239,6 +240,20 @@ def test_four_amplifiers_become_one_frame(tmp_path: Path, numbered: bool, binnin
     # Whole ADU: half a step of the largest gain.
     assert np.abs(frame.pixels * info.gain_e_adu - truth).max() <= 0.5 * max(GAINS) + 0.01
     assert frame.header["OBJECT"] == "M 51"
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_a_frame_that_is_put_together_has_no_sections_of_its_amplifiers(
+    tmp_path: Path, numbered: bool
+) -> None:
+    raw = mosaic(tmp_path / "m.fits", np.full((40, 60), 3000.0), numbered=numbered)
+    with fits.open(raw, mode="update") as hdus:
+        hdus[-1].data[3, 4] += 9  # a picture is not of one value
+    calibrate_light(raw, tmp_path / "c.fits", bias=None, dark=None, flat=None)
+    made = fits.getheader(tmp_path / "c.fits")
+    assert made["OBJECT"] == "M 51"
+    assert not [key for key in made if "SEC" in key]
+    assert not {f"{key}{n}" for key in ("GAIN", "RDNOISE") for n in range(1, 5)} & set(made)
 
 
 def test_amplifiers_that_do_not_fit_are_refused(tmp_path: Path) -> None:

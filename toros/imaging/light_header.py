@@ -34,6 +34,10 @@ _OF_THE_RAW_FILE = (
     "AMPSIZE", "LTV1", "LTV2", "LTM1_1", "LTM2_2", "ATV1", "ATV2", "ATM1_1", "ATM2_2", "DTV1",
     "DTV2", "DTM1_1", "DTM2_2",
 )  # fmt: skip
+# And those of its amplifiers, where they are numbered.
+_OF_AN_AMPLIFIER = re.compile(
+    r"(BIASSEC|TRIMSEC|DATASEC|DETSEC|CCDSEC|AMPSEC|E?GAIN|GTGAIN|RDNOISE|GTRON)\d+"
+)
 # Measured by some other program on other pixels: ours are there only where they are measured.
 _MEASURED_ELSEWHERE = ("FWHM", "MAGZPT", "MAGLIM", "SKYLEVEL", "STATUS", "ZMAG")
 # In raw counts; of these pixels the mask tells which are saturated.
@@ -156,7 +160,8 @@ def _turn(header: fits.Header, axis: int) -> None:
 def _inherited(raw: fits.Header, result: CalibratedResult) -> fits.Header:
     header = _readable(raw)
     header.strip()
-    for keyword in _OF_THE_RAW_FILE:
+    numbered = [keyword for keyword in header if _OF_AN_AMPLIFIER.fullmatch(keyword)]
+    for keyword in (*_OF_THE_RAW_FILE, *numbered):
         header.remove(keyword, ignore_missing=True, remove_all=True)
     for keyword in (*_MEASURED_ELSEWHERE, *_LEVELS):
         if keyword in header:
