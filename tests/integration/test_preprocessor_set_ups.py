@@ -239,3 +239,32 @@ def test_of_a_colour_camera_no_colour_is_taken_for_dead(tmp_path: Path, reduce: 
     with fits.open(tmp_path / "out" / "calib_ngc.fits") as hdus:
         assert not hdus["MASK"].data.any()
         assert np.median(hdus[0].data) == pytest.approx(2000 * colours.mean(), rel=0.02)
+
+
+@pytest.mark.parametrize("missing_masters", ["calibrate", "fail"])
+def test_darks_of_the_lights_own_time_need_no_biases(
+    tmp_path: Path, reduce: Reduce, missing_masters: str
+) -> None:
+    camera = Camera(tmp_path / "raw")
+    camera.dark()
+    camera.flat()
+    camera.light("whole")
+    report = reduce(tmp_path / "raw", missing_masters=missing_masters)
+    # Of the dark it is worth to know: it cannot be scaled.
+    assert {one["step"] for one in report.document["problems"]} == {"master_dark"}
+    assert report.failed == []
+    with fits.open(tmp_path / "out" / "calib_whole.fits") as hdus:
+        header = hdus[0].header
+        assert (header["BIASCOR"], header["STATUS"]) == ("NONE", "OK")
+        assert "No master bias: the master dark holds the bias." in list(header["HISTORY"])
+        assert np.median(hdus[0].data) == pytest.approx(2000, rel=0.01)
+
+
+def test_a_light_without_any_pedestal_is_partial(tmp_path: Path, reduce: Reduce) -> None:
+    camera = Camera(tmp_path / "raw")
+    camera.dark(exptime=300.0)
+    camera.light("short")
+    report = reduce(tmp_path / "raw")
+    (problem,) = (one for one in report.document["problems"] if one["step"] == "calibrate")
+    assert problem["code"] == 104
+    assert fits.getheader(tmp_path / "out" / "calib_short.fits")["STATUS"] == "PARTIAL"

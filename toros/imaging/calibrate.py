@@ -90,7 +90,10 @@ def calibrate_light(
         result = replace(result, fringe_amplitude=rows.fringe_amplitude, notes=tuple(notes))
         # Sky and stars are measured while the header is made.
         with begun(lambda: sampled(rows.strip, light.shape, path), alone=alone) as sample:
-            header = light_header(light.header, info, result, noise.read_noise_adu, missing or {})
+            why_missing = dict(missing or {})
+            if used.dark_holds_bias:
+                why_missing["bias"] = "the master dark holds the bias"
+            header = light_header(light.header, info, result, noise.read_noise_adu, why_missing)
             corrected = Corrected(
                 shape=light.shape,
                 bands=rows.bands(light.shape, lambda: sample().sky_level, options),
@@ -187,7 +190,7 @@ def _without_measures(
         fwhm=0.0,
         saturated=0,
         masked=0,
-        complete=None not in (used.bias, used.dark, used.flat),
+        complete=used.complete,
         exptime_s=info.exptime_s,
         bad_pixels=used.bad_pixels,
         fringe=fringe,

@@ -40,6 +40,13 @@ class Ingredients:
     dark_lost_bias: bool = False
 
     @property
+    def complete(self) -> bool:
+        """Whether nothing is missing: what is not subtracted as a bias may be with the dark."""
+        return None not in (self.dark, self.flat) and (
+            self.bias is not None or self.dark_holds_bias
+        )
+
+    @property
     def dark_is_pedestal(self) -> bool:
         """Whether the dark, not the bias, is what holds no photons."""
         return self.bias is None and self.dark is not None and self.dark_holds_bias

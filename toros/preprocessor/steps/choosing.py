@@ -84,6 +84,7 @@ class Chosen:
     choice: Choice
     offer: Offer | None
     rejected: tuple[str, ...] = ()  # masters that could not be judged, or of the other batches
+    in_dark: bool = False  # a bias that is in the dark, and with it is subtracted
 
     @property
     def path(self) -> Path | None:
@@ -93,7 +94,7 @@ class Chosen:
     @property
     def error(self) -> CalibrationError | None:
         """What is to be reported when there is none; a light without a mask lacks nothing."""
-        if self.offer is not None or self.role not in _MISSING:
+        if self.offer is not None or self.in_dark or self.role not in _MISSING:
             return None
         passed_over = f" Not used: {some(self.rejected)}." if self.rejected else ""
         return _MISSING[self.role](self.choice.why + passed_over)
@@ -151,7 +152,12 @@ def choose_all(
         twice = role == "dark" and any(c.role == "bias" and c.offer for c in chosen)
         found = _choose(role, frame, offered, options, bias_subtracted=twice)
         chosen.append(replace(found, rejected=(*offered.rejected, *found.rejected)))
-    return tuple(chosen)
+    holds = any(c.role == "dark" and _holds_bias(c.choice.chosen) for c in chosen)
+    return tuple(replace(c, in_dark=holds and c.role == "bias") for c in chosen)
+
+
+def _holds_bias(dark: ExposureInfo | None) -> bool:
+    return dark is not None and not is_bias_subtracted(dark)
 
 
 def _choose(
@@ -222,7 +228,7 @@ def explained(chosen: Iterable[Chosen]) -> dict[str, dict[str, object]]:
             "master": found.path.name if found.path else None,
             "sha256": found.offer.sha256 if found.offer else None,
             "why": found.choice.why,
-            "notes": list(found.choice.notes),
+            "notes": [*found.choice.notes, *(["The dark holds it."] if found.in_dark else [])],
             "dark_scale": found.choice.dark_scale if found.role == "dark" else None,
             "refused": [
                 *(reason for _candidate, reason in found.choice.refused),
