@@ -32,7 +32,7 @@ def in_bands(
         return Strip(image[rows].copy(), np.sqrt(image[rows]), mask[rows].copy())
 
     clean, marked, bands = np.full_like(image, np.nan), np.zeros_like(mask), 0
-    for band in without_cosmic_rays(strip, image.shape, 8.0, lambda: 200.0, options):
+    for band in without_cosmic_rays(strip, image.shape, 8.0, SATURATED, lambda: 200.0, options):
         part = band.strip(band.rows)
         clean[band.rows], marked[band.rows] = part.pixels, part.mask
         assert np.array_equal(part.uncertainty, np.sqrt(image[band.rows]))
@@ -64,9 +64,8 @@ def test_bands_are_those_of_the_whole(
         lonely_ray(image, bad)
     mask = np.where(bad, MaskBit.BAD_PIXEL, 0).astype(np.uint8)
     mask[image >= SATURATED] |= MaskBit.SATURATED.value
-    faintest = float(image[image >= SATURATED].min()) if (image >= SATURATED).any() else np.inf
     found, clean = remove_cosmic_rays(
-        image, bad, read_noise_e=8.0, saturation_e=faintest, level=lambda: 200.0
+        image, bad, read_noise_e=8.0, saturation_e=SATURATED, level=lambda: 200.0
     )
 
     pixels, marked, bands = in_bands(image, mask, SMALL)
@@ -163,3 +162,22 @@ def test_a_fringe_frame_of_another_size_is_refused(tmp_path: Path) -> None:
             raw, tmp_path / "c.fits", bias=None, dark=None, flat=None,
             fringe=tmp_path / "fringe.fits",
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("dark_adu", [30000.0, 64200.0, 65535.0])
+def test_a_saturated_hot_pixel_hides_no_cosmic_rays(dark_adu: float, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    light, dark = rng.normal(1600, 20, (300, 310)), np.full((300, 310), 100.0, np.float32)
+    for row, column in rng.integers(20, 280, (40, 2)):
+        light[row, column : column + 4] += 3000
+    light[150, 150], dark[150, 150] = 65535, dark_adu  # of its light the dark leaves little
+    for kind, pixels in (("light", np.round(light).astype(np.uint16)), ("dark", dark)):
+        hdu = fits.PrimaryHDU(pixels)
+        hdu.header.update({"IMAGETYP": kind, "EXPTIME": 60.0, "EGAIN": 1.0, "RDNOISE": 5.0})
+        hdu.writeto(tmp_path / f"{kind}.fits")
+    result = calibrate_light(
+        tmp_path / "light.fits", tmp_path / "c.fits", bias=None, dark=tmp_path / "dark.fits",
+        flat=None, options=ReductionOptions(cosmic_rays=True),
+    )  # fmt: skip
+    assert result.saturated == 1
+    assert result.cosmic_rays >= 155

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -137,19 +138,24 @@ class _Rows:
         How much of the fringe frame is subtracted.
     rays_noise_e : float, optional
         The read noise to tell cosmic rays from; None: they are not looked for.
+    saturation_e : float
+        What stars reach at most.
     """
 
     strip: Callable[[slice], Strip]
     encode: Encode | None
     fringe_amplitude: float | None
     rays_noise_e: float | None
+    saturation_e: float
 
     def bands(
         self, shape: tuple[int, int], sky_level: Callable[[], float], options: ReductionOptions
     ) -> Iterable[Band]:
         if self.rays_noise_e is None:
             return [Band(slice(0, shape[0]), self.strip, self.encode)]
-        return without_cosmic_rays(self.strip, shape, self.rays_noise_e, sky_level, options)
+        return without_cosmic_rays(
+            self.strip, shape, self.rays_noise_e, self.saturation_e, sky_level, options
+        )
 
 
 def _rows(
@@ -168,7 +174,10 @@ def _rows(
         fit, strip = without_fringes(correction.strip, light.shape, pattern)
         notes.append(f"Fringes of {fit.amplitude:.4g} ± {fit.error:.2g} subtracted.")
         encode, amplitude = None, fit.amplitude
-    return _Rows(strip, encode, amplitude, read_noise_for_rays(noise, options, notes))
+    full_adu = correction.light.info.saturation_adu
+    saturation_e = math.inf if full_adu is None else full_adu * (noise.gain_e_adu or 1.0)
+    rays_noise_e = read_noise_for_rays(noise, options, notes)
+    return _Rows(strip, encode, amplitude, rays_noise_e, saturation_e)
 
 
 def _without_measures(

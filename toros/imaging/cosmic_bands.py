@@ -11,7 +11,7 @@ from toros.imaging.light_noise import Noise
 from toros.imaging.light_steps import Band
 from toros.imaging.mask_bits import MaskBit
 from toros.imaging.options import ReductionOptions
-from toros.imaging.pool import in_threads, mapped, strips
+from toros.imaging.pool import in_threads, strips
 from toros.imaging.products import Strip
 
 # Image, uncertainty and mask; what the search makes of them; and what is made on the way.
@@ -35,6 +35,7 @@ def without_cosmic_rays(
     strip: Callable[[slice], Strip],
     shape: tuple[int, int],
     read_noise_e: float,
+    saturation_e: float,
     level: Callable[[], float],
     options: ReductionOptions,
 ) -> Iterator[Band]:
@@ -49,12 +50,13 @@ def without_cosmic_rays(
         Returns some rows of the light [electron].
     shape : tuple of int
         (height, width).
+    saturation_e : float
+        About where stars are saturated; which pixels are, the mask tells.
     level : callable
         Returns the level of the sky [electron].
     """
     height, width = shape
     wanted = CosmicRayOptions(sigma=options.cosmic_ray_sigma, contrast=options.cosmic_ray_contrast)
-    saturation = _saturation(strip, shape)
     step = _band_rows(width, wanted.reach, options.memory_limit_bytes)
     room = _room(min(step + 2 * wanted.reach, height), width)
     for start in range(0, height, step):
@@ -65,7 +67,9 @@ def without_cosmic_rays(
             part.pixels,
             (part.mask & ~np.uint8(MaskBit.SATURATED)) != 0,
             read_noise_e=read_noise_e,
-            saturation_e=saturation,
+            saturation_e=saturation_e,
+            # Not by their values: of a hot pixel the dark leaves nothing.
+            saturated=(part.mask & MaskBit.SATURATED.value) != 0,
             level=level,
             options=wanted,
         )
@@ -80,17 +84,6 @@ def _band_rows(width: int, reach: int, limit_bytes: int) -> int:
     # A quarter: there is more than a band in memory, and several lights may be worked on.
     affordable = limit_bytes // 4 // (_BYTES_PER_PIXEL * width)
     return max(affordable - 2 * reach, 2 * reach)
-
-
-def _saturation(strip: Callable[[slice], Strip], shape: tuple[int, int]) -> float:
-    """Return the value from which on pixels are saturated: that of the faintest that is marked."""
-
-    def faintest(rows: slice) -> float:
-        part = strip(rows)
-        saturated = part.pixels[(part.mask & MaskBit.SATURATED.value) != 0]
-        return float(saturated.min()) if saturated.size else np.inf
-
-    return min(mapped(faintest, strips(*shape)))
 
 
 def _room(height: int, width: int) -> Strip:

@@ -71,6 +71,7 @@ def remove_cosmic_rays(
     *,
     read_noise_e: float,
     saturation_e: float = 65536.0,
+    saturated: Flags | None = None,
     gain_e_adu: float = 1.0,
     level: Callable[[], float] | None = None,
     options: CosmicRayOptions = _DEFAULTS,
@@ -87,6 +88,8 @@ def remove_cosmic_rays(
         [e-]
     saturation_e : float
         Stars that reach it are ignored [e-].
+    saturated : numpy.ndarray, optional
+        Which pixels do so, where their values no longer tell.
     gain_e_adu : float
         Electrons per unit of `pixels`.
     level : callable, optional
@@ -105,7 +108,9 @@ def remove_cosmic_rays(
     variance: Pixels = image + np.float32(read_noise_e * read_noise_e)
     ignored = np.zeros(image.shape, np.bool_)
     none = np.zeros(image.shape, np.bool_) if bad is None else bad.astype(np.bool_, copy=False)
-    ignore_saturated(image, none, ignored, np.float32(saturation_e))
+    limit = np.float32(saturation_e)
+    full = image >= limit if saturated is None else saturated
+    ignore_saturated(image, full, none, ignored, limit)
 
     def levels() -> tuple[np.float32, np.float32]:
         # Of the image as it came, which is changed below.

@@ -262,11 +262,13 @@ def _any(flags: Flags) -> bool:
 
 
 @kernel
-def ignore_saturated(image: Pixels, bad: Flags, ignored: Flags, level: np.float32) -> None:
+def ignore_saturated(
+    image: Pixels, saturated: Flags, bad: Flags, ignored: Flags, level: np.float32
+) -> None:
     """Mark the cores of saturated stars, bad pixels and those beside them in `ignored`.
 
-    A saturated pixel is of a star where the median around it is above a tenth of the level. Stars
-    grow by 5×5 pixels without corners, twice.
+    A saturated pixel is of a star where the median around it is above a tenth of the level that
+    pixels are saturated at. Stars grow by 5×5 pixels without corners, twice.
     """
     rows, columns = image.shape
     for y in range(rows):
@@ -274,10 +276,10 @@ def ignore_saturated(image: Pixels, bad: Flags, ignored: Flags, level: np.float3
             for x in range(columns):
                 if bad[y, x]:
                     ignored[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = True
-        if not _any_above(image[y], np.nextafter(level, np.float32(0))):
+        if not _any(saturated[y]):
             continue
         for x in range(columns):
-            if image[y, x] < level:
+            if not saturated[y, x]:
                 continue
             inside = 3 <= y < rows - 3 and 3 <= x < columns - 3
             around = median_7_at(image, y, x) if inside else level
