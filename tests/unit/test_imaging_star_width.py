@@ -113,6 +113,24 @@ def test_cosmic_rays_and_noise_are_no_stars() -> None:
     assert measured(image) is None
 
 
+@pytest.mark.parametrize("height", [25, 800])
+def test_the_lines_of_a_lamp_are_no_stars(height: int) -> None:
+    y, x = np.indices((800, 900))
+    image = np.full(y.shape, SKY)
+    inside = np.abs(y - 400) < height / 2
+    for line in range(40, 880, 45):
+        image += np.where(inside, 6000 * np.exp(-((x - line - 0.4) ** 2) / 5), 0)
+    noisy = np.random.default_rng(3).poisson(image).astype(np.float32)
+    assert measured(noisy) is None
+
+
+def test_trailed_stars_are_told() -> None:
+    # As wide as a circle of the same area: three times as long as wide.
+    found = measured(field((600, 600), 5.0, axis_ratio=3.0))
+    assert found is not None
+    assert found.fwhm == pytest.approx(5.0, rel=0.1)
+
+
 def test_cosmic_rays_beside_stars_change_little() -> None:
     image = field((900, 900), 4.0)
     rng = np.random.default_rng(5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar, cast
@@ -45,10 +45,11 @@ def in_threads(work: Callable[[T], None], parts: Iterable[T], *, alone: bool = F
             work(part)
         return
     remaining = iter(parts)
-    failed = threading.Event()
+    all_there, failed = threading.Event(), threading.Event()
     lock = threading.Lock()
 
     def take_turns() -> None:
+        all_there.wait()
         # One task for each thread, not for each part: a task costs as much as a small part.
         while not failed.is_set():
             with lock:
@@ -61,8 +62,17 @@ def in_threads(work: Callable[[T], None], parts: Iterable[T], *, alone: bool = F
                 failed.set()
                 raise
 
-    futures = [_pool().submit(take_turns) for _ in range(cores())]
-    wait(futures)
+    futures: list[Future[None]] = []
+    try:
+        futures = [_pool().submit(take_turns) for _ in range(cores())]
+        all_there.set()
+        wait(futures)
+    except BaseException:
+        # Ctrl-C: whoever catches it closes the files that parts are still written to.
+        failed.set()
+        all_there.set()
+        wait(futures)
+        raise
     for future in futures:
         future.result()
 

@@ -39,6 +39,8 @@ _BRIGHT = 20.0
 # What its four neighbours have of its peak, at least: cosmic rays are sharper. A star of 1.7 pixels
 # has as much, wherever in its pixel it is.
 _NEIGHBOUR = 0.12
+# And how many times as long as wide it may be: badly guided stars are three times.
+_LONGEST = 4.0
 # The fit takes pixels so far from the peak, in FWHM, but always the nearest eight.
 _FIT_RADIUS = 0.6
 _FIT_HALF = 7
@@ -172,6 +174,8 @@ def _fitted(light: Floats) -> Floats:
     d, e, f = np.linalg.solve(normal, right[:, :, None])[:, 3:, 0].T
     # The area of the half maximum is π ln 2 / √(df - e²/4).
     squared = d * f - e * e / 4
-    star = (d < 0) & (f < 0) & (squared > 0)
+    # The line of a lamp's spectrum is a ridge. With r, the ratio of the axes,
+    # (d + f)² / (df - e²/4) is (r + 1/r)².
+    star = (d < 0) & (f < 0) & ((d + f) ** 2 < (_LONGEST + 1 / _LONGEST) ** 2 * squared)
     found: Floats = 2 * np.sqrt(math.log(2) / np.sqrt(squared[star]))
     return found
