@@ -191,6 +191,29 @@ def test_a_gain_that_the_flats_gainsay_is_remarked(
     assert lights(report)["a.fits"]["code"] == 0
 
 
+def test_unsigned_counts_that_were_written_as_signed_go_into_nothing(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    raw = tmp_path / "raw"
+    camera = whole_night(raw, lights=1)
+    wrapped = [raw / "flat_V_4.fits", camera.light("bright")]
+    for path, high in zip(wrapped, (20000, 40000), strict=True):
+        counts, header = fits.getdata(path), fits.getheader(path)
+        counts[20:] += np.uint16(high)  # over 32767 in most rows
+        del header["BZERO"]
+        fits.PrimaryHDU(counts.view(np.int16), header).writeto(path, overwrite=True)
+    report = reduce(raw)
+    rows = {Path(row["path"]).name: row for row in report.document["exposures"]}
+    for path in wrapped:
+        row = rows[path.name]
+        assert (row["state"], row["code"]) == ("failed", 110), path
+        assert "BZERO = 32768" in row["error"]
+    kinds = by_kind(report)
+    assert [Path(path).name for path in kinds["calibrated"]] == ["calib_ngc4993_0.fits"]
+    assert fits.getval(kinds["master_flat"][0], "NCOMBINE") == 4
+    assert {problem["step"] for problem in report.document["problems"]} == {"ingest"}
+
+
 def test_flats_that_are_left_out_do_not_hide_the_gain(tmp_path: Path, reduce: Reduce) -> None:
     raw = tmp_path / "raw"
     camera = Camera(raw, width=200, height=150)

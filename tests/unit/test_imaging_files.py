@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toros.common.errors import UnreadableFile, UnusableFrame
+from toros.imaging.calibrate import calibrate_light
 from toros.imaging.fits_io import open_fits
 from toros.imaging.frames import read_frame
 from toros.imaging.headers import (
@@ -28,6 +29,7 @@ from toros.imaging.headers import (
     sha256_of,
 )
 from toros.imaging.mask_bits import MaskBit
+from toros.imaging.masters import make_master_bias
 
 
 def written(path: Path, data: np.ndarray | None = None, **cards: object) -> Path:
@@ -244,3 +246,48 @@ def test_the_subtracted_twin_is_marked() -> None:
 def test_twins_that_no_name_tells_apart_are_noted_both() -> None:
     marked = mark_already_calibrated([light("a.fit"), light("b.fit")])
     assert all(info.processed is None and len(info.notes) == 1 for info in marked)
+
+
+def unsigned_as_signed(level_adu: float, shape: tuple[int, int] = (200, 300)) -> np.ndarray:
+    """Return counts of a vignetted frame as a program writes them that leaves BZERO out."""
+    y, x = np.indices(shape)
+    shade = 1 - 0.4 * ((x / shape[1] - 0.5) ** 2 + (y / shape[0] - 0.5) ** 2)
+    counts = np.random.default_rng(5).normal(level_adu * shade, 60).round().clip(0, 65535)
+    return counts.astype(np.uint16).view(np.int16)
+
+
+@pytest.mark.parametrize("way", ["plain", "gz", "fz", "extension"])
+@pytest.mark.parametrize(
+    ("kind", "level_adu"), [("light", 34000), ("flat", 34000), ("flat", 55000)]
+)
+def test_unsigned_counts_without_their_card_are_refused(
+    tmp_path: Path, way: str, kind: str, level_adu: float
+) -> None:
+    path = tmp_path / ("a.fits.gz" if way == "gz" else "a.fits")
+    cards = fits.Header({"IMAGETYP": kind, "EXPTIME": 5.0})
+    data = unsigned_as_signed(level_adu)
+    if way in ("plain", "gz"):
+        fits.PrimaryHDU(data, cards).writeto(path)
+    else:
+        image = fits.CompImageHDU if way == "fz" else fits.ImageHDU
+        fits.HDUList([fits.PrimaryHDU(), image(data, cards)]).writeto(path)
+    info = read_exposure(path)
+    assert info.image_type == kind
+    assert any("BZERO = 32768" in note for note in info.notes)
+    with pytest.raises(UnusableFrame, match="BZERO = 32768"):
+        make_master_bias([path], tmp_path / "m.fits")
+    with pytest.raises(UnusableFrame, match="BZERO = 32768"):
+        calibrate_light(path, tmp_path / "c.fits", bias=None, dark=None, flat=None)
+
+
+def test_counts_with_a_sign_are_those_of_a_camera(tmp_path: Path) -> None:
+    noise = np.random.default_rng(5).normal(0, 30, (200, 300)).astype(np.int16)
+    noise[::17, ::19] = -5000  # bad pixels
+    noise[50:60] = 32767
+    plain = read_exposure(written(tmp_path / "a.fits", noise, IMAGETYP="LIGHT"))
+    # A card that says which integer is none, and a frame that is no raw one.
+    noise[100:] = -32768
+    blank = read_exposure(written(tmp_path / "b.fits", noise, BLANK=-32768))
+    product = read_exposure(written(tmp_path / "c.fits", noise, NCOMBINE=5))
+    assert [info.misread for info in (plain, blank, product)] == [None] * 3
+    assert product.processed is not None

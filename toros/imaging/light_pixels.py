@@ -18,7 +18,7 @@ from toros.imaging.amplifier_rows import AmplifierRows, amplifier_rows
 from toros.imaging.amplifiers import read_noise_map
 from toros.imaging.fits_io import image_hdu, open_fits
 from toros.imaging.frames import Frame, Pixels, read_frame, whole_header, without_pedestal
-from toros.imaging.headers import ExposureInfo
+from toros.imaging.headers import ExposureInfo, require_counts
 from toros.imaging.kernels.correcting import (
     MaskBits,
     Terms,
@@ -163,13 +163,14 @@ def open_light(info: ExposureInfo, options: ReductionOptions) -> Iterator[RawLig
 def require_picture(light: RawLight) -> None:
     """Raise where all pixels that have a value, and are not saturated, have the same.
 
-    Of any other frame a few rows are read.
+    And where they are no counts of a camera. Of any other frame a few rows are read.
 
     Raises
     ------
     UnusableFrame
         If so: the shutter, the cable or the read-out has failed.
     """
+    require_counts(light.info)
 
     def good(rows: slice) -> Pixels:
         pixels, mask = light.rows(rows)

@@ -40,7 +40,8 @@ def doubt_of_sky(name: str, unit: str, level: float, noise: float) -> Doubt | No
         return None
     return Doubt(
         f"The sky of {name} is {level:.0f} {unit}, below nothing: "
-        "its counts are not those of its masters.",
+        "its counts are not those of its masters. Unsigned 16-bit counts in a file without "
+        "BZERO = 32768 end so: look at what writes it.",
         "the sky is far below 0, see SKYLEVEL",
         grave=True,
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from toros.common.errors import AlreadyCalibrated, MixedShapes, NoFilesFound
 from toros.imaging.combine import Method, method_for, rule_for
 from toros.imaging.frames import Master, Pixels
-from toros.imaging.headers import ExposureInfo, read_exposure
+from toros.imaging.headers import ExposureInfo, read_exposure, require_counts
 from toros.imaging.kernels.flats import mask_blocks, prepare
 from toros.imaging.kernels.sorting import network
 from toros.imaging.kernels.stacking import stack_counts, stack_floats
@@ -119,6 +119,8 @@ def read_inputs(paths: Sequence[Path], kind: str) -> list[ExposureInfo]:
         If they differ in size.
     AlreadyCalibrated
         If one is no raw frame: masters are never stacked into masters.
+    UnusableFrame
+        If the pixels of one are no counts of a camera.
     """
     if not paths:
         raise NoFilesFound(f"There is no {kind} frame to combine.")
@@ -130,6 +132,7 @@ def read_inputs(paths: Sequence[Path], kind: str) -> list[ExposureInfo]:
     for info in infos:
         if info.processed is not None:
             raise AlreadyCalibrated(f"{info.path}: {info.processed}")
+        require_counts(info)
     return infos
 
 

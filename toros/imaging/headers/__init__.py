@@ -2,7 +2,7 @@
 
 from toros.common.digests import sha256_of
 from toros.common.fits_files import find_fits
-from toros.imaging.headers.exposure import ExposureInfo, inspect_json, recorded
+from toros.imaging.headers.exposure import ExposureInfo, inspect_json, recorded, require_counts
 from toros.imaging.headers.processed import mark_already_calibrated
 from toros.imaging.headers.read import describe_header
 from toros.imaging.headers.remembered import read_exposure
@@ -15,5 +15,6 @@ __all__ = [
     "mark_already_calibrated",
     "read_exposure",
     "recorded",
+    "require_counts",
     "sha256_of",
 ]

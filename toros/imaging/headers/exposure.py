@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from toros.common.clock import iso
+from toros.common.errors import UnusableFrame
 from toros.imaging.headers.layout import Layout
 
 
@@ -52,6 +53,8 @@ class ExposureInfo:
         image of the file is the frame as it is.
     processed : str, optional
         Why this is no raw frame any more: a master, or calibrated by the program that took it.
+    misread : str, optional
+        Why its pixels cannot be the counts of a camera; such a frame is refused.
     decided_by : dict
         For each value that is known, the card (or other evidence) that decided it.
     notes : tuple of str
@@ -83,6 +86,7 @@ class ExposureInfo:
     object: str | None = None
     layout: Layout | None = None
     processed: str | None = None
+    misread: str | None = None
     decided_by: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     header: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -100,6 +104,18 @@ class ExposureInfo:
     def temperature_c(self) -> float | None:
         """Temperature of the detector [°C]: as measured, else what it was to be."""
         return self.set_temp_c if self.ccd_temp_c is None else self.ccd_temp_c
+
+
+def require_counts(info: ExposureInfo) -> None:
+    """Raise where the pixels of a raw frame cannot be the counts of a camera.
+
+    Raises
+    ------
+    UnusableFrame
+        If so.
+    """
+    if info.misread is not None:
+        raise UnusableFrame(f"{info.path}: {info.misread}")
 
 
 def recorded(info: ExposureInfo) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from toros.imaging.headers.names import (
     decide_object,
 )
 from toros.imaging.headers.processed import why_processed
+from toros.imaging.headers.signs import part_below, why_misread
 from toros.imaging.headers.steps import step_of_counts
 from toros.imaging.headers.times import decide_date_obs
 from toros.imaging.headers.window import decide_window
@@ -71,7 +73,7 @@ def _described(path: Path, hdus: fits.HDUList) -> ExposureInfo:
     spell_out(hdus[0].header, path, FILTER_CARDS)
     images = _images(hdus)
     bits = _bits_above_zero(hdu.header)
-    return describe_header(
+    info = describe_header(
         path,
         *headers,
         naxis=(shape[-1], shape[-2]),
@@ -79,6 +81,15 @@ def _described(path: Path, hdus: fits.HDUList) -> ExposureInfo:
         step=step_of_counts(path) if bits == 16 else 1,
         images=images,
     )
+    return _judged(info, [hdus[image.hdu] for image in images]) if bits == 15 else info
+
+
+def _judged(info: ExposureInfo, hdus: Sequence[Any]) -> ExposureInfo:
+    """Return what is known of a frame of signed counts, with why they cannot be such."""
+    if info.processed is not None:
+        return info
+    why = why_misread(part_below(info.path, hdus), info.image_type)
+    return info if why is None else replace(info, misread=why, notes=(*info.notes, why))
 
 
 def _images(hdus: fits.HDUList) -> list[ImageCards]:

@@ -21,7 +21,7 @@ from toros.common.errors import (
     UnreadableFile,
 )
 from toros.common.fits_files import FitsFiles, is_folder
-from toros.imaging.headers import ExposureInfo, read_exposure, recorded
+from toros.imaging.headers import ExposureInfo, read_exposure, recorded, require_counts
 from toros.preprocessor.run import Outcome, Problem, Run, Unit
 from toros.preprocessor.sources import frames_in, recordable, require_recordable
 
@@ -66,6 +66,7 @@ class Ingest:
         if is_folder(path):
             raise UnreadableFile(f"{path} may not be read: what is in it is not known.")
         info = read_exposure(path)
+        require_counts(info)
         return Ingested(info, run.digest_of(path), path.stat().st_size)
 
     def record(self, session: Session, run: Run, unit: Unit[Path], product: Ingested) -> Outcome:
