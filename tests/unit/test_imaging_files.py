@@ -291,3 +291,23 @@ def test_counts_with_a_sign_are_those_of_a_camera(tmp_path: Path) -> None:
     product = read_exposure(written(tmp_path / "c.fits", noise, NCOMBINE=5))
     assert [info.misread for info in (plain, blank, product)] == [None] * 3
     assert product.processed is not None
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint16])
+def test_the_header_of_a_frame_whose_tiles_are_damaged_can_be_read(
+    tmp_path: Path, kind: type
+) -> None:
+    path = tmp_path / "a.fits.fz"
+    # Multiples of 16: all the rows that tell the step are looked at.
+    data = (np.random.default_rng(1).integers(0, 2000, (64, 90)) * 16).astype(kind)
+    image = fits.CompImageHDU(data, fits.Header({"FILTER": "V"}), compression_type="GZIP_2")
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(path)
+    with fits.open(path, disable_image_compression=True) as hdus:
+        heap = hdus[1].fileinfo()["datLoc"] + hdus[1].header["NAXIS1"] * hdus[1].header["NAXIS2"]
+        size = hdus[1].header["PCOUNT"]
+    content = path.read_bytes()
+    path.write_bytes(content[:heap] + bytes(size) + content[heap + size :])
+    info = read_exposure(path)
+    assert info.filter == "V"
+    with pytest.raises(UnreadableFile, match="its pixels cannot be read"):
+        read_frame(path, info)

@@ -421,6 +421,26 @@ def test_a_camera_of_fewer_bits_is_saturated_below_the_top_of_16(
     assert any("multiples" in note for note in info.notes) == (bits in (10, 12, 14))
 
 
+@pytest.mark.parametrize("way", ["RICE_1", "GZIP_2", "HCOMPRESS_1", "extension", "gz"])
+@pytest.mark.parametrize("bits", [12, 14, 16])
+def test_the_step_of_a_camera_is_told_of_whatever_file_it_is_in(
+    tmp_path: Path, way: str, bits: int
+) -> None:
+    read_out = np.random.default_rng(1).integers(0, 2**bits, (50, 40))
+    pixels = (read_out << (16 - bits)).astype(np.uint16)
+    path = tmp_path / ("a.fits.gz" if way == "gz" else "a.fits")
+    if way == "gz":
+        fits.PrimaryHDU(pixels).writeto(path)
+    elif way == "extension":
+        fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(pixels)]).writeto(path)
+    else:
+        image = fits.CompImageHDU(pixels, compression_type=way)
+        fits.HDUList([fits.PrimaryHDU(), image]).writeto(path)
+    info = read_exposure(path)
+    assert info.saturation_adu == 65536 - 2 ** (16 - bits)
+    assert (info.header["BITPIX"], info.header["BZERO"]) == (16, 32768)
+
+
 @pytest.mark.parametrize(("value", "saturation"), [(65520, 65520), (65280, 65535), (0, 65535)])
 def test_an_over_exposed_frame_tells_the_ceiling_of_its_camera(
     tmp_path: Path, value: int, saturation: float

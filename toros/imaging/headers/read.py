@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,6 +42,10 @@ from toros.imaging.headers.steps import step_of_counts
 from toros.imaging.headers.times import decide_date_obs
 from toros.imaging.headers.window import decide_window
 
+logger = logging.getLogger(__name__)
+
+# Whoever wants the pixels will say so; the header may be sound.
+_DAMAGED = "What its pixels tell is not known: %s"
 _EXPTIME = ("EXPTIME", "EXPOSURE", "EXP-TIME", "EXP_TIME", "ITIME", "CAHA DET REQTIM")
 _LONGEST_S = 7 * 86400.0
 _SECONDS = re.compile(r"[\[(]s(ec)?[\])]|(?<![-\w])sec(ond)?s?\b", re.IGNORECASE)
@@ -78,17 +83,30 @@ def _described(path: Path, hdus: fits.HDUList) -> ExposureInfo:
         *headers,
         naxis=(shape[-1], shape[-2]),
         bits=bits,
-        step=step_of_counts(path) if bits == 16 else 1,
+        step=_step(path, hdu) if bits == 16 else 1,
         images=images,
     )
     return _judged(info, [hdus[image.hdu] for image in images]) if bits == 15 else info
+
+
+def _step(path: Path, hdu: Any) -> int:
+    try:
+        return step_of_counts(path, hdu)
+    except UnreadableFile as error:
+        logger.debug(_DAMAGED, error)
+        return 1
 
 
 def _judged(info: ExposureInfo, hdus: Sequence[Any]) -> ExposureInfo:
     """Return what is known of a frame of signed counts, with why they cannot be such."""
     if info.processed is not None:
         return info
-    why = why_misread(part_below(info.path, hdus), info.image_type)
+    try:
+        part = part_below(info.path, hdus)
+    except UnreadableFile as error:
+        logger.debug(_DAMAGED, error)
+        return info
+    why = why_misread(part, info.image_type)
     return info if why is None else replace(info, misread=why, notes=(*info.notes, why))
 
 

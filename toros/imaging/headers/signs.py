@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from toros.imaging.fits_io import read_pixels
+from toros.imaging.headers.some_rows import some_rows
 
-_ROWS = 32
 # True signed counts are below 0 by the noise of a bias, or by what a bad pixel is off.
 _FAR_BELOW_ADU = -1000
 _BAD_PIXELS = 0.01
@@ -42,8 +41,7 @@ def part_below(path: Path, hdus: Iterable[Any]) -> float:
     for hdu in hdus:
         if not is_signed(hdu.header):
             continue
-        for row in np.unique(np.linspace(0, hdu.shape[-2] - 1, _ROWS).astype(int)):
-            pixels = read_pixels(hdu, path, slice(row, row + 1))
+        for pixels in some_rows(path, hdu):
             below += int(np.count_nonzero(pixels < _FAR_BELOW_ADU))
             seen += pixels.size
     return below / seen if seen else 0.0
