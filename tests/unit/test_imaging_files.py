@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyWarning
+from astropy.wcs import WCS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ from toros.imaging.headers import (
 )
 from toros.imaging.mask_bits import MaskBit
 from toros.imaging.masters import make_master_bias
+from toros.imaging.preview import write_preview
 
 
 def written(path: Path, data: np.ndarray | None = None, **cards: object) -> Path:
@@ -311,3 +313,68 @@ def test_the_header_of_a_frame_whose_tiles_are_damaged_can_be_read(
     assert info.filter == "V"
     with pytest.raises(UnreadableFile, match="its pixels cannot be read"):
         read_frame(path, info)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int16, np.float32])
+@pytest.mark.parametrize("way", ["plain", "gz", "fz", "extension", "four axes", "trimmed"])
+def test_an_image_of_one_plane_in_a_cube_is_that_plane(
+    tmp_path: Path, way: str, kind: type
+) -> None:
+    y, x = np.indices((20, 30))
+    plane = (1000 + 7 * x + 100 * y).astype(kind)
+    data = plane[np.newaxis, np.newaxis] if way == "four axes" else plane[np.newaxis]
+    cards = fits.Header({"IMAGETYP": "light", "EXPTIME": 5.0, "CTYPE3": "STOKES", "CDELT3": 1.0})
+    path = tmp_path / ("a.fits.gz" if way == "gz" else "a.fits")
+    if way == "trimmed":
+        cards["TRIMSEC"] = "[3:22,1:20]"
+        plane = plane[:, 2:22]
+    if way in ("fz", "extension"):
+        image = fits.CompImageHDU if way == "fz" else fits.ImageHDU
+        fits.HDUList([fits.PrimaryHDU(), image(data, cards)]).writeto(path)
+    else:
+        fits.PrimaryHDU(data, cards).writeto(path)
+    info = read_exposure(path)
+    assert info.shape == plane.shape
+    assert np.array_equal(read_frame(path, info).pixels, plane)
+    assert np.array_equal(read_frame(path, info, slice(3, 9)).pixels, plane[3:9])
+    target = tmp_path / "c.fits"
+    calibrate_light(path, target, bias=None, dark=None, flat=None)
+    make_master_bias([path] * 3, tmp_path / "m.fits")
+    for made in (target, tmp_path / "m.fits"):
+        with fits.open(made) as hdus:
+            assert np.array_equal(hdus[0].data, plane)
+            assert "CDELT3" not in hdus[0].header
+    assert write_preview(path, tmp_path / "a.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("way", ["plain", "unsigned", "gz"])
+def test_a_master_in_a_cube_of_one_plane_serves(tmp_path: Path, way: str) -> None:
+    light = np.arange(600, dtype=np.uint16).reshape(20, 30) + np.uint16(1000)
+    path = written(tmp_path / "a.fits", light, IMAGETYP="light", EXPTIME=5.0)
+    kind = np.uint16 if way == "unsigned" else np.float32
+    bias = tmp_path / ("b.fits.gz" if way == "gz" else "b.fits")
+    lost = np.zeros((1, 20, 30), np.uint8)
+    lost[0, 3, 4] = 1
+    fits.HDUList(
+        [fits.PrimaryHDU(np.full((1, 20, 30), 900, kind)), fits.ImageHDU(lost, name="MASK")]
+    ).writeto(bias)
+    calibrate_light(path, tmp_path / "c.fits", bias=bias, dark=None, flat=None)
+    with fits.open(tmp_path / "c.fits") as hdus:
+        assert np.array_equal(hdus[0].data, light - 900.0)
+        assert np.argwhere(hdus["MASK"].data & MaskBit.BAD_MASTER.value).tolist() == [[3, 4]]
+
+
+def test_the_wcs_of_a_light_has_two_axes_where_its_cube_has_three(tmp_path: Path) -> None:
+    sky = {
+        "WCSAXES": 3, "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CTYPE3": "STOKES",
+        "CRVAL1": 150.0, "CRVAL2": -30.0, "CRVAL3": 1.0, "CRPIX1": 15.0, "CRPIX2": 10.0,
+        "CRPIX3": 1.0, "CD1_1": -2e-4, "CD2_2": 2e-4, "CD3_3": 1.0,
+    }  # fmt: skip
+    data = np.arange(600, dtype=np.uint16).reshape(1, 20, 30)
+    path = tmp_path / "a.fits"
+    cards = fits.Header({"IMAGETYP": "light", "EXPTIME": 5.0} | sky)
+    fits.PrimaryHDU(data, cards).writeto(path)
+    calibrate_light(path, tmp_path / "c.fits", bias=None, dark=None, flat=None)
+    found = WCS(fits.getheader(tmp_path / "c.fits"))
+    assert found.naxis == 2
+    assert found.pixel_to_world_values(14, 9) == pytest.approx((150, -30))

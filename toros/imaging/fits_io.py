@@ -7,7 +7,7 @@ import lzma
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -128,20 +128,33 @@ def image_hdu(hdus: fits.HDUList, path: Path) -> Any:
     raise UnreadableFile(f"{path}: holds no image.")
 
 
+def plane_shape(shape: Sequence[int]) -> tuple[int, int] | None:
+    """Return (height, width) of an image of one plane, maybe in a cube; None of any other."""
+    *planes, height, width = shape
+    return (height, width) if all(size == 1 for size in planes) else None
+
+
 def read_pixels(hdu: Any, path: Path, rows: slice | None = None) -> np.ndarray[Any, np.dtype[Any]]:
     """Return the pixels of `hdu` (or of some `rows`), scaled, in native byte order.
 
-    Integers that stand for no value (BLANK) become NaN, and the others floats with them.
+    Integers that stand for no value (BLANK) become NaN, and the others floats with them. A cube of
+    one plane is this plane.
 
     Raises
     ------
     UnreadableFile
         If the data are cut off or cannot be decompressed.
     """
+    plane = plane_shape(hdu.shape)
     blank = _blank(hdu.header)  # astropy takes the cards out as it scales the pixels
     try:
         with quiet():
-            data = hdu.data if rows is None else hdu.section[rows, :]
+            if plane is None:
+                data = hdu.data if rows is None else hdu.section[rows, :]
+            elif rows is None:
+                data = hdu.data.reshape(plane)
+            else:
+                data = hdu.section[(*(0,) * (len(hdu.shape) - 2), rows, slice(None))]
     except BROKEN as error:
         raise UnreadableFile(f"{path}: its pixels cannot be read: {_sentence(error)}") from error
     array = np.asarray(data)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from toros.common.errors import MixedShapes, UnusableFrame
 from toros.imaging.amplifier_rows import amplifier_rows
 from toros.imaging.amplifiers import assemble
-from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
+from toros.imaging.fits_io import image_hdu, open_fits, plane_shape, read_pixels
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.mask_bits import MaskBit
 from toros.imaging.options import ReductionOptions
@@ -55,7 +55,7 @@ def read_frame(
     UnreadableFile
         If the file cannot be read.
     UnusableFrame
-        If the image is no plain two-dimensional one.
+        If the image has more than one plane.
     """
     with open_fits(path) as hdus:
         hdu = image_hdu(hdus, path)
@@ -64,7 +64,7 @@ def read_frame(
             at = slice(0, info.layout.shape[0]) if rows is None else rows
             (found,) = _of_amplifiers(hdus, info, [at], options)
             return Frame(*found, header)
-        if len(hdu.shape) != 2:
+        if plane_shape(hdu.shape) is None:
             size = "×".join(str(axis) for axis in reversed(hdu.shape))
             raise UnusableFrame(f"{path}: an image of {size} is not one plane of pixels.")
         raw = read_pixels(hdu, path, rows)
@@ -204,9 +204,9 @@ def read_master(path: Path) -> Master:
     with open_fits(path) as hdus:
         pixels = read_pixels(image_hdu(hdus, path), path).astype(np.float32)
         uncertainty = mask = None
-        if "UNCERT" in hdus and hdus["UNCERT"].shape == pixels.shape:
+        if "UNCERT" in hdus and plane_shape(hdus["UNCERT"].shape) == pixels.shape:
             uncertainty = read_pixels(hdus["UNCERT"], path).astype(np.float32)
-        if "MASK" in hdus and hdus["MASK"].shape == pixels.shape:
+        if "MASK" in hdus and plane_shape(hdus["MASK"].shape) == pixels.shape:
             mask = read_pixels(hdus["MASK"], path) != 0
     bad = ~np.isfinite(pixels)
     mask = bad if mask is None else mask | bad

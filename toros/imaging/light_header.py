@@ -38,6 +38,11 @@ _OF_THE_RAW_FILE = (
 _OF_AN_AMPLIFIER = re.compile(
     r"(BIASSEC|TRIMSEC|DATASEC|DETSEC|CCDSEC|AMPSEC|E?GAIN|GTGAIN|RDNOISE|GTRON)\d+"
 )
+# The WCS of a cube of one plane along its other axes.
+_OF_MORE_AXES = re.compile(
+    r"(CTYPE|CRVAL|CRPIX|CDELT|CUNIT|CROTA|CNAME)[3-9]|(CD|PC)([3-9]_\d|\d_[3-9])"
+    r"|PC(00[3-9]00\d|00\d00[3-9])"
+)
 # Measured by some other program on other pixels: ours are there only where they are measured.
 _MEASURED_ELSEWHERE = ("FWHM", "MAGZPT", "MAGLIM", "SKYLEVEL", "STATUS", "ZMAG")
 # In raw counts; of these pixels the mask tells which are saturated.
@@ -161,6 +166,10 @@ def _inherited(raw: fits.Header, result: CalibratedResult) -> fits.Header:
     header = _readable(raw)
     header.strip()
     numbered = [keyword for keyword in header if _OF_AN_AMPLIFIER.fullmatch(keyword)]
+    if raw.get("NAXIS", 2) > 2:
+        numbered += [keyword for keyword in header if _OF_MORE_AXES.fullmatch(keyword)]
+        if "WCSAXES" in header:
+            header["WCSAXES"] = 2
     for keyword in (*_OF_THE_RAW_FILE, *numbered):
         header.remove(keyword, ignore_missing=True, remove_all=True)
     for keyword in (*_MEASURED_ELSEWHERE, *_LEVELS):

@@ -14,7 +14,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from toros.common.errors import UnreadableFile
-from toros.imaging.fits_io import image_hdu, open_fits
+from toros.imaging.fits_io import image_hdu, open_fits, plane_shape
 from toros.imaging.frames import Master, Pixels, check_size, read_master
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.masters import decode_words
@@ -45,7 +45,7 @@ class MasterFile:
         with open_fits(path) as hdus:
             first = image_hdu(hdus, path)
             pixels = _place(first)
-            self.shape: tuple[int, ...] = first.shape
+            self.shape: tuple[int, ...] = plane_shape(first.shape) or first.shape
             others = {}
             for name in ("UNCERT", "MASK"):
                 if name in hdus and hdus[name].shape == first.shape:

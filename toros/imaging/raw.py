@@ -1,8 +1,8 @@
 """Where the pixels of a plain FITS image are, so that rows are read with no more ado.
 
 astropy reads a header in milliseconds and a section of an image through several copies; a stack
-reads some thousand strips of rows. What is not plain (compressed, in an extension, a cube) is left
-to astropy.
+reads some thousand strips of rows. What is not plain (compressed, in an extension, a cube of
+planes) is left to astropy.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ from toros.common.errors import UnreadableFile
 _BLOCK, _CARD = 2880, 80
 _MOST_BLOCKS = 200
 _KINDS = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
-_WANTED = (b"SIMPLE", b"BITPIX", b"NAXIS", b"NAXIS1", b"NAXIS2", b"BZERO", b"BSCALE", b"BLANK")
+_PLANES = (b"NAXIS3", b"NAXIS4")
+_WANTED = (
+    b"SIMPLE", b"BITPIX", b"NAXIS", b"NAXIS1", b"NAXIS2", *_PLANES, b"BZERO", b"BSCALE", b"BLANK",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class RawImage:
-    """A plain two-dimensional image in a file.
+    """A plain image of one plane in a file.
 
     Parameters
     ----------
@@ -163,7 +166,10 @@ def _cards(blocks: Iterator[bytes]) -> tuple[dict[bytes, bytes], int]:
 
 def _image(path: Path, cards: dict[bytes, bytes], offset: int) -> RawImage | None:
     try:
-        if cards.get(b"SIMPLE") != b"T" or int(cards[b"NAXIS"]) != 2:
+        more = int(cards[b"NAXIS"]) - 2
+        if cards.get(b"SIMPLE") != b"T" or not 0 <= more <= len(_PLANES):
+            return None
+        if any(int(cards[name]) != 1 for name in _PLANES[:more]):
             return None
         blank = cards.get(b"BLANK")
         kind = np.dtype(_KINDS[int(cards[b"BITPIX"])])

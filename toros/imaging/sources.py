@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toros.imaging.amplifier_rows import AmplifierRows, amplifier_rows
-from toros.imaging.fits_io import image_hdu, open_fits, read_pixels
+from toros.imaging.fits_io import image_hdu, open_fits, plane_shape, read_pixels
 from toros.imaging.frames import Pixels, read_frame
 from toros.imaging.headers import ExposureInfo
 from toros.imaging.kernels.decoding import decode_counts, decode_floats
@@ -116,8 +116,9 @@ def _decoded(info: ExposureInfo, options: ReductionOptions, opened: ExitStack) -
     if info.layout is None:
         with open_fits(info.path) as hdus:
             hdu = image_hdu(hdus, info.path)
-            image = described(info.path, hdu.header, hdu.shape)
-            if image.is_counts and len(hdu.shape) == 2:
+            plane = plane_shape(hdu.shape)
+            image = None if plane is None else described(info.path, hdu.header, plane)
+            if image is not None and image.is_counts:
                 # As a camera writes them: half as many bytes, and combined as they are.
                 words = (read_pixels(hdu, info.path) ^ np.uint16(0x8000)).astype(">u2")
                 return PlainSource(image, _kept(words, opened), info.saturation_adu)

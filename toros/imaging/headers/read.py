@@ -12,7 +12,7 @@ from typing import Any
 from astropy.io import fits
 
 from toros.common.errors import UnreadableFile
-from toros.imaging.fits_io import BROKEN, image_hdu, open_fits, quiet
+from toros.imaging.fits_io import BROKEN, image_hdu, open_fits, plane_shape, quiet
 from toros.imaging.gzipped import check_gzipped
 from toros.imaging.headers.angles import decide_pointing, note_bogus_wcs
 from toros.imaging.headers.cards import Cards, Findings
@@ -83,7 +83,7 @@ def _described(path: Path, hdus: fits.HDUList) -> ExposureInfo:
         *headers,
         naxis=(shape[-1], shape[-2]),
         bits=bits,
-        step=_step(path, hdu) if bits == 16 else 1,
+        step=_step(path, hdu) if bits == 16 and plane_shape(shape) is not None else 1,
         images=images,
     )
     return _judged(info, [hdus[image.hdu] for image in images]) if bits == 15 else info
@@ -112,9 +112,11 @@ def _judged(info: ExposureInfo, hdus: Sequence[Any]) -> ExposureInfo:
 
 def _images(hdus: fits.HDUList) -> list[ImageCards]:
     return [
-        ImageCards(index, Cards(hdu.header), (hdu.shape[0], hdu.shape[1]))
+        ImageCards(index, Cards(hdu.header), plane)
         for index, hdu in enumerate(hdus)
-        if getattr(hdu, "is_image", False) and len(hdu.shape) == 2
+        if getattr(hdu, "is_image", False)
+        and len(hdu.shape) >= 2
+        and (plane := plane_shape(hdu.shape)) is not None
     ]
 
 
