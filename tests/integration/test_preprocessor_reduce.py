@@ -27,6 +27,7 @@ from toros.archive.models import Combination, CombinationInput, Event, Exposure,
 from toros.common.config import Config
 from toros.common.errors import Cancelled, NoFilesFound
 from toros.imaging.bad_pixels import Defect
+from toros.imaging.headers import read_exposure
 from toros.preprocessor.reduce import BatchReport, reduce_folder
 
 Reduce = Callable[..., BatchReport]
@@ -212,6 +213,19 @@ def test_unsigned_counts_that_were_written_as_signed_go_into_nothing(
     assert [Path(path).name for path in kinds["calibrated"]] == ["calib_ngc4993_0.fits"]
     assert fits.getval(kinds["master_flat"][0], "NCOMBINE") == 4
     assert {problem["step"] for problem in report.document["problems"]} == {"ingest"}
+
+
+def test_each_of_two_cameras_of_one_model_has_its_own_master(
+    tmp_path: Path, reduce: Reduce
+) -> None:
+    camera = Camera(tmp_path / "raw")
+    for number, path in enumerate(camera.bias(6)):
+        fits.setval(path, "CAMSN", value=f"00{number % 2}")
+    report = reduce(tmp_path / "raw", masters_only=True)
+    biases = by_kind(report)["master_bias"]
+    told = {fits.getval(path, "CAMSER"): fits.getval(path, "NCOMBINE") for path in biases}
+    assert told == {"000": 3, "001": 3}
+    assert {read_exposure(Path(path)).serial for path in biases} == {"000", "001"}
 
 
 def test_flats_that_are_left_out_do_not_hide_the_gain(tmp_path: Path, reduce: Reduce) -> None:

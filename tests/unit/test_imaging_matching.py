@@ -70,6 +70,24 @@ def test_what_all_masters_must_share(kind: str, changes: dict[str, Any], why: st
     assert reason.rstrip(".") in choice.why
 
 
+@pytest.mark.parametrize("match", [match_bias, match_dark, match_flat])
+@pytest.mark.parametrize(
+    ("ours", "theirs", "same"),
+    [("7", "7", True), ("7", "8", False), ("7", None, True), (None, "8", True), (None, None, True)],
+)
+def test_two_cameras_of_one_model_do_not_share_masters(
+    match: Any, ours: str | None, theirs: str | None, same: bool
+) -> None:
+    frame = replace(LIGHT, serial=ours)
+    candidate = master(match.__name__.removeprefix("match_"), serial=theirs)
+    choice = match(frame, [candidate])
+    assert choice.chosen == (candidate if same else None)
+    # Where one does not tell, nothing is said of it.
+    assert choice.notes == match(LIGHT, [replace(candidate, serial=None)]).notes or not same
+    if not same:
+        assert "its camera has the serial number 8, not 7" in choice.why
+
+
 def test_sizes_are_those_of_the_frames_not_of_their_files() -> None:
     place = Section(0, 90, 0, 80)
     layout = Layout((80, 90), (Amplifier(0, place, Section(90, 100, 0, 80), place),))

@@ -3,8 +3,9 @@
 CONTRACT §6: masters are matched by instrument, shape, binning, gain and read-out mode; darks also
 by exposure time and temperature within a tolerance, flats by filter; a master that holds the bias,
 by whether the overscan was subtracted and by the camera's offset setting. Two windows of a
-detector have not the same pixels, whatever their shape. A bias does not depend on
-temperature enough to be refused for it, but one of the same temperature is preferred.
+detector have not the same pixels, whatever their shape, nor have two cameras of one model: where
+both tell a serial number, it is the same. A bias does not depend on temperature enough to be
+refused for it, but one of the same temperature is preferred.
 
 A property that one side does not tell is not known to differ: the master is taken with a note,
 after those that tell it. The instrument and the shape must be the same, known or not.
@@ -226,6 +227,8 @@ def _common(kind: str, frame: ExposureInfo, candidate: ExposureInfo) -> tuple[st
     if frame.instrument != candidate.instrument:
         names = [info.instrument or "unknown" for info in (candidate, frame)]
         return f"its instrument is {names[0]}, not {names[1]}"
+    if frame.serial and candidate.serial and frame.serial != candidate.serial:
+        return f"its camera has the serial number {candidate.serial}, not {frame.serial}"
     if frame.shape != candidate.shape:
         return f"its size is {_size(candidate)}, not {_size(frame)}"
     notes = []

@@ -75,6 +75,7 @@ def master_header(kind: str, infos: Sequence[ExposureInfo], unit: str) -> fits.H
     date = fits_time(min(dates)) if dates else None
     set_card(header, "DATE-OBS", date, "UTC, start of the first frame")
     set_card(header, "INSTRUME", first.instrument, "instrument or camera")
+    set_card(header, "CAMSER", first.serial, "serial number of the camera")
     for keyword in _KEPT_IN_MASTERS:
         value = first.header.get(keyword)
         if isinstance(value, str | int | float) and value != "":

@@ -56,6 +56,7 @@ def group_flats(frames: Iterable[Exposure]) -> list[Group]:
 def _setup(frame: Exposure) -> Hashable:
     return (
         frame.instrument,
+        _as_told(frame, "serial"),
         (frame.naxis1, frame.naxis2),
         (frame.binning_x, frame.binning_y),
         _as_told(frame, "window"),

@@ -48,6 +48,8 @@ class ExposureInfo:
         Start of the exposure, aware, UTC.
     ra_deg, dec_deg : float, optional
         Where the telescope pointed, ICRS [degree].
+    serial : str, optional
+        The serial number of the camera.
     layout : Layout, optional
         How the frame is cut from its file or put together from its amplifiers; None where the
         image of the file is the frame as it is.
@@ -84,6 +86,7 @@ class ExposureInfo:
     dec_deg: float | None = None
     instrument: str | None = None
     object: str | None = None
+    serial: str | None = None
     layout: Layout | None = None
     processed: str | None = None
     misread: str | None = None

@@ -13,6 +13,8 @@ _WHEELS = ("FILTER1", "FILTER2", "FILTER3", "FILTER4")
 # With blanks in it a keyword is no card of eight letters.
 FILTER_CARDS = tuple(name for name in (*_FILTER, *_WHEELS) if " " not in name)
 _INSTRUMENT = ("INSTRUME", "INSTRUMENT", "CAMERA", "CAM-MOD", "CAMSN", "CAM-ID", "DETECTOR")
+# CAMID and the like are names of a lens, a driver or a model, too.
+_SERIAL = ("CAMSER", "CAMSN", "CAMERASN", "SERNO", "DETSER", "CCDSERNO")
 _OBJECT = ("OBJECT", "FIELD", "OBJNAME", "CAT-NAME")
 _OPEN = frozenset({"clear", "open", "empty", "free", "none", "air", "blank"})
 
@@ -36,6 +38,11 @@ def decide_filter(cards: Cards, findings: Findings) -> str | None:
 def decide_instrument(cards: Cards, findings: Findings) -> str | None:
     """Return the instrument (or camera) by which masters are matched."""
     return _first_text(cards, _INSTRUMENT, "instrument", findings)
+
+
+def decide_serial(cards: Cards, findings: Findings) -> str | None:
+    """Return the serial number of the camera."""
+    return _first_text(cards, _SERIAL, "serial", findings)
 
 
 def decide_object(cards: Cards, findings: Findings) -> str | None:

@@ -35,6 +35,7 @@ from toros.imaging.headers.names import (
     decide_filter,
     decide_instrument,
     decide_object,
+    decide_serial,
 )
 from toros.imaging.headers.processed import why_processed
 from toros.imaging.headers.signs import part_below, why_misread
@@ -192,6 +193,7 @@ def describe_header(
         "saturation_adu": decide_saturation(cards, gain_e_adu, bits, step, findings),
         "date_obs": decide_date_obs(cards, findings),
         "instrument": decide_instrument(cards, findings),
+        "serial": decide_serial(cards, findings),
         "object": decide_object(cards, findings),
     }
     return ExposureInfo(
