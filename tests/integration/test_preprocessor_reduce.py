@@ -219,10 +219,14 @@ def test_each_of_two_cameras_of_one_model_has_its_own_master(
     tmp_path: Path, reduce: Reduce
 ) -> None:
     camera = Camera(tmp_path / "raw")
-    for number, path in enumerate(camera.bias(6)):
-        fits.setval(path, "CAMSN", value=f"00{number % 2}")
-    report = reduce(tmp_path / "raw", masters_only=True)
-    biases = by_kind(report)["master_bias"]
+    for frames in (camera.bias(6), camera.dark(count=6)):
+        for number, path in enumerate(frames):
+            fits.setval(path, "CAMSN", value=f"00{number % 2}")
+    kinds = by_kind(reduce(tmp_path / "raw", masters_only=True))
+    assert {kind: len(made) for kind, made in kinds.items()} == {
+        "master_bias": 2, "master_dark": 2, "bad_pixel_mask": 2,
+    }  # fmt: skip
+    biases = kinds["master_bias"]
     told = {fits.getval(path, "CAMSER"): fits.getval(path, "NCOMBINE") for path in biases}
     assert told == {"000": 3, "001": 3}
     assert {read_exposure(Path(path)).serial for path in biases} == {"000", "001"}

@@ -118,12 +118,12 @@ def _setup(master: Combination) -> Hashable:
 
 
 def _of_file(master: Combination) -> tuple[Hashable, ...]:
-    """Return gain setting and window, as a master's file tells; the archive has no columns."""
+    """Return what a master's file tells of its camera and the archive has no columns for."""
     try:
         info = read_exposure(Path(master.path))
     except UnreadableFile:
         return ()  # whoever reads its pixels says so
-    return (info.gain_setting, info.window)
+    return (info.gain_setting, info.window, info.serial)
 
 
 def _unit(session: Session, run: Run, masters: Sequence[Combination]) -> Unit[Finding]:
