@@ -38,7 +38,7 @@ from toros.imaging.headers.names import (
     decide_serial,
 )
 from toros.imaging.headers.processed import why_processed
-from toros.imaging.headers.signs import part_below, why_misread
+from toros.imaging.headers.signs import SIGNED, bits_above_zero, part_below, why_misread
 from toros.imaging.headers.steps import step_of_counts
 from toros.imaging.headers.times import decide_date_obs
 from toros.imaging.headers.window import decide_window
@@ -78,7 +78,7 @@ def _described(path: Path, hdus: fits.HDUList) -> ExposureInfo:
     headers = [hdu.header] if hdu is hdus[0] else [hdu.header, hdus[0].header]
     spell_out(hdus[0].header, path, FILTER_CARDS)
     images = _images(hdus)
-    bits = _bits_above_zero(hdu.header)
+    bits = bits_above_zero(hdu.header)
     info = describe_header(
         path,
         *headers,
@@ -87,7 +87,7 @@ def _described(path: Path, hdus: fits.HDUList) -> ExposureInfo:
         step=_step(path, hdu) if bits == 16 and plane_shape(shape) is not None else 1,
         images=images,
     )
-    return _judged(info, [hdus[image.hdu] for image in images]) if bits == 15 else info
+    return _judged(info, [hdus[image.hdu] for image in images]) if bits == SIGNED else info
 
 
 def _step(path: Path, hdu: Any) -> int:
@@ -119,18 +119,6 @@ def _images(hdus: fits.HDUList) -> list[ImageCards]:
         and len(hdu.shape) >= 2
         and (plane := plane_shape(hdu.shape)) is not None
     ]
-
-
-def _bits_above_zero(header: fits.Header) -> int | None:
-    """Return how many bits integer pixels of up to 16 bits have above 0; of others None."""
-    bitpix, zero, scale = (
-        header.get(key, d) for key, d in (("BITPIX", 0), ("BZERO", 0), ("BSCALE", 1))
-    )
-    if scale != 1:
-        return None
-    if bitpix == 16 and zero in (0, 32768):
-        return 16 if zero else 15
-    return 8 if bitpix == 8 and zero == 0 else None
 
 
 def describe_header(

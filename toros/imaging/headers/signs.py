@@ -16,15 +16,23 @@ from astropy.io import fits
 
 from toros.imaging.headers.some_rows import some_rows
 
+# Bits above 0 of 16-bit integers with a sign.
+SIGNED = 15
 # True signed counts are below 0 by the noise of a bias, or by what a bad pixel is off.
 _FAR_BELOW_ADU = -1000
 _BAD_PIXELS = 0.01
 
 
-def is_signed(header: fits.Header) -> bool:
-    """Return whether pixels are 16-bit integers with a sign, as they stand in the file."""
-    cards = [header.get(key, d) for key, d in (("BITPIX", 0), ("BZERO", 0), ("BSCALE", 1))]
-    return cards == [16, 0, 1]
+def bits_above_zero(header: fits.Header) -> int | None:
+    """Return how many bits integer pixels of up to 16 bits have above 0; of others None."""
+    bitpix, zero, scale = (
+        header.get(key, d) for key, d in (("BITPIX", 0), ("BZERO", 0), ("BSCALE", 1))
+    )
+    if scale != 1:
+        return None
+    if bitpix == 16 and zero in (0, 32768):
+        return 16 if zero else SIGNED
+    return 8 if bitpix == 8 and zero == 0 else None
 
 
 def part_below(path: Path, hdus: Iterable[Any]) -> float:
@@ -39,7 +47,7 @@ def part_below(path: Path, hdus: Iterable[Any]) -> float:
     """
     below = seen = 0
     for hdu in hdus:
-        if not is_signed(hdu.header):
+        if bits_above_zero(hdu.header) != SIGNED:
             continue
         for pixels in some_rows(path, hdu):
             below += int(np.count_nonzero(pixels < _FAR_BELOW_ADU))
