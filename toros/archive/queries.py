@@ -84,6 +84,15 @@ def step_runs(session: Session, batch: FileBatch) -> Sequence[StepRun]:
     return session.scalars(query.order_by(StepRun.id)).all()
 
 
+def problem_units(session: Session, batch: FileBatch) -> list[StepRun]:
+    """Return those of the current generation in which something was wrong or missing.
+
+    What has others in its place is none any more.
+    """
+    units = step_runs(session, batch)
+    return [unit for unit in units if unit.code and unit.state != "superseded"]
+
+
 def copies(session: Session, batch: FileBatch) -> Sequence[StepRun]:
     """Return the units that brought files here, of the last generation that had any."""
     of_batch = (StepRun.file_batch_id == batch.id) & (StepRun.step == "copy")

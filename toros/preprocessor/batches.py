@@ -120,8 +120,7 @@ def end(session: Session, batch: FileBatch, clock: Clock, error: TorosError | No
     row = find(session, batch.id)
     row.finished = clock.now()
     if error is None:
-        units = queries.step_runs(session, row)
-        problems = sum(1 for unit in units if unit.code and unit.state != "superseded")
+        problems = len(queries.problem_units(session, row))
         for unit in queries.made_with_rejected(session, row):
             unit.state = "requeued"  # the master was rejected while it was being used
         session.flush()

@@ -88,9 +88,8 @@ def _product(session: Session, row: Combination) -> Document:
 def problems(session: Session, batch: FileBatch) -> list[Document]:
     """Return what went wrong or was missing, once for each cause, with what it befell."""
     causes: dict[tuple[str, int, str], list[StepRun]] = {}
-    for unit in queries.step_runs(session, batch):
-        if unit.code and unit.state != "superseded":
-            causes.setdefault((unit.step, unit.code, unit.message), []).append(unit)
+    for unit in queries.problem_units(session, batch):
+        causes.setdefault((unit.step, unit.code, unit.message), []).append(unit)
     return [
         {
             "step": step,
