@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -293,6 +294,17 @@ def test_counts_with_a_sign_are_those_of_a_camera(tmp_path: Path) -> None:
     product = read_exposure(written(tmp_path / "c.fits", noise, NCOMBINE=5))
     assert [info.misread for info in (plain, blank, product)] == [None] * 3
     assert product.processed is not None
+
+
+def test_signed_counts_that_are_compressed_and_gzipped_are_read_as_they_are(
+    tmp_path: Path,
+) -> None:
+    counts = np.random.default_rng(1).normal(1000, 5, (200, 300)).astype(np.int16)
+    image = fits.CompImageHDU(counts, fits.Header({"EXPTIME": 60.0}), compression_type="RICE_1")
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(tmp_path / "a.fits.fz")
+    gzipped = tmp_path / "a.fits.gz"
+    gzipped.write_bytes(gzip.compress((tmp_path / "a.fits.fz").read_bytes()))
+    assert read_exposure(gzipped).misread is None
 
 
 @pytest.mark.parametrize("kind", [np.int16, np.uint16])

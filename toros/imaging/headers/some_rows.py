@@ -32,7 +32,11 @@ def some_rows(path: Path, hdu: Any) -> Iterator[NDArray[Any]]:
         If they cannot be read.
     """
     rows = np.unique(np.linspace(0, hdu.shape[-2] - 1, _ROWS).astype(int)).tolist()
-    plain = isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU) and "BLANK" not in hdu.header
+    # To astropy a compressed image is an ImageHDU, too.
+    stands_as_it_is = isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU) and not isinstance(
+        hdu, fits.CompImageHDU
+    )
+    plain = stands_as_it_is and "BLANK" not in hdu.header
     image = raw_image(path) if plain and isinstance(hdu, fits.PrimaryHDU) else None
     if image is not None:
         with opened_file(path) as descriptor:
